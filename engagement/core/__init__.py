@@ -1,0 +1,1 @@
+"""Pure rules of the live side: no framework, clock, randomness or socket."""
