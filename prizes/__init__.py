@@ -1,0 +1,1 @@
+"""The draw side of a show: rolls, seals, draws and the records that anyone can check."""
