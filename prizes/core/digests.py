@@ -81,7 +81,9 @@ def beacon_round(kind: str, t_freeze: int, seal_margin_s: int) -> int:
     return drand_round(t_freeze, seal_margin_s) if _known(kind) == "drand" else 0
 
 
-def seal_digest(draw_id: str, rules: bytes, roll: bytes, round_number: int, secrets: Sequence[bytes]) -> bytes:
+def seal_digest(
+    draw_id: str, rules: bytes, roll: bytes, round_number: int, secrets: Sequence[bytes]
+) -> bytes:
     """Return the 32-byte seal (docs/draw.md, section 4).
 
     `rules` and `roll` are their digests; `secrets` has one field per party in the order of the rules: 32
