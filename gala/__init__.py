@@ -1,0 +1,1 @@
+"""Wiring only: settings, entry points, the embedded server and the supervisor behind `make show`."""
