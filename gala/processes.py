@@ -1,10 +1,12 @@
 """Child processes that never outlive the process that started them.
 
-Two nets, because each has a hole. The kernel's PR_SET_PDEATHSIG kills a direct child with its parent, but knows nothing
-of grandchildren (uvicorn's workers, Celery's pool). So every child also leads a process group of its own, and one small
-guard process per parent, which reads from a pipe, kills those groups when the pipe ends: it ends however the parent died.
+Two nets, because each has a hole. The kernel's PR_SET_PDEATHSIG kills a direct child with its parent, but
+knows nothing of grandchildren (uvicorn's workers, Celery's pool). So every child also leads a process group
+of its own, and one small guard process per parent kills those groups when the pipe that it reads from ends,
+which it does however the parent died.
 """
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -21,7 +23,7 @@ _guard: tuple[int, subprocess.Popen[bytes]] | None = None  # the pid it belongs 
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the thread that started it ends; elsewhere than Linux a no-op."""
+    """Have the kernel kill this process when the thread that started it ends; on Linux only."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
@@ -34,9 +36,9 @@ def spawn(
     pass_fds: Sequence[int] = (),
     user: str | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `args` in a process group of its own, output appended to `log`; it dies with this process.
+    """Start `args` in its own process group, output appended to `log`; it dies with this process.
 
-    Call it from the main thread: PR_SET_PDEATHSIG counts the end of the starting thread as the parent's death.
+    Call it from the main thread: PR_SET_PDEATHSIG takes the end of that thread for the parent's death.
     """
     parent = os.getpid()
     guard = _guard_of_this_process()
@@ -97,7 +99,13 @@ def _guard_of_this_process() -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
         _guard = (os.getpid(), process)
+        atexit.register(_dismiss_guard)
     return _guard[1]
+
+
+def _dismiss_guard() -> None:
+    if _guard is not None and _guard[0] == os.getpid():
+        _guard[1].communicate()  # closes its pipe, upon which it ends
 
 
 def _tell(guard: subprocess.Popen[bytes], line: str) -> None:
@@ -108,7 +116,7 @@ def _tell(guard: subprocess.Popen[bytes], line: str) -> None:
 
 
 def _start_time(pid: int) -> str | None:
-    """When a process began, to tell it from a later one with the same number; None where that cannot be known."""
+    """When a process began, which tells it from a later one with the same number; None if unknown."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -125,7 +133,7 @@ def _guard_groups() -> None:
         else:
             groups.pop(pid, None)
     for pid, started in groups.items():
-        # A number is not given away while it names a group, so another start time means: the group ended long ago.
+        # A number is not given away while it names a group: another start time means the group has ended.
         if _start_time(pid) in (None, started):
             _kill_group(pid)
 

@@ -50,11 +50,15 @@ def no_wheel(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 class TestFindServer:
     def test_it_takes_the_wheels_binary_where_there_is_one(self) -> None:
         [binary] = find_server()
-        assert "Valkey server v=" in subprocess.run([binary, "--version"], capture_output=True, text=True).stdout
+        assert (
+            "Valkey server v=" in subprocess.run([binary, "--version"], capture_output=True, text=True).stdout
+        )
 
     def test_it_takes_a_redis_from_the_path_on_other_platforms(self, monkeypatch, tmp_path: Path) -> None:
         no_wheel(monkeypatch, tmp_path)
-        fake_server(tmp_path, "redis-server", "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64")
+        fake_server(
+            tmp_path, "redis-server", "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64"
+        )
         assert find_server() == [str(tmp_path / "redis-server")]
 
     def test_it_prefers_valkey_to_redis(self, monkeypatch, tmp_path: Path) -> None:
@@ -63,13 +67,17 @@ class TestFindServer:
         fake_server(tmp_path, "valkey-server", "Valkey server v=8.0.1 sha=0")
         assert find_server() == [str(tmp_path / "valkey-server")]
 
-    def test_it_refuses_an_old_redis_and_says_which_version_is_needed(self, monkeypatch, tmp_path: Path) -> None:
+    def test_it_refuses_an_old_redis_and_says_which_version_is_needed(
+        self, monkeypatch, tmp_path: Path
+    ) -> None:
         no_wheel(monkeypatch, tmp_path)
         fake_server(tmp_path, "redis-server", "Redis server v=6.2.14 sha=0")
         with pytest.raises(EmbeddedServerError, match=r"is version 6\.2, 7\.0 or newer is needed"):
             find_server()
 
-    def test_it_says_what_to_install_or_to_set_where_nothing_is_found(self, monkeypatch, tmp_path: Path) -> None:
+    def test_it_says_what_to_install_or_to_set_where_nothing_is_found(
+        self, monkeypatch, tmp_path: Path
+    ) -> None:
         no_wheel(monkeypatch, tmp_path)
         with pytest.raises(EmbeddedServerError, match=r"valkey-server or redis-server >= 7 .*REDIS_URL"):
             find_server()
@@ -84,7 +92,12 @@ class TestStartServer:
 
     def test_it_never_drops_data_and_writes_each_second(self, server: EmbeddedServer) -> None:
         with client(server) as connection:
-            wanted = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
+            wanted = {
+                "appendonly": "yes",
+                "appendfsync": "everysec",
+                "save": "",
+                "maxmemory-policy": "noeviction",
+            }
             assert {name: connection.config_get(name)[name] for name in wanted} == wanted
 
     def test_what_was_written_is_there_after_stop_and_start(self, tmp_path: Path) -> None:
@@ -98,7 +111,9 @@ class TestStartServer:
         finally:
             second.stop()
 
-    def test_a_second_server_on_the_same_data_is_refused_and_the_first_goes_on(self, server: EmbeddedServer) -> None:
+    def test_a_second_server_on_the_same_data_is_refused_and_the_first_goes_on(
+        self, server: EmbeddedServer
+    ) -> None:
         with pytest.raises(EmbeddedServerError, match="already runs"):
             start_server(server.socket.parent)
         assert client(server).ping()
@@ -130,13 +145,19 @@ class TestStartServer:
 
     def test_a_server_that_cannot_start_shows_the_end_of_its_log(self, tmp_path: Path) -> None:
         (tmp_path / "appendonlydir").write_text("not a directory")
-        with pytest.raises(EmbeddedServerError, match=r"ended with status 1; the end of .*valkey.log:\n(.*\n)*.*appendonlydir"):
+        with pytest.raises(
+            EmbeddedServerError,
+            match=r"ended with status 1; the end of .*valkey.log:\n(.*\n)*.*appendonlydir",
+        ):
             start_server(tmp_path)
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_it_dies_with_the_process_that_started_it(self, tmp_path: Path) -> None:
         parent = subprocess.Popen(
-            [sys.executable, "-c", START_AND_SLEEP, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", START_AND_SLEEP, str(tmp_path)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         with parent:
             assert parent.stdout is not None

@@ -47,7 +47,9 @@ def read_pids(path: Path) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 class TestChildren:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-    def test_a_killed_parent_leaves_neither_children_nor_grandchildren(self, tmp_path: Path, number: int) -> None:
+    def test_a_killed_parent_leaves_neither_children_nor_grandchildren(
+        self, tmp_path: Path, number: int
+    ) -> None:
         pids = tmp_path / "pids"
         parent = subprocess.Popen(
             [sys.executable, "-c", PARENT, FAMILY.format(pids=pids)], cwd=ROOT, stderr=subprocess.DEVNULL
@@ -73,7 +75,11 @@ class TestChildren:
     def test_stop_all_waits_for_an_orderly_end(self, tmp_path: Path) -> None:
         log = tmp_path / "log"
         orderly = spawn(
-            ["sh", "-c", "trap 'sleep 0.2; echo done; exit 3' TERM; echo ready; while :; do sleep 0.02; done"],
+            [
+                "sh",
+                "-c",
+                "trap 'sleep 0.2; echo done; exit 3' TERM; echo ready; while :; do sleep 0.02; done",
+            ],
             env=os.environ,
             log=log,
         )

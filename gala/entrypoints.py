@@ -1,0 +1,90 @@
+"""The long-running processes, written down once: `make show` starts them, and so do the containers.
+
+`python -m gala.entrypoints gateway|worker|conductor` becomes that process. The environment sets it up:
+GATEWAY_HOST, GATEWAY_PORT, GATEWAY_WORKERS and WORKER_CONCURRENCY.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+QUEUES = ("conductor", "steps")
+LARGEST_FRAME = 4096  # bytes, docs/protocol.md; a larger one closes the socket before it is in memory
+
+
+def gateway(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    *,
+    fd: int | None = None,
+    graceful_seconds: int = 20,
+) -> list[str]:
+    """uvicorn with the settings that were measured to matter; `fd` is an inherited listening socket."""
+    address = ["--host", host, "--port", str(port)] if fd is None else ["--fd", str(fd)]
+    return [
+        *(sys.executable, "-m", "uvicorn", "gala.asgi:application", "--app-dir", str(ROOT)),
+        *address,
+        *("--workers", str(workers)),
+        *("--ws", "websockets-sansio", "--ws-max-size", str(LARGEST_FRAME)),
+        *("--ws-ping-interval", "20", "--ws-ping-timeout", "20"),
+        *("--ws-per-message-deflate", "false"),
+        *("--backlog", "4096"),
+        *("--timeout-graceful-shutdown", str(graceful_seconds)),
+        # The client's address comes from the proxy's own header or not at all (TRUST_REAL_IP_HEADER).
+        *("--no-proxy-headers", "--no-server-header", "--no-access-log"),
+    ]
+
+
+def worker(concurrency: int = 2) -> list[str]:
+    """The Celery worker: moves segments on, freezes, seals, draws, publishes."""
+    return [
+        *_celery("worker"),
+        *("--queues", ",".join(QUEUES), "--concurrency", str(concurrency)),
+        # Nobody listens to other workers' chatter, and each message of it is work for Redis.
+        *("--without-gossip", "--without-mingle"),
+    ]
+
+
+def conductor() -> list[str]:
+    """Celery beat, exactly one; this scheduler keeps no file, because what is due is in the database."""
+    return [*_celery("beat"), "--scheduler", "celery.beat:Scheduler"]
+
+
+def _celery(command: str) -> list[str]:
+    arguments = ("-m", "celery", "-A", "gala", "--workdir", str(ROOT), command, "--loglevel", "INFO")
+    return [sys.executable, *arguments]
+
+
+def arguments_of(name: str, environment: dict[str, str]) -> list[str]:
+    """The argument list of one entry point, set up by the environment; ValueError names what is wrong."""
+    if name == "gateway":
+        host = environment.get("GATEWAY_HOST", "127.0.0.1")
+        port, workers = _number(environment, "GATEWAY_PORT", 8000), _number(environment, "GATEWAY_WORKERS", 1)
+        return gateway(host, port, workers)
+    if name == "worker":
+        return worker(_number(environment, "WORKER_CONCURRENCY", 2))
+    if name == "conductor":
+        return conductor()
+    raise ValueError(f"expected gateway, worker or conductor, got {name!r}")
+
+
+def _number(environment: dict[str, str], name: str, default: int) -> int:
+    value = environment.get(name, str(default))
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+        raise ValueError(f"{name}: expected a number from 1 to 65535, got {value!r}")
+    return int(value)
+
+
+def main(arguments: list[str]) -> None:
+    """Become the named process, so that signals reach it and not a wrapper."""
+    try:
+        command = arguments_of(" ".join(arguments), dict(os.environ))
+    except ValueError as error:
+        sys.exit(f"python -m gala.entrypoints: {error}")
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

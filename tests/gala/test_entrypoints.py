@@ -1,0 +1,120 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from celery.bin.celery import celery as celery_command
+from uvicorn.importer import import_from_string
+from uvicorn.main import main as uvicorn_command
+
+from gala.entrypoints import QUEUES, ROOT, arguments_of, conductor, gateway, worker
+from gala.processes import spawn, stop_all
+from tests.gala.test_processes import until
+
+
+def parsed(command: list[str]) -> tuple[str, dict[str, object]]:
+    """What uvicorn's own parser makes of the arguments; it refuses any that it does not know."""
+    assert command[:3] == [sys.executable, "-m", "uvicorn"]
+    return "uvicorn", uvicorn_command.make_context("uvicorn", command[3:]).params
+
+
+def parsed_celery(command: list[str]) -> tuple[str, dict[str, object]]:
+    assert command[:3] == [sys.executable, "-m", "celery"]
+    rest = command[command.index("--workdir") + 2 :]
+    assert isinstance(celery_command, click.Group)
+    subcommand = celery_command.commands[rest[0]]
+    parser_context = click.Context(subcommand, info_name=rest[0])
+    options, _, _ = subcommand.make_parser(parser_context).parse_args(rest[1:])
+    return rest[0], options
+
+
+def test_the_gateway_bounds_frames_and_finds_dead_phones() -> None:
+    _, options = parsed(gateway("0.0.0.0", 8001, 3))
+    wanted = {
+        "app": "gala.asgi:application",
+        "host": "0.0.0.0",
+        "port": 8001,
+        "workers": 3,
+        "ws": "websockets-sansio",
+        "ws_max_size": 4096,
+        "ws_ping_interval": 20.0,
+        "ws_ping_timeout": 20.0,
+        "ws_per_message_deflate": False,
+        "backlog": 4096,
+        "timeout_graceful_shutdown": 20,
+        "access_log": False,
+        "proxy_headers": False,
+    }
+    assert {name: options[name] for name in wanted} == wanted
+
+
+def test_a_gateway_can_inherit_its_listening_socket() -> None:
+    command = gateway(fd=7)
+    assert command[command.index("--fd") + 1] == "7"
+    assert "--port" not in command
+
+
+def test_the_worker_takes_both_queues() -> None:
+    name, options = parsed_celery(worker(5))
+    assert (name, options["concurrency"], options["queues"]) == ("worker", "5", ",".join(QUEUES))
+
+
+def test_every_queue_that_the_settings_send_to_has_a_worker(settings) -> None:
+    routes = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
+    assert routes | {settings.CELERY_TASK_DEFAULT_QUEUE} == set(QUEUES)
+
+
+def test_the_conductor_writes_no_schedule_file() -> None:
+    name, options = parsed_celery(conductor())
+    assert (name, options["scheduler"]) == ("beat", "celery.beat:Scheduler")
+
+
+def test_both_applications_that_are_named_exist() -> None:
+    assert callable(import_from_string("gala.asgi:application"))
+    assert import_from_string("gala.celery:app").main == "gala"
+
+
+def test_the_environment_sets_address_and_numbers() -> None:
+    environment = {
+        "GATEWAY_HOST": "::",
+        "GATEWAY_PORT": "9000",
+        "GATEWAY_WORKERS": "4",
+        "WORKER_CONCURRENCY": "6",
+    }
+    assert arguments_of("gateway", environment) == gateway("::", 9000, 4)
+    assert arguments_of("worker", environment) == worker(6)
+    assert arguments_of("conductor", environment) == conductor()
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "65536", "eight", "٣", "1.5"])
+def test_a_number_that_makes_no_sense_is_refused_with_the_variables_name(value: str) -> None:
+    with pytest.raises(ValueError, match="GATEWAY_WORKERS: expected a number"):
+        arguments_of("gateway", {"GATEWAY_WORKERS": value})
+
+
+@pytest.mark.parametrize("arguments", [[], ["gatway"], ["gateway", "worker"]])
+def test_an_unknown_entry_point_ends_with_one_line_that_names_the_known_ones(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gala.entrypoints", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "expected gateway, worker or conductor" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_entry_point_becomes_the_process_itself(tmp_path: Path) -> None:
+    """No wrapper stays in between that would swallow the signals of a container engine."""
+    process = spawn(
+        [sys.executable, "-m", "gala.entrypoints", "conductor"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        log=tmp_path / "log",
+    )
+    try:
+        wanted = "\0".join(conductor()).encode()
+        command = Path(f"/proc/{process.pid}/cmdline")
+        assert until(lambda: command.read_bytes().rstrip(b"\0") == wanted)
+    finally:
+        stop_all([process], 5)
