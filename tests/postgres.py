@@ -1,4 +1,4 @@
-"""`python -m tests.postgres <command ...>` runs a command on a PostgreSQL of its own, passing on its status."""
+"""`python -m tests.postgres <command ...>`: run it on a PostgreSQL of its own; passes on its status."""
 
 import getpass
 import os
@@ -41,7 +41,7 @@ def find_programs() -> Path:
         found = f"only version {newest}" if newest else "none"
         raise PostgresError(
             f"PostgreSQL {OLDEST} or newer is needed, found {found}. "
-            "Install it (Debian: apt install postgresql), or set DATABASE_URL to a running one and use `make test`."
+            "Install it (Debian: apt install postgresql), or set DATABASE_URL and use `make test`."
         )
     return versions[newest]
 
