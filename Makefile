@@ -33,7 +33,7 @@ lint: $(VENV)/dev ## format, lint, types and import rules
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Not formatted as ruff wants it; run: $(VENV)/bin/ruff format ."; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
-	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-timing > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
+	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@echo "Lint: nothing to complain about."
 
 lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and with hashes
