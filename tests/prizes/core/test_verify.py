@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engagement.core.digests import canonical_json
-from prizes.core import verify
+from prizes.core import merkle, verify
 from prizes.core.record import record_digest
 from prizes.core.verify import verify_draw
 from tests.prizes.draws import DRAW, T_FREEZE, failed, make_viewers, run_draw
@@ -81,6 +81,41 @@ def test_when_everybody_has_won_before_nobody_wins(tmp_path):
     drawn = run_draw(tmp_path, viewers, prior_wins=dict.fromkeys(viewers, "draw-0"))
     assert failed(check(drawn)) == set()
     assert (len(drawn.record["ranked"]), drawn.record["winners"]) == (5, [])
+
+
+@pytest.fixture(scope="module")
+def tall(tmp_path_factory):
+    """A draw from a roll of 1,300 entries: six leaves, so proofs of different lengths."""
+    viewers = {name: 10 + total for name, total in make_viewers(1300).items()}
+    return run_draw(tmp_path_factory.mktemp("tall"), viewers, prizes=20, reserves=20)
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 511, 512, 513, 600])
+def test_a_draw_at_the_edges_of_the_leaves_holds(tmp_path, size):
+    drawn = run_draw(tmp_path, {name: 10 + total for name, total in make_viewers(size).items()})
+    assert failed(check(drawn)) == set()
+    assert drawn.record["roll"]["entries"] == size
+
+
+def test_a_draw_with_proofs_of_every_length_holds(tall):
+    assert failed(check(tall)) == set()
+    assert {len(row["proof"]["siblings"]) for row in tall.record["ranked"]} == {2, 3}
+
+
+def test_a_proof_that_was_changed_cut_or_lengthened_fails(tall):
+    for rank, row in enumerate(tall.record["ranked"]):
+        siblings = row["proof"]["siblings"]
+        for other in ([], siblings[1:], siblings[:-1], siblings[::-1], [*siblings, "00" * 32]):
+            record = copy.deepcopy(tall.record)
+            record["ranked"][rank]["proof"]["siblings"] = other
+            case = verify._Case(record, tall.roll, None, ())
+            with pytest.raises((verify.Wrong, IndexError)):
+                verify._check_proofs(case)
+
+
+def test_the_verifiers_tree_is_the_makers_at_every_size():
+    leaves = [merkle.leaf_hash(bytes([size % 251])) for size in range(300)]
+    assert all(verify._tree(leaves[:size]) == merkle.root(leaves[:size]) for size in range(301))
 
 
 def test_every_changed_byte_of_the_record_fails_a_check(drawn):
