@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class EngagementConfig(AppConfig):
+    name = "engagement"
+    verbose_name = "Live side"
+
+    def ready(self) -> None:
+        from engagement.roles import create_roles
+
+        # Without a sender: once per app, so that the permissions of every app exist by the last time.
+        post_migrate.connect(create_roles, dispatch_uid="engagement.roles")

@@ -1,0 +1,70 @@
+"""The only place that sends to groups: the state document of a show and its results, to every gateway.
+
+One group per show, joined once per gateway process. A broadcast that gets lost costs nothing: the document is also
+kept in Redis, and gateways read it again every few seconds.
+"""
+
+import logging
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from engagement.core.show_state import ShowState, pack_state, parse_state
+from engagement.tally import connect
+
+log = logging.getLogger(__name__)
+
+
+def group_of(slug: str) -> str:
+    """The group that the gateways of a show have joined."""
+    return f"show.{slug}"
+
+
+def _document(slug: str) -> str:
+    return f"show:{slug}"
+
+
+def send_state(state: ShowState) -> None:
+    """Keeps and broadcasts a show's new state. Redis being away is no error: the conductor repeats it."""
+    try:
+        if keep_state(state):
+            _send(state.slug, {"type": "state", "document": pack_state(state)})
+    except (RedisError, OSError) as error:
+        log.warning("state %s of %s is not broadcast yet: %s", state.seq, state.slug, error)
+
+
+def send_result(slug: str, epoch: int, seq: int, result: dict[str, Any]) -> None:
+    """Broadcasts one published draw. Whoever misses it finds it in the next state."""
+    try:
+        _send(slug, {"type": "result", "slug": slug, "epoch": epoch, "seq": seq, "result": result})
+    except (RedisError, OSError) as error:
+        log.warning("the result %s of %s is not broadcast: %s", seq, slug, error)
+
+
+def keep_state(state: ShowState) -> bool:
+    """Writes the document unless Redis holds the same or a newer one; whether it was written."""
+    written = False
+
+    def compare_and_set(pipe: Any) -> None:
+        nonlocal written
+        kept = pipe.get(_document(state.slug))
+        pipe.multi()
+        written = kept is None or state.is_newer_than(parse_state(kept))
+        if written:
+            pipe.set(_document(state.slug), pack_state(state))
+
+    connect().transaction(compare_and_set, _document(state.slug))
+    return written
+
+
+async def fetch_state(redis: "AsyncRedis[bytes]", slug: str) -> ShowState | None:
+    """The newest document of a show, or None where there is no such show."""
+    document = await redis.get(_document(slug))
+    return None if document is None else parse_state(document)
+
+
+def _send(slug: str, message: dict[str, Any]) -> None:
+    async_to_sync(get_channel_layer().group_send)(group_of(slug), message)

@@ -1,0 +1,186 @@
+"""Show, Feed, Segment and the Ledger: the truth of the live side."""
+
+import secrets
+from typing import Any, NoReturn
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from engagement.clock import to_ms
+from engagement.core.phases import Phase
+from engagement.core.windows import grace_end, segment_end
+from engagement.vault import lock_secret
+
+# Phases in which nothing about a segment may be edited any more: its rules are committed to.
+EDITABLE = frozenset({Phase.DRAFT})
+
+
+def new_show_key() -> str:
+    """A fresh show key (docs/draw.md, section 1), encrypted."""
+    return lock_secret(secrets.token_bytes(32))
+
+
+def new_epoch() -> int:
+    return secrets.randbelow(2**31 - 1) + 1
+
+
+class Show(models.Model):
+    """One gala night; has feeds, segments and one show key."""
+
+    slug = models.SlugField(unique=True, help_text="In addresses and in every pseudonym; cannot change later.")
+    title = models.CharField(max_length=120)
+    title_zh = models.CharField("title (Chinese)", max_length=120, blank=True)
+    guests_allowed = models.BooleanField(default=False, help_text="Anybody may get a guest pass from this site.")
+    max_hz = models.PositiveSmallIntegerField(
+        default=8, validators=[MinValueValidator(1), MaxValueValidator(50)], help_text="Shakes per second that count."
+    )
+    burst = models.PositiveSmallIntegerField(default=10, help_text="Shakes on top, for a quick start.")
+    grace_ms = models.PositiveIntegerField(
+        default=3000,
+        validators=[MinValueValidator(500), MaxValueValidator(60_000)],
+        help_text="How long after the last feed's window final totals are taken, in ms.",
+    )
+    draws_per_minute = models.PositiveSmallIntegerField(
+        default=6,
+        validators=[MinValueValidator(1), MaxValueValidator(60)],
+        help_text="So that results reach the stage at a pace a host can read out.",
+    )
+    k_show = models.TextField(default=new_show_key, editable=False)
+    epoch = models.PositiveIntegerField(default=new_epoch, editable=False)
+    seq = models.PositiveBigIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def last_delay_ms(self) -> int:
+        """The delay of the feed that is furthest behind."""
+        return max((feed.delay_ms for feed in self.feeds.all()), default=0)
+
+
+class Feed(models.Model):
+    """One way the show reaches viewers, with a delay behind the studio."""
+
+    show = models.ForeignKey(Show, models.CASCADE, related_name="feeds")
+    name = models.SlugField(max_length=32, help_text="What a phone says in `hello`.")
+    title = models.CharField(max_length=80)
+    delay_ms = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(300_000)], help_text="Behind the studio, in ms."
+    )
+    position = models.PositiveSmallIntegerField(default=0, help_text="The first one is the default.")
+
+    class Meta:
+        ordering = ("position", "id")
+        constraints = (models.UniqueConstraint(fields=["show", "name"], name="one_feed_of_a_name"),)
+
+    def __str__(self) -> str:
+        return f"{self.title} (+{self.delay_ms} ms)"
+
+
+class Segment(models.Model):
+    """One interactive slot in the rundown; the unit that is opened, closed and drawn."""
+
+    show = models.ForeignKey(Show, models.CASCADE, related_name="segments")
+    position = models.PositiveSmallIntegerField(help_text="In the rundown.")
+    title = models.CharField(max_length=120)
+    title_zh = models.CharField("title (Chinese)", max_length=120, blank=True)
+    phase = models.CharField(
+        max_length=10, choices=[(phase.value, phase.value) for phase in Phase], default=Phase.DRAFT, editable=False
+    )
+    window_s = models.PositiveSmallIntegerField(
+        "window", default=30, validators=[MinValueValidator(1), MaxValueValidator(3600)], help_text="Seconds of shaking."
+    )
+    publish_at_once = models.BooleanField(default=False, help_text="Publish without an operator, as soon as it is drawn.")
+    opens_at = models.DateTimeField(null=True, blank=True, editable=False)
+    closes_at = models.DateTimeField(null=True, blank=True, editable=False)
+    shards = models.PositiveSmallIntegerField(default=0, editable=False)
+    # What phones are told; written once, when the segment is armed, sealed and published.
+    announced_prizes = models.JSONField(default=list, editable=False)
+    announced_seal = models.CharField(max_length=64, blank=True, editable=False)
+    announced_results = models.JSONField(default=list, editable=False)
+    published_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ("position", "id")
+        permissions = (
+            ("run_segment", "Can arm, open, close, draw and publish"),
+            ("void_segment", "Can void a segment"),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=["show", "position"], name="one_segment_at_a_position"),
+            models.UniqueConstraint(fields=["show"], condition=Q(phase=Phase.OPEN), name="one_open_segment_per_show"),
+            models.CheckConstraint(
+                condition=Q(opens_at=None, closes_at=None) | Q(closes_at__gte=F("opens_at")), name="closes_after_it_opens"
+            ),
+            models.CheckConstraint(
+                condition=Q(phase__in=[Phase.DRAFT, Phase.ARMED, Phase.VOID]) | Q(opens_at__isnull=False),
+                name="on_air_means_scheduled",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.position}. {self.title}"
+
+    def clean(self) -> None:
+        if self.pk and self.phase not in EDITABLE:
+            raise ValidationError(f"A segment that is {self.phase} cannot be edited: its rules are committed to.")
+
+    @property
+    def ends_at_ms(self) -> int | None:
+        """When the last feed's window has ended, in ms; None while it is not scheduled."""
+        return None if self.closes_at is None else segment_end(to_ms(self.closes_at), self.show.last_delay_ms)
+
+    @property
+    def grace_ends_at_ms(self) -> int | None:
+        """From then on no report is accepted, in ms; None while it is not scheduled."""
+        if self.closes_at is None:
+            return None
+        return grace_end(to_ms(self.closes_at), self.show.last_delay_ms, self.show.grace_ms)
+
+
+class AppendOnly(models.QuerySet["LedgerEntry"]):
+    """A ledger entry is written once."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("the ledger is append-only: write a new entry with engagement.ledger.append_entry")
+
+    update = delete = bulk_create = bulk_update = _refuse
+
+
+class LedgerEntry(models.Model):
+    """One line of a show's ledger: what an operator or the system did. Written by engagement.ledger only."""
+
+    show = models.ForeignKey(Show, models.PROTECT, related_name="ledger")
+    position = models.PositiveIntegerField()
+    at_ms = models.BigIntegerField()
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=40)
+    reason = models.CharField(max_length=500, blank=True)
+    details = models.TextField()  # canonical JSON, so that the digest can be recomputed from what is stored
+    previous = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64)
+
+    objects = AppendOnly.as_manager()
+
+    class Meta:
+        ordering = ("show", "position")
+        verbose_name_plural = "ledger entries"
+        constraints = (models.UniqueConstraint(fields=["show", "position"], name="one_ledger_entry_at_a_position"),)
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.action}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("the ledger is append-only: write a new entry with engagement.ledger.append_entry")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("the ledger is append-only")
+

@@ -1,0 +1,67 @@
+"""Passes: the signed, expiring tokens with which a phone says hello. Checked without the database.
+
+A host app's backend issues them for its own users with `issue_pass`, or over HTTP (docs/connect-a-phone.md).
+"""
+
+import secrets
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core import signing
+
+from engagement.clock import now_ms
+
+# The salt keeps a pass from being used as any other signed value of the site, and the other way round.
+PURPOSE = "engagement.pass/v1"
+# Guests get ids in the upper half of the 64 bits, host apps use the lower half: they can never be the same viewer.
+GUEST_BIT = 1 << 63
+LEEWAY_MS = 60_000  # between the clocks of two servers
+
+
+class BadPass(ValueError):
+    """The pass is forged, expired or for another show."""
+
+
+class Pass(NamedTuple):
+    """What a pass says: this viewer may take part in this show until then."""
+
+    show: str
+    uid: int
+    expires_at: int
+
+
+def issue_pass(show: str, uid: int, *, lifetime_s: int | None = None, now: int | None = None) -> str:
+    """A pass for the host app's user `uid` (its internal id, below 2**63, never a phone number) for the show of this slug.
+
+    Raises ValueError for a uid out of range.
+    """
+    if not 0 <= uid < GUEST_BIT:
+        raise ValueError(f"uid: expected an integer of 0 to 2**63 - 1, got {uid}")
+    return _sign(show, uid, lifetime_s, now)
+
+
+def issue_guest_pass(show: str, *, lifetime_s: int | None = None, now: int | None = None) -> str:
+    """A pass for somebody nobody knows: a fresh random id."""
+    return _sign(show, GUEST_BIT | secrets.randbits(63), lifetime_s, now)
+
+
+def _sign(show: str, uid: int, lifetime_s: int | None, now: int | None) -> str:
+    lifetime = settings.PASS_LIFETIME_S if lifetime_s is None else lifetime_s
+    expires_at = (now_ms() if now is None else now) + lifetime * 1000
+    return signing.dumps([show, uid, expires_at], key=settings.PASS_KEYS[0], salt=PURPOSE)
+
+
+def check_pass(token: str, show: str, now: int) -> Pass:
+    """The content of a valid pass for this show; raises BadPass, which says what is wrong with it."""
+    try:
+        content = signing.loads(
+            token, key=settings.PASS_KEYS[0], salt=PURPOSE, fallback_keys=settings.PASS_KEYS[1:]
+        )
+        found = Pass(*content)
+    except (signing.BadSignature, ValueError, TypeError):
+        raise BadPass("the pass is not one of ours") from None
+    if found.show != show:
+        raise BadPass("the pass is for another show")
+    if now > found.expires_at + LEEWAY_MS:
+        raise BadPass("the pass has expired")
+    return found

@@ -1,0 +1,185 @@
+"""The tally: accepted totals, viewer -> total, in Redis, one sorted set per segment and shard.
+
+It keeps the maximum (`ZADD GT`), so a repeated, reordered or replayed write is harmless. Shards are ranges of the
+pseudonym's first byte: frozen one by one they concatenate to a sorted whole.
+
+Keys (docs/redis.md): `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`, `closed:{segment}`, `live:{segment}`,
+`gateways`, `flushed:{segment}`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django_redis import get_redis_connection
+from redis import Redis
+from redis.asyncio import BlockingConnectionPool as AsyncPool
+from redis.asyncio import Redis as AsyncRedis
+
+KEEP_S = 7 * 24 * 3600  # the tally outlives the night, for the auditor; then Redis forgets it
+CHUNK = 50_000
+ALIVE_MS = 5_000  # a gateway that was silent for longer is taken for dead
+FORGET_MS = 600_000
+# Never a viewer (those have 14 bytes): makes sure that a shard exists when it is renamed.
+NOBODY = b""
+
+
+def connect() -> "Redis[bytes]":
+    """The process' pooled client with short timeouts, for tasks, commands and views."""
+    return get_redis_connection("default")  # type: ignore[no-any-return]
+
+
+def connect_async() -> "AsyncRedis[bytes]":
+    """A client for one event loop; waits for a free connection instead of raising when all are taken."""
+    pool = AsyncPool.from_url(
+        settings.REDIS_URL, max_connections=8, timeout=settings.REDIS_TIMEOUT_S, **settings.REDIS_OPTIONS
+    )
+    return AsyncRedis(connection_pool=pool)
+
+
+def shard_of(viewer: bytes, shards: int) -> int:
+    """The shard of a pseudonym: ranges of its first byte, so that shard order is roll order."""
+    return viewer[0] * shards >> 8
+
+
+def _tally(segment: int, shard: int) -> str:
+    return f"tally:{segment}:{shard}"
+
+
+def _frozen(segment: int, shard: int) -> str:
+    return f"frozen:{segment}:{shard}"
+
+
+def _closed(segment: int) -> str:
+    return f"closed:{segment}"
+
+
+# --- gateways write ------------------------------------------------------------------------------------------------
+
+
+async def write_totals(
+    redis: "AsyncRedis[bytes]", segment: int, shards: int, totals: dict[bytes, int], live: dict[str, int]
+) -> bool:
+    """Writes totals and adds to the live counters, all in one transaction; False when the segment is closed.
+
+    The check and the writes are one MULTI: a write that answers True happened before the freeze, so its totals may
+    be acknowledged, whatever else goes wrong (a gateway that was stopped for a minute and goes on, for example).
+    """
+    by_shard: dict[int, dict[bytes, int]] = {}
+    for viewer, total in totals.items():
+        by_shard.setdefault(shard_of(viewer, shards), {})[viewer] = total
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.exists(_closed(segment))
+        for shard, part in by_shard.items():
+            pipe.zadd(_tally(segment, shard), part, gt=True)  # type: ignore[arg-type]
+        for counter, amount in live.items():
+            pipe.hincrby(f"live:{segment}", counter, amount)
+        answers = await pipe.execute()
+    return not answers[0]
+
+
+async def read_totals(redis: "AsyncRedis[bytes]", wanted: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    """The totals of (segment, shards, viewer), 0 where there is none; one round trip."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for segment, shards, viewer in wanted:
+            pipe.zscore(_tally(segment, shard_of(viewer, shards)), viewer)
+        return [int(score or 0) for score in await pipe.execute()]
+
+
+async def confirm_flushed(redis: "AsyncRedis[bytes]", segment: int, gateway: str) -> None:
+    """This gateway takes no report of the segment any more, and has written all it had."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.sadd(f"flushed:{segment}", gateway)
+        pipe.expire(f"flushed:{segment}", KEEP_S)
+        await pipe.execute()
+
+
+async def exchange_heartbeats(
+    redis: "AsyncRedis[bytes]", gateway: str, heartbeat: dict[str, Any], segments: list[int]
+) -> tuple[dict[str, dict[str, Any]], dict[int, dict[str, int]], str]:
+    """Writes this gateway's heartbeat; returns those of all gateways, the live counters of the segments, and which
+    life of which server answered: when that changes, the server may have lost totals that were acknowledged."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.info("server")
+        pipe.set("tally:life", gateway + str(heartbeat["at"]), nx=True)  # gone after a FLUSHALL, then new
+        pipe.get("tally:life")
+        pipe.hset("gateways", gateway, msgspec.json.encode(heartbeat))  # type: ignore[arg-type]
+        pipe.hgetall("gateways")
+        for segment in segments:
+            pipe.hgetall(f"live:{segment}")
+        server, _, life, _, beats, *counters = await pipe.execute()
+    live = {segment: _counters(found) for segment, found in zip(segments, counters, strict=True)}
+    return _alive(beats, heartbeat["at"]), live, f"{server['run_id']} {life.decode()}"
+
+
+async def say_goodbye(redis: "AsyncRedis[bytes]", gateway: str) -> None:
+    """A gateway that stops in good order is not missed at the next barrier."""
+    await redis.hdel("gateways", gateway)  # type: ignore[misc]
+
+
+def _counters(found: dict[bytes, bytes]) -> dict[str, int]:
+    return {name.decode(): int(value) for name, value in found.items()}
+
+
+def _alive(beats: dict[bytes, bytes], now: int) -> dict[str, dict[str, Any]]:
+    decoded = {name.decode(): msgspec.json.decode(beat) for name, beat in beats.items()}
+    return {name: beat for name, beat in decoded.items() if beat["at"] > now - ALIVE_MS}
+
+
+# --- tasks and the console read -------------------------------------------------------------------------------------
+
+
+def read_live(segment: int) -> dict[str, int]:
+    """The live counters of a segment: shakes, reports, clamped. For people to look at; the truth is frozen later."""
+    return _counters(connect().hgetall(f"live:{segment}"))
+
+
+def read_gateways(now: int) -> dict[str, dict[str, Any]]:
+    """The heartbeats of the gateways that are alive."""
+    return _alive(connect().hgetall("gateways"), now)
+
+
+def missing_gateways(segment: int, slug: str, now: int) -> tuple[list[str], list[str]]:
+    """Gateways of this show that have not confirmed the segment's flush: (alive, dead). Old names are forgotten."""
+    redis = connect()
+    flushed = {name.decode() for name in redis.smembers(f"flushed:{segment}")}
+    alive, dead = [], []
+    for raw_name, beat in redis.hgetall("gateways").items():
+        name, heartbeat = raw_name.decode(), msgspec.json.decode(beat)
+        at = heartbeat["at"]
+        if at <= now - FORGET_MS:
+            redis.hdel("gateways", name)
+        elif slug in heartbeat["shows"] and name not in flushed:
+            (alive if at > now - ALIVE_MS else dead).append(name)
+    return sorted(alive), sorted(dead)
+
+
+def close_tally(segment: int, shards: int) -> None:
+    """The fence: sets the closed mark and moves all shards aside, in one transaction. A second call does nothing.
+
+    A write that comes later sees the mark and is not acknowledged; it lands in a key that nobody reads.
+    """
+
+    def close(pipe: Any) -> None:
+        closed = pipe.exists(_closed(segment))
+        pipe.multi()
+        if closed:
+            return
+        pipe.set(_closed(segment), 1, ex=KEEP_S)
+        for shard in range(shards):
+            pipe.zadd(_tally(segment, shard), {NOBODY: 0})
+            pipe.rename(_tally(segment, shard), _frozen(segment, shard))
+            pipe.expire(_frozen(segment, shard), KEEP_S)
+
+    connect().transaction(close, _closed(segment))
+
+
+def read_frozen(segment: int, shard: int) -> Iterator[tuple[bytes, int]]:
+    """All totals of a closed shard, in no particular order; read in bounded chunks."""
+    redis, start = connect(), 0
+    while chunk := redis.zrange(_frozen(segment, shard), start, start + CHUNK - 1, withscores=True):
+        for viewer, total in chunk:
+            if viewer != NOBODY:
+                yield viewer, int(total)
+        start += CHUNK
