@@ -1,0 +1,101 @@
+"""`manage.py segment <action> <id>`: what the control room's buttons do, for a terminal."""
+
+import getpass
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from engagement import actions as live
+from engagement.core.phases import Phase
+from engagement.models import Segment
+from prizes import actions as draws
+from prizes import steps
+from prizes.tasks import advance_seal
+
+
+class Command(BaseCommand):
+    help = "Runs a segment: arm, open, close, void, draw, publish; `status` only tells where it is."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("action", choices=["arm", "open", "close", "void", "draw", "publish", "status"])
+        parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
+        parser.add_argument("--lead", type=int, default=5, help="open: seconds until it opens (default %(default)s)")
+        parser.add_argument("--window", type=int, help="open: seconds of shaking (default: as in the rundown)")
+        parser.add_argument("--reason", default="", help="void: why; close: why, if you like")
+        parser.add_argument("--dice", metavar="DIGITS", help="draw: the throws as you saw them, 50 or more of 1 to 6")
+        parser.add_argument("--here", action="store_true", help="draw: seal and draw in this process, without a worker")
+        parser.add_argument("--as", dest="actor", default=f"cli:{getpass.getuser()}", help="your name in the ledger")
+        parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            segment = self.act(options)
+        except live.ActionRefused as refusal:
+            raise CommandError(str(refusal)) from None
+        self.stdout.write(json.dumps(describe(segment)) if options["json"] else sentence(segment))
+
+    def act(self, options: dict[str, Any]) -> Segment:
+        action, segment, actor = options["action"], options["segment"], options["actor"]
+        if action == "arm":
+            return draws.arm_segment(segment, actor=actor)
+        if action == "open":
+            return live.open_segment(segment, actor=actor, lead_s=options["lead"], window_s=options["window"])
+        if action == "close":
+            return live.close_segment(segment, actor=actor, reason=options["reason"])
+        if action == "void":
+            return live.void_segment(segment, actor=actor, reason=options["reason"])
+        if action == "publish":
+            return draws.publish_segment(segment, actor=actor)
+        if action == "draw":
+            return draw(segment, actor, options["dice"], here=options["here"])
+        return find(segment)
+
+
+def find(segment_id: int) -> Segment:
+    """The segment as it is now."""
+    segment = Segment.objects.select_related("show").filter(pk=segment_id).first()
+    if segment is None:
+        raise live.ActionRefused(f"there is no segment {segment_id}")
+    return segment
+
+
+def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segment:
+    """Asks for the draw, or (`here`) does every step of it in this process."""
+    segment = find(segment_id)
+    if here and segment.phase == Phase.CLOSING:
+        advance_seal(segment_id, lambda number: steps.freeze_shard(segment_id, number))
+        segment = find(segment_id)
+        if segment.phase == Phase.CLOSING:
+            trouble = "; ".join(row.trouble for row in segment.draws.all() if row.trouble)
+            raise live.ActionRefused(f"{segment} cannot be sealed yet: {trouble or 'its grace has not ended'}")
+    if dice is not None:
+        draws.enter_dice(segment_id, dice, actor=actor)
+    if not here:
+        return draws.request_draw(segment_id, actor=actor) if dice is None else find(segment_id)
+    for row in segment.draws.all():
+        try:
+            steps.run_draw(row.pk, requested=True)
+        except steps.Waiting as reason:
+            raise live.ActionRefused(str(reason)) from None
+    return find(segment_id)
+
+
+def describe(segment: Segment) -> dict[str, Any]:
+    """A segment for machines."""
+    return {
+        "segment": segment.pk,
+        "title": segment.title,
+        "phase": str(segment.phase),
+        "opens_at": segment.opens_at and segment.opens_at.isoformat(),
+        "closes_at": segment.closes_at and segment.closes_at.isoformat(),
+        "draws": [{"draw": row.pk, "step": row.step, "entries": row.entries, "trouble": row.trouble} for row in segment.draws.all()],
+    }
+
+
+def sentence(segment: Segment) -> str:
+    """A segment for people."""
+    times = f", from {segment.opens_at:%H:%M:%S} to {segment.closes_at:%H:%M:%S} UTC" if segment.opens_at and segment.closes_at else ""
+    drawn = "".join(f"\n  draw {row.pk}: {row.step}{f' ({row.trouble})' if row.trouble else ''}" for row in segment.draws.all())
+    return f"{segment} is {segment.phase}{times}{drawn}"

@@ -1,0 +1,238 @@
+"""PrizeList, Prize, Draw and Win: what can be won, and who won it."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from engagement.models import EDITABLE, Segment, Show
+from prizes.core.tickets import TicketTable
+
+ELIGIBILITY = "Everybody who shook during the segment, once per show; staff of the show and their families excepted."
+
+
+def default_tickets() -> list[list[int]]:
+    return [[1, 1], [20, 2], [50, 3], [100, 5], [150, 10]]
+
+
+def check_tickets(rows: Any) -> None:
+    """A field validator: the ticket table as [[shakes, tickets], ...]."""
+    try:
+        TicketTable(rows)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+class Beacon(models.TextChoices):
+    """Where the public randomness comes from (docs/draw.md, section 5)."""
+
+    LOCAL = "local", "local: random bytes of this server (rehearsal)"
+    DICE = "dice", "dice: thrown on air, typed in by two operators"
+
+
+class PrizeList(models.Model):
+    """What is drawn in one go in a segment, and by which rules."""
+
+    segment = models.ForeignKey(Segment, models.CASCADE, related_name="prize_lists")
+    number = models.PositiveSmallIntegerField(default=1, help_text="Drawn in this order; part of the draw's id.")
+    tickets = models.JSONField(
+        default=default_tickets,
+        validators=[check_tickets],
+        help_text="Shakes and the tickets they earn, as [[1, 1], [20, 2], …]; the first row is the minimum.",
+    )
+    reserves = models.PositiveSmallIntegerField(default=2, help_text="At most five more than there are prizes.")
+    beacon = models.CharField(max_length=8, choices=Beacon.choices, default=Beacon.LOCAL)
+    draw_at_once = models.BooleanField(default=True, help_text="Draw as soon as it may be, without an operator.")
+    eligibility = models.TextField(default=ELIGIBILITY)
+
+    class Meta:
+        ordering = ("segment", "number")
+        constraints = (models.UniqueConstraint(fields=["segment", "number"], name="one_prize_list_of_a_number"),)
+
+    def __str__(self) -> str:
+        return f"{self.segment} / list {self.number}"
+
+    def clean(self) -> None:
+        refuse_when_armed(self.segment)
+
+
+class Prize(models.Model):
+    """A garment that a celebrity wears on stage; one winner for each of its pieces."""
+
+    prize_list = models.ForeignKey(PrizeList, models.CASCADE, related_name="prizes")
+    position = models.PositiveSmallIntegerField(default=1, help_text="Drawn in this order.")
+    celebrity = models.CharField(max_length=80)
+    celebrity_zh = models.CharField("celebrity (Chinese)", max_length=80, blank=True)
+    brand = models.CharField(max_length=80)
+    garment = models.CharField(max_length=80)
+    garment_zh = models.CharField("garment (Chinese)", max_length=80, blank=True)
+    size = models.CharField(max_length=20)
+    quantity = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(1000)])
+    value_minor = models.PositiveBigIntegerField("value", help_text="Of one piece, in minor units (fen, cents).")
+    currency = models.CharField(
+        max_length=3, default="CNY", validators=[RegexValidator("^[A-Z]{3}$", "Three capital letters, as in CNY.")]
+    )
+
+    class Meta:
+        ordering = ("prize_list", "position", "id")
+        constraints = (models.UniqueConstraint(fields=["prize_list", "position"], name="one_prize_at_a_position"),)
+
+    def __str__(self) -> str:
+        return f"{self.garment} worn by {self.celebrity}"
+
+    def clean(self) -> None:
+        refuse_when_armed(self.prize_list.segment)
+
+
+def refuse_when_armed(segment: Segment) -> None:
+    """Prizes and rules are committed to when the segment is armed; nothing in them can change after that."""
+    if segment.phase not in EDITABLE:
+        raise ValidationError(f"The segment is {segment.phase}: its prizes and rules cannot be edited any more.")
+
+
+class Exclusion(models.Model):
+    """Somebody who may not win in a show (staff): only the pseudonym is kept."""
+
+    show = models.ForeignKey(Show, models.CASCADE, related_name="exclusions")
+    pseudonym = models.CharField(max_length=28, validators=[RegexValidator("^[0-9a-f]{28}$", "28 hex digits.")])
+    note = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["show", "pseudonym"], name="one_exclusion_per_viewer"),)
+
+    def __str__(self) -> str:
+        return self.pseudonym
+
+
+class Draw(models.Model):
+    """One draw: precommitted when its segment is armed, then frozen, sealed, drawn and published, each once."""
+
+    class Step(models.TextChoices):
+        COMMITTED = "committed"
+        SEALED = "sealed"
+        DRAWING = "drawing"
+        DRAWN = "drawn"
+        PUBLISHED = "published"
+        VOID = "void"
+
+    show = models.ForeignKey(Show, models.PROTECT, related_name="draws")
+    segment = models.ForeignKey(Segment, models.PROTECT, related_name="draws")
+    prize_list = models.ForeignKey(PrizeList, models.PROTECT, related_name="draws")
+    draw_id = models.CharField(max_length=120, unique=True)
+    step = models.CharField(max_length=10, choices=Step.choices, default=Step.COMMITTED)
+    # Precommitment; canonical JSON text, so that the digest is of exactly what is stored.
+    rules = models.TextField()
+    excluded = models.JSONField(default=list)  # pseudonyms, as committed to
+    house_secret = models.TextField()  # encrypted
+    committed_at_ms = models.BigIntegerField()
+    committed_ledger = models.PositiveIntegerField()
+    # Freeze and seal
+    roll_header = models.CharField(max_length=128, blank=True)
+    roll_root = models.CharField(max_length=64, blank=True)
+    totals_digest = models.CharField(max_length=64, blank=True)
+    entries = models.PositiveBigIntegerField(null=True)
+    tickets = models.PositiveBigIntegerField(null=True)
+    seal = models.CharField(max_length=64, blank=True)
+    sealed_at_ms = models.BigIntegerField(null=True)
+    sealed_ledger = models.PositiveIntegerField(null=True)
+    # Beacon and draw
+    requested_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    beacon_value = models.CharField(max_length=64, blank=True)
+    beacon_proof = models.JSONField(default=dict)
+    beacon_ledger = models.PositiveIntegerField(null=True)
+    record_digest = models.CharField(max_length=64, blank=True)
+    drawn_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    trouble = models.TextField(blank=True)  # why it does not go on; shown to the operator
+
+    class Meta:
+        ordering = ("segment", "prize_list__number")
+        permissions = (("enter_dice", "Can enter the throws of the dice"), ("audit_draw", "Can read totals and rolls"))
+        constraints = (
+            models.UniqueConstraint(fields=["segment", "prize_list"], name="one_draw_per_segment_and_prize_list"),
+            models.UniqueConstraint(fields=["show"], condition=Q(step="drawing"), name="one_running_draw_per_show"),
+            models.CheckConstraint(
+                condition=Q(step__in=["committed", "void"]) | ~Q(seal=""), name="nothing_is_drawn_before_the_seal"
+            ),
+            models.CheckConstraint(
+                condition=Q(step__in=["committed", "sealed", "drawing", "void"]) | ~Q(record_digest=""),
+                name="drawn_means_recorded",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.draw_id
+
+
+class Freeze(models.Model):
+    """The tally of a segment as it stood when it was closed: made once, never changed."""
+
+    segment = models.OneToOneField(Segment, models.PROTECT, related_name="freeze")
+    shards = models.PositiveSmallIntegerField()
+    fenced_at_ms = models.BigIntegerField()
+    missing_gateways = models.JSONField(default=list)  # those that never confirmed their flush
+    frozen_at_ms = models.BigIntegerField(null=True)
+    viewers = models.PositiveBigIntegerField(null=True)
+    shakes = models.PositiveBigIntegerField(null=True)
+    ledger = models.PositiveIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"freeze of {self.segment}"
+
+
+class FrozenShard(models.Model):
+    """One shard of a freeze, written to a file."""
+
+    freeze = models.ForeignKey(Freeze, models.PROTECT, related_name="frozen_shards")
+    number = models.PositiveSmallIntegerField()
+    viewers = models.PositiveBigIntegerField()
+    shakes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("freeze", "number")
+        constraints = (models.UniqueConstraint(fields=["freeze", "number"], name="one_freeze_of_a_shard"),)
+
+    def __str__(self) -> str:
+        return f"shard {self.number} of {self.freeze}"
+
+
+class DiceEntry(models.Model):
+    """The throws of the dice as one operator has typed them; two must agree."""
+
+    draw = models.ForeignKey(Draw, models.PROTECT, related_name="dice_entries")
+    operator = models.CharField(max_length=150)
+    digits = models.CharField(max_length=400)
+    entered_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "dice entries"
+        constraints = (models.UniqueConstraint(fields=["draw", "operator"], name="one_dice_entry_per_operator"),)
+
+    def __str__(self) -> str:
+        return f"{self.operator}: {self.digits[:10]}…"
+
+
+class Win(models.Model):
+    """A viewer has won a piece. One win per viewer per show, one winner per piece."""
+
+    show = models.ForeignKey(Show, models.PROTECT, related_name="wins")
+    draw = models.ForeignKey(Draw, models.PROTECT, related_name="wins")
+    prize = models.ForeignKey(Prize, models.PROTECT, related_name="wins")
+    piece = models.PositiveSmallIntegerField()  # 1 .. the prize's quantity
+    rank = models.PositiveIntegerField()  # in the draw's ranking
+    pseudonym = models.CharField(max_length=28)
+
+    class Meta:
+        ordering = ("draw", "rank")
+        constraints = (
+            models.UniqueConstraint(fields=["show", "pseudonym"], name="one_win_per_viewer_per_show"),
+            models.UniqueConstraint(fields=["prize", "piece"], name="one_winner_per_piece"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pseudonym[:8]} won {self.prize}"

@@ -1,0 +1,317 @@
+"""From the last shake to the drawn winners, step by step. Every step writes its result once, under a unique key or by
+compare-and-set: run twice, or killed and run again, it finds what is there and goes on.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.db import IntegrityError, transaction
+
+from engagement import tally
+from engagement.actions import change_phase, lock_segment, record_change
+from engagement.clock import from_ms, now_ms, to_ms
+from engagement.core.digests import parse_canonical
+from engagement.core.phases import Phase
+from engagement.ledger import SYSTEM
+from engagement.models import Segment
+from engagement.vault import open_secret
+from prizes.actions import HOUSE, rules_digest_of, set_beacon
+from prizes.audit import check_files
+from prizes.beacon import throw_local
+from prizes.core.digests import beacon_id, draw_key, roll_digest
+from prizes.core.record import build_record, build_seal, encode_record, select_listed
+from prizes.core.roll import pack_total
+from prizes.core.tickets import TicketTable
+from prizes.engine import assemble_roll, prove_entries, rank_roll
+from prizes.files import record_path, roll_path, shard_path, totals_path, write_whole
+from prizes.models import Beacon, Draw, Freeze, FrozenShard, Prize, Win
+from prizes.software import software_digests
+
+BARRIER_MS = 10_000  # how long a live gateway is waited for after the grace
+
+
+class Waiting(Exception):
+    """The step cannot be done yet; the conductor tries again in a second."""
+
+
+class Disagreement(Exception):
+    """The second implementation does not confirm the draw: it stops here."""
+
+
+# --- freeze ------------------------------------------------------------------------------------------------------------
+
+
+def close_tally(segment: Segment, now: int) -> Freeze:
+    """The barrier and the fence: after it no report is accepted, and what was acknowledged is in the shards."""
+    freeze = Freeze.objects.filter(segment=segment).first()
+    if freeze is not None:
+        return freeze
+    alive, dead = tally.missing_gateways(segment.pk, segment.show.slug, now)
+    if alive and now < segment.grace_ends_at_ms + BARRIER_MS:
+        raise Waiting(f"waiting for the last totals of {', '.join(alive)}")
+    tally.close_tally(segment.pk, segment.shards)
+    with transaction.atomic():
+        segment = lock_segment(segment.pk)
+        freeze, created = Freeze.objects.get_or_create(
+            segment=segment,
+            defaults={"shards": segment.shards, "fenced_at_ms": now, "missing_gateways": alive + dead},
+        )
+        if created:
+            record_change(segment, "fence", actor=SYSTEM, now=now, details={"missing_gateways": alive + dead})
+    return freeze
+
+
+def missing_shards(freeze: Freeze) -> list[int]:
+    """The shards that are not frozen yet."""
+    done = set(freeze.frozen_shards.values_list("number", flat=True))
+    return [number for number in range(freeze.shards) if number not in done]
+
+
+def freeze_shard(segment_id: int, number: int) -> FrozenShard:
+    """Writes one shard's totals to its file, sorted, and its counts to the database."""
+    freeze = Freeze.objects.get(segment=segment_id)
+    done = freeze.frozen_shards.filter(number=number).first()
+    if done is not None:
+        return done
+    totals = sorted(tally.read_frozen(segment_id, number))
+    digest = write_whole(shard_path(segment_id, number), b"".join(pack_total(*row) for row in totals))
+    counts = {"viewers": len(totals), "shakes": sum(total for _, total in totals), "sha256": digest}
+    shard, _ = FrozenShard.objects.get_or_create(freeze=freeze, number=number, defaults=counts)
+    return shard
+
+
+def complete_freeze(freeze: Freeze, now: int) -> Freeze:
+    """All shards are there: makes the roll of every draw and writes the moment of the freeze into the ledger."""
+    if freeze.frozen_at_ms is not None:
+        return freeze
+    segment = freeze.segment
+    shards = list(freeze.frozen_shards.all())
+    paths = [_checked(shard_path(segment.pk, shard.number), shard.sha256) for shard in shards]
+    rolls = {draw.pk: _make_roll(draw, paths) for draw in segment.draws.all()}
+    with transaction.atomic():
+        segment = lock_segment(segment.pk)
+        counts = {"viewers": sum(shard.viewers for shard in shards), "shakes": sum(shard.shakes for shard in shards)}
+        if Freeze.objects.filter(pk=freeze.pk, frozen_at_ms=None).update(frozen_at_ms=now, **counts):
+            for pk, columns in rolls.items():
+                Draw.objects.filter(pk=pk, roll_root="").update(**columns)
+            entry = record_change(segment, "freeze", actor=SYSTEM, now=now, details={**counts, "draws": _digests(rolls)})
+            Freeze.objects.filter(pk=freeze.pk).update(ledger=entry.position)
+    freeze.refresh_from_db()
+    return freeze
+
+
+def _checked(path: Path, sha256: str) -> Path:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise Disagreement(f"{path.name} was changed after the freeze: expected {sha256}, got {found}")
+    return path
+
+
+def _make_roll(draw: Draw, shards: list[Path]) -> dict[str, object]:
+    rules = parse_canonical(draw.rules.encode())
+    summary = assemble_roll(
+        shards,
+        TicketTable(rules["tickets"]),
+        {bytes.fromhex(viewer) for viewer in draw.excluded},
+        bytes.fromhex(rules_digest_of(draw)),
+        roll_path(draw.pk),
+        totals_path(draw.pk),
+    )
+    return {
+        "roll_header": summary.header.hex(),
+        "roll_root": summary.root.hex(),
+        "totals_digest": summary.totals_digest.hex(),
+        "entries": summary.entries,
+        "tickets": summary.tickets,
+    }
+
+
+def _digests(rolls: dict[int, dict[str, object]]) -> list[dict[str, object]]:
+    return [{"draw": pk, **columns} for pk, columns in sorted(rolls.items())]
+
+
+# --- seal --------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def seal_draw(draw_id: int, now: int) -> Draw:
+    """Fixes rules, roll, secrets and beacon round under one digest, before the beacon exists."""
+    draw = Draw.objects.select_related("segment", "segment__freeze", "prize_list").get(pk=draw_id)
+    segment = lock_segment(draw.segment_id)
+    if draw.seal:
+        return draw
+    rules = parse_canonical(draw.rules.encode())
+    roll = bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)
+    seal = build_seal(rules, roll_digest(*roll), reveals(draw), draw.segment.freeze.frozen_at_ms // 1000).hex()
+    sealed = Draw.objects.filter(pk=draw.pk, seal="", step=Draw.Step.COMMITTED).update(
+        seal=seal, sealed_at_ms=now, step=Draw.Step.SEALED
+    )
+    if sealed:
+        if not segment.draws.filter(seal="").exists():
+            change_phase(segment, Phase.SEALED, announced_seal=segment.draws.all()[0].seal)
+        entry = record_change(segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal})
+        Draw.objects.filter(pk=draw.pk).update(sealed_ledger=entry.position)
+    draw.refresh_from_db()
+    return draw
+
+
+def reveals(draw: Draw) -> dict[str, bytes]:
+    """The secrets of the parties; after the freeze they are no secrets any more."""
+    return {HOUSE: open_secret(draw.house_secret)}
+
+
+# --- draw --------------------------------------------------------------------------------------------------------------
+
+
+def may_start(draw: Draw, now: int) -> bool:
+    """Whether a sealed draw is due: wanted, with its beacon, in its turn, and not too soon after the last one."""
+    wanted = draw.prize_list.draw_at_once or draw.requested_at is not None
+    beacon = draw.prize_list.beacon == Beacon.LOCAL or draw.beacon_value != ""
+    earlier = draw.segment.draws.filter(prize_list__number__lt=draw.prize_list.number)
+    in_turn = not earlier.filter(step__in=[Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING]).exists()
+    return wanted and beacon and in_turn and now >= next_draw_at(draw)
+
+
+def next_draw_at(draw: Draw) -> int:
+    """When the show's pace allows the next draw to start, in ms."""
+    last = Draw.objects.filter(show=draw.show_id).exclude(started_at=None).order_by("-started_at").first()
+    return 0 if last is None else to_ms(last.started_at) + 60_000 // draw.show.draws_per_minute
+
+
+def start_draw(draw: Draw, now: int) -> bool:
+    """Takes the show's one place for a running draw; False while another one has it."""
+    try:
+        with transaction.atomic():
+            lock_segment(draw.segment_id)
+            if not may_start(draw, now):
+                return False
+            return bool(
+                Draw.objects.filter(pk=draw.pk, step=Draw.Step.SEALED).update(
+                    step=Draw.Step.DRAWING, started_at=from_ms(now)
+                )
+            )
+    except IntegrityError:  # one_running_draw_per_show
+        return False
+
+
+def ensure_beacon(draw: Draw, now: int) -> None:
+    """A rehearsal's beacon is thrown here, after the seal and once; the others were entered before the draw began."""
+    if not draw.beacon_value:
+        with transaction.atomic():
+            lock_segment(draw.segment_id)
+            set_beacon(draw, throw_local(), {}, actor=SYSTEM, now=now)
+
+
+def make_record(draw: Draw) -> bytes:
+    """Ranks the roll and accounts for it; the same bytes however often it runs."""
+    rules = parse_canonical(draw.rules.encode())
+    header, root = bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)
+    prior = prior_wins(draw)
+    ranked = rank_roll(roll_path(draw.pk), _key(draw), rules["winners"] + rules["reserves"] + len(prior))
+    listed = select_listed(ranked, prior, rules["winners"] + rules["reserves"])
+    freeze = draw.segment.freeze
+    record = build_record(
+        rules=rules,
+        precommitted_at=draw.committed_at_ms,
+        precommitment_ledger=draw.committed_ledger,
+        roll_header=header,
+        roll_root=root,
+        totals_digest=bytes.fromhex(draw.totals_digest),
+        secrets=reveals(draw),
+        sealed_at=draw.sealed_at_ms,
+        t_freeze=freeze.frozen_at_ms // 1000,
+        beacon_value=bytes.fromhex(draw.beacon_value),
+        beacon_proof=draw.beacon_proof,
+        ranked=listed,
+        proofs=prove_entries(roll_path(draw.pk), [row.index for row in listed]),
+        prior_wins=prior,
+        ledger={"freeze": freeze.ledger, "seal": draw.sealed_ledger, "beacon": draw.beacon_ledger},
+        software=software_digests(),
+    )
+    return encode_record(record)
+
+
+def _key(draw: Draw) -> bytes:
+    return draw_key(
+        bytes.fromhex(draw.seal), beacon_id(draw.prize_list.beacon), bytes.fromhex(draw.beacon_value)
+    )
+
+
+def prior_wins(draw: Draw) -> dict[bytes, str]:
+    """Who holds a win of this show already, and from which draw."""
+    wins = Win.objects.filter(show=draw.show_id).exclude(draw=draw.pk).select_related("draw")
+    return {bytes.fromhex(win.pseudonym): win.draw.draw_id for win in wins}
+
+
+def check_record(draw: Draw, record: bytes) -> None:
+    """The second implementation has the last word before anything is announced."""
+    roll, totals = roll_path(draw.pk).read_bytes(), totals_path(draw.pk).read_bytes()
+    failed = [check for check in check_files(draw, record, roll, totals) if not check.ok]
+    if failed:
+        raise Disagreement("; ".join(f"{check.name}: {check.detail}" for check in failed))
+
+
+@transaction.atomic
+def finish_draw(draw_id: int, record: bytes, now: int) -> Draw:
+    """Writes the winners down: all of them, or none."""
+    draw = Draw.objects.select_related("segment", "show").get(pk=draw_id)
+    segment = lock_segment(draw.segment_id)
+    digest = hashlib.sha256(record).hexdigest()
+    changed = Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWING).update(
+        step=Draw.Step.DRAWN, record_digest=digest, drawn_at=from_ms(now), attempts=0, trouble=""
+    )
+    if changed:
+        Win.objects.bulk_create(_wins(draw, parse_canonical(record)["winners"]))
+        if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
+            change_phase(segment, Phase.DRAWN)
+        record_change(segment, "drawn", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "record": digest})
+    draw.refresh_from_db()
+    return draw
+
+
+def _wins(draw: Draw, winners: Iterable[dict[str, object]]) -> list[Win]:
+    rows = []
+    for winner in winners:
+        prize, _, piece = str(winner["prize"]).partition("-")
+        rows.append(
+            Win(
+                show=draw.show,
+                draw=draw,
+                prize=Prize(pk=int(prize)),
+                piece=int(piece),
+                rank=winner["rank"],
+                pseudonym=winner["pseudonym"],
+            )
+        )
+    return rows
+
+
+def store_record(draw: Draw, record: bytes) -> None:
+    write_whole(record_path(draw.pk), record)
+
+
+# --- the two runs that Celery makes of the steps -------------------------------------------------------------------------
+
+
+def run_draw(draw_id: int, *, requested: bool = False) -> Draw:
+    """Takes a sealed draw to its winners, from wherever the last attempt stopped; Waiting while it may not start.
+
+    `requested`: somebody asks for it here and now, so it need not have been asked for before.
+    """
+    now = now_ms()
+    if requested:
+        Draw.objects.filter(pk=draw_id, requested_at=None).update(requested_at=from_ms(now))
+    draw = Draw.objects.select_related("segment__freeze", "segment__show", "show", "prize_list").get(pk=draw_id)
+    if draw.step == Draw.Step.SEALED and not start_draw(draw, now):
+        raise Waiting(f"{draw} waits for its turn")
+    draw.refresh_from_db()
+    if draw.step != Draw.Step.DRAWING:
+        return draw
+    ensure_beacon(draw, now)
+    record = make_record(draw)
+    check_record(draw, record)
+    store_record(draw, record)
+    return finish_draw(draw.pk, record, now)
+
+
