@@ -1,0 +1,39 @@
+"""The gateway: pages and the API over HTTP, phones and screens over WebSocket."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gala.settings")
+
+from django.core.asgi import get_asgi_application
+
+pages = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+
+from engagement.gateway.hub import stop_hub
+from engagement.gateway.origin import SameOriginOrApp
+from engagement.urls import websocket_urlpatterns
+
+Message = dict[str, Any]
+
+
+async def lifespan(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    """uvicorn's start and stop: before the process ends, what was accepted is written and acknowledged."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            await stop_hub()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": pages,
+        "websocket": SameOriginOrApp(URLRouter(websocket_urlpatterns)),
+        "lifespan": lifespan,
+    }
+)

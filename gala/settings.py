@@ -1,0 +1,232 @@
+"""Settings, all of them from the environment; without any, one machine runs the whole gala by itself.
+
+Every variable is described in docs/settings.md.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from gala.embedded import socket_path
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- where things are kept -------------------------------------------------------------------------------------
+
+DATA_DIR = Path(env.str("GALA_DATA", default=str(BASE_DIR / "var"))).absolute()
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'gala.sqlite3'}")
+REDIS_URL = env.str("REDIS_URL", default=f"unix://{socket_path(DATA_DIR)}?db=0")
+# Embedded: nothing outside this machine is involved, so that a key made here and kept in a file is enough.
+EMBEDDED = "DATABASE_URL" not in env.ENVIRON
+DEBUG = env.bool("DEBUG", default=False)
+
+
+def kept_secret(name: str) -> str:
+    """The content of DATA_DIR/name; made at the first use, readable by the owner only."""
+    path = DATA_DIR / name
+    try:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        with open(path, "x", opener=_private) as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ImproperlyConfigured(f"GALA_DATA: cannot write {path}: {error.strerror}") from error
+    return path.read_text().strip()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY and EMBEDDED:
+    SECRET_KEY = kept_secret("secret_key")
+if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5:
+    raise ImproperlyConfigured("SECRET_KEY: at least 32 characters that nobody can guess, please.")
+
+# The first key signs passes, all of them are accepted: put a new one in front to rotate.
+PASS_KEYS = env.list("PASS_KEYS", default=[f"{SECRET_KEY}:passes"])
+# The first key encrypts secrets at rest (show keys, party secrets), all of them decrypt.
+STORAGE_KEYS = env.list("STORAGE_KEYS", default=[f"{SECRET_KEY}:storage"])
+# Keys with which the backends of host apps ask for passes for their own users.
+HOST_API_KEYS = env.list("HOST_API_KEYS", default=[])
+
+# --- the live side ------------------------------------------------------------------------------------------------
+
+TALLY_SHARDS = env.int("TALLY_SHARDS", default=16)
+if not 1 <= TALLY_SHARDS <= 256:
+    raise ImproperlyConfigured(f"TALLY_SHARDS: expected 1 to 256, got {TALLY_SHARDS}.")
+PASS_LIFETIME_S = env.int("PASS_LIFETIME_S", default=6 * 3600)
+# Whole mobile networks share one address, so this only stops a single machine gone wild.
+PASSES_PER_ADDRESS_PER_MINUTE = env.int("PASSES_PER_ADDRESS_PER_MINUTE", default=60_000)
+TRUST_REAL_IP_HEADER = env.bool("TRUST_REAL_IP_HEADER", default=False)
+MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", default=0)  # per gateway process; 0: from the file descriptor limit
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_PROXY_SSL_HEADER is not None
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE_PROXY_SSL_HEADER else 0
+X_FRAME_OPTIONS = "DENY"
+
+ROOT_URLCONF = "gala.urls"
+ASGI_APPLICATION = "gala.asgi.application"
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "engagement",
+    "prizes",
+    "gala",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "media"}},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+DRAWS_DIR = Path(env.str("DRAWS_DIR", default=str(DATA_DIR / "draws")))  # frozen totals, rolls and records
+
+# --- database ---------------------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(DATABASE_URL)}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["OPTIONS"] = {
+        # Without IMMEDIATE two writers fail at once with "database is locked" instead of waiting for each other.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    _database["CONN_HEALTH_CHECKS"] = True
+    _database["CONN_MAX_AGE"] = 60
+    _database["OPTIONS"] = {
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000",
+    }
+
+# --- Redis: the tally, the channel layer, the cache and Celery's broker ---------------------------------------------------
+
+REDIS_TIMEOUT_S = 0.5  # no request and no socket waits longer for Redis
+REDIS_OPTIONS: dict[str, Any] = {
+    "socket_timeout": REDIS_TIMEOUT_S,
+    "socket_connect_timeout": REDIS_TIMEOUT_S,
+    "health_check_interval": 5,
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "max_connections": 64, **REDIS_OPTIONS}], "prefix": "gala"},
+    }
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "gala",
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",  # pickle nowhere
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT_S,
+            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_S,
+            "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
+            "CONNECTION_POOL_KWARGS": {"max_connections": 32, "timeout": REDIS_TIMEOUT_S},
+        },
+    }
+}
+
+
+def broker_url(redis_url: str) -> str:
+    """Celery's spelling of a redis-py address: only that of a unix socket differs."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    database = parts.query.removeprefix("db=") or "0"
+    return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+CELERY_BROKER_URL = broker_url(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 25  # below visibility_timeout: a task that still runs is never delivered again
+CELERY_TASK_SOFT_TIME_LIMIT = 20
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 30,
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "health_check_interval": 5,
+}
+CELERY_TASK_DEFAULT_QUEUE = "steps"
+CELERY_TASK_ROUTES = {"engagement.tasks.conduct": {"queue": "conductor"}, "prizes.tasks.conduct_draws": {"queue": "conductor"}}
+CELERY_BEAT_SCHEDULE = {
+    # `expires`: when no worker lives, a second later the message is worth nothing.
+    "conduct": {"task": "engagement.tasks.conduct", "schedule": 1.0, "options": {"expires": 2}},
+    "conduct draws": {"task": "prizes.tasks.conduct_draws", "schedule": 1.0, "options": {"expires": 2}},
+}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+# --- logs -----------------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"celery.beat": {"level": "WARNING"}, "celery.worker.strategy": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
+}

@@ -1,0 +1,136 @@
+"""All processes of a gala on one machine: embedded server, gateway, worker and conductor; none outlives this one."""
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from django.conf import settings
+
+from gala import entrypoints
+from gala.embedded import EmbeddedServer, EmbeddedServerError, start_server
+from gala.processes import spawn, stop_all
+
+SPARE_DESCRIPTORS = 500
+START_S = 30
+STOP_S = 3.5  # of the 5 s in which Ctrl-C must have ended everything
+
+
+class CannotStart(Exception):
+    """What is in the way, in one line, for the person at the terminal."""
+
+
+class ChildDied(Exception):
+    """A process ended that should have gone on."""
+
+
+class Supervisor:
+    """Starts and ends the child processes; their output goes to files in the data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.logs = data / "logs"
+        self.server: EmbeddedServer | None = None
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.listener: socket.socket | None = None
+
+    def start_server(self) -> None:
+        """The embedded server, unless REDIS_URL says that there is one."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        if "REDIS_URL" in os.environ:
+            return
+        try:
+            self.server = start_server(self.data)
+        except EmbeddedServerError as error:
+            raise CannotStart(str(error)) from None
+
+    def listen(self, host: str, port: int) -> None:
+        """Takes the port here, so that a port that is taken is one clear line; the gateway inherits the socket."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            listener.close()
+            raise CannotStart(f"port {port} on {host} cannot be used: {error.strerror}; choose another with --port") from None
+        listener.listen(4096)
+        self.listener = listener
+
+    @property
+    def address(self) -> str:
+        """host:port of the gateway."""
+        assert self.listener is not None
+        host, port = self.listener.getsockname()[:2]
+        return f"{host}:{port}"
+
+    def start_gateway(self, workers: int) -> None:
+        assert self.listener is not None
+        fd = self.listener.fileno()
+        command = entrypoints.gateway(workers=workers, fd=fd, graceful_seconds=2)
+        self._spawn("gateway", command, pass_fds=[fd])
+
+    def start_tasks(self) -> None:
+        """Celery: the worker, and the conductor that tells it once a second what is due."""
+        self._spawn("worker", entrypoints.worker(concurrency=3))
+        self._spawn("conductor", entrypoints.conductor())
+
+    def start_command(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """One of manage.py's commands as a child."""
+        manage = str(settings.BASE_DIR / "manage.py")
+        self._spawn(name, [sys.executable, manage, *arguments])
+        return self.children[name]
+
+    def _spawn(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
+        environment = {**os.environ, "GALA_DATA": str(self.data)}
+        self.children[name] = spawn(command, env=environment, log=self.logs / f"{name}.log", pass_fds=pass_fds)
+
+    def check(self) -> None:
+        """Raises ChildDied, with the end of its log, when a process ended that should go on."""
+        for name, child in self.children.items():
+            if child.poll() not in (None, 0):
+                raise ChildDied(f"{name} ended with status {child.returncode}; the end of its log:\n{self._last_lines(name)}")
+
+    def _last_lines(self, name: str) -> str:
+        return "\n".join((self.logs / f"{name}.log").read_text(errors="replace").splitlines()[-8:])
+
+    def wait_until_ready(self) -> None:
+        """Until the gateway answers and sees both database and Redis."""
+        deadline = time.monotonic() + START_S
+        while not self._ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ChildDied(f"the gateway did not answer within {START_S} s; the end of its log:\n{self._last_lines('gateway')}")
+            time.sleep(0.1)
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self) -> None:
+        """Ends everything within 5 s: the children together, then the server that they write to."""
+        stop_all(list(self.children.values()), STOP_S)
+        if self.listener is not None:
+            self.listener.close()
+        if self.server is not None:
+            self.server.stop()
+
+
+def raise_descriptor_limit(wanted: int) -> None:
+    """Lifts the soft limit to the hard one; CannotStart where that is not enough for `wanted` sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard < wanted + SPARE_DESCRIPTORS:
+        raise CannotStart(
+            f"{wanted} phones need {wanted + SPARE_DESCRIPTORS} file descriptors, {hard} are allowed here: "
+            f"use fewer phones, or raise the limit (ulimit -Hn)"
+        )

@@ -1,0 +1,36 @@
+#!/usr/bin/env python
+"""Django's command line for the gala: `python manage.py help` lists what there is."""
+
+import os
+import sys
+
+CANNOT_START = 2
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gala.settings")
+    take_data_option(sys.argv)
+    try:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+    except ImportError:
+        sys.exit("Django is not installed in this Python: run `make show`, or use .venv/bin/python manage.py …")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        print(f"settings: {error}", file=sys.stderr)
+        sys.exit(CANNOT_START)
+
+
+def take_data_option(arguments: list[str]) -> None:
+    """`show --data DIR` is the variable GALA_DATA: it has to be there before the settings are read."""
+    if "show" not in arguments[1:2]:
+        return
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--data" and (equals or position + 1 < len(arguments)):
+            os.environ["GALA_DATA"] = os.path.abspath(value if equals else arguments[position + 1])
+
+
+if __name__ == "__main__":
+    main()
