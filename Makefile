@@ -12,7 +12,7 @@ INSTALL := $(PIP) install --require-hashes --only-binary :all: -r
 # database number, so that processes cannot share the one server of REDIS_URL.
 PYTEST := $(PY) -m pytest
 WORKERS := $(if $(REDIS_URL),,-n auto --maxprocesses 4 --dist loadfile)
-SUITE := $(if $(strip $(ARGS)),$(ARGS),$(WORKERS) --cov --cov-report=term-missing:skip-covered)
+SUITE := $(if $(strip $(ARGS)),$(ARGS),$(WORKERS) -m "not postgres" --cov --cov-report=term-missing:skip-covered)
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres lint lock clean

@@ -151,7 +151,6 @@ class TestStartServer:
         ):
             start_server(tmp_path)
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_it_dies_with_the_process_that_started_it(self, tmp_path: Path) -> None:
         parent = subprocess.Popen(
             [sys.executable, "-c", START_AND_SLEEP, str(tmp_path)],

@@ -11,7 +11,7 @@ from uvicorn.main import main as uvicorn_command
 
 from gala.entrypoints import QUEUES, ROOT, arguments_of, conductor, gateway, worker
 from gala.processes import spawn, stop_all
-from tests.gala.test_processes import until
+from tests.gala.test_processes import ps, until
 
 
 def parsed(command: list[str]) -> tuple[str, dict[str, object]]:
@@ -104,7 +104,6 @@ def test_an_unknown_entry_point_ends_with_one_line_that_names_the_known_ones(arg
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_entry_point_becomes_the_process_itself(tmp_path: Path) -> None:
     """No wrapper stays in between that would swallow the signals of a container engine."""
     process = spawn(
@@ -113,8 +112,6 @@ def test_the_entry_point_becomes_the_process_itself(tmp_path: Path) -> None:
         log=tmp_path / "log",
     )
     try:
-        wanted = "\0".join(conductor()).encode()
-        command = Path(f"/proc/{process.pid}/cmdline")
-        assert until(lambda: command.read_bytes().rstrip(b"\0") == wanted)
+        assert until(lambda: ps("command", process.pid) == " ".join(conductor()))
     finally:
         stop_all([process], 5)
