@@ -74,6 +74,8 @@ def build_record(
     rules: dict[str, Any],
     precommitted_at: int,
     precommitment_ledger: int,
+    opens_at: int,
+    closes_at: int,
     roll_header: bytes,
     roll_root: bytes,
     totals_digest: bytes,
@@ -91,16 +93,17 @@ def build_record(
 ) -> dict[str, Any]:
     """Return the record of a draw as a JSON value; all digests in it are computed here.
 
-    `rules` come from `build_rules`. Times are UTC ms, `t_freeze` whole Unix seconds. `secrets` maps every
+    `rules` come from `build_rules`. Times are UTC ms, `t_freeze` whole Unix seconds;
+    `opens_at` and `closes_at` are studio time, feeds saw them after their delay. `secrets` maps every
     party to its 32 bytes, or to b"" if it did not reveal. `beacon_proof` is {"signature": hex} for drand,
     {"digits": text} for dice, {} for local. `ranked` needs the length `select_listed` asks for; `proofs` maps
     the index of a leaf (entry index // 256) to its inclusion proof. `ledger` has the positions of freeze,
     seal and beacon; `software` the hex digests "software" and "verifier" that ran.
     Raises ValueError where a secret or the roll does not fit the rules. Source: docs/draw.md, section 7.
 
-    >>> build_record(rules={"parties": []}, precommitted_at=0, precommitment_ledger=0, roll_header=b"",
-    ...     roll_root=b"", totals_digest=b"", secrets={"x": b""}, sealed_at=0, t_freeze=0, beacon_value=b"",
-    ...     beacon_proof={}, ranked=[], proofs={}, prior_wins={}, ledger={}, software={})
+    >>> build_record(rules={"parties": []}, precommitted_at=0, precommitment_ledger=0, opens_at=0,
+    ...     closes_at=0, roll_header=b"", roll_root=b"", totals_digest=b"", secrets={"x": b""}, sealed_at=0, t_freeze=0,
+    ...     beacon_value=b"", beacon_proof={}, ranked=[], proofs={}, prior_wins={}, ledger={}, software={})
     Traceback (most recent call last):
     ...
     ValueError: expected secrets of [], got ['x']
@@ -118,6 +121,7 @@ def build_record(
             "time": precommitted_at,
             "ledger": precommitment_ledger,
         },
+        "as_run": {"opens_at": opens_at, "closes_at": closes_at},
         "roll": _roll(rules, roll_header, roll_root, totals_digest),
         "reveals": {name: secret.hex() for name, secret in secrets.items()},
         "seal": {

@@ -16,6 +16,7 @@ BEACON_RULES = {
     "local": "32 random bytes of the server; a rehearsal, not verifiable by the public",
 }
 MAX_EXTRA_RESERVES = 5  # R <= K + 5
+MAX_WINDOW_MS = 86_400_000
 
 _PRIZE_FIELDS: dict[str, type] = {
     "id": str,
@@ -27,7 +28,7 @@ _PRIZE_FIELDS: dict[str, type] = {
     "value_minor": int,
     "currency": str,
 }
-_WINDOW_FIELDS: dict[str, type] = {"feed": str, "opens_at": int, "closes_at": int}
+_WINDOW_FIELDS: dict[str, type] = {"feed": str, "delay_ms": int, "window_ms": int}
 _PARTY_FIELDS: dict[str, type] = {"name": str, "commitment": str}
 
 
@@ -54,9 +55,9 @@ def build_rules(
 
     `prizes` are in drawing order, one winner each, with the keys id, celebrity, brand, garment, size, title
     (text), value_minor (integer, minor units of `currency`, three capital letters). `windows` have feed,
-    opens_at and closes_at (UTC ms). `parties` have name and commitment, in the order of the seal.
-    `seal_margin_s` and `reveal_deadline_s` are seconds before the beacon's round. Commitments and digests
-    are 64 hex digits. Raises ValueError that says what was expected and what came.
+    delay_ms (behind the studio) and window_ms (length). `parties` have name and commitment, in the order of
+    the seal. `seal_margin_s` and `reveal_deadline_s` are seconds before the beacon's round. Commitments and
+    digests are 64 hex digits. Raises ValueError that says what was expected and what came.
     Source: docs/draw.md, section 1.
 
     >>> build_rules(**EXAMPLE)["tmax"]
@@ -122,11 +123,8 @@ def _check_windows(windows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
         raise ValueError("expected a window for at least one feed, got none")
     rows = [_fields("window", window, _WINDOW_FIELDS) for window in windows]
     for row in rows:
-        _within("opens_at", row["opens_at"], 0, (1 << 53) - 1)
-        if row["closes_at"] <= row["opens_at"]:
-            raise ValueError(
-                f"expected feed {row['feed']!r} to close after {row['opens_at']}, got {row['closes_at']}"
-            )
+        _within("delay_ms", row["delay_ms"], 0, MAX_WINDOW_MS)
+        _within("window_ms", row["window_ms"], 1, MAX_WINDOW_MS)
     _distinct("feed", [_text("feed", row["feed"]) for row in rows])
     return rows
 
@@ -192,7 +190,7 @@ EXAMPLE: dict[str, Any] = {
         }
     ],
     "reserves": 2,
-    "windows": [{"feed": "tv", "opens_at": 1692806100000, "closes_at": 1692806160000}],
+    "windows": [{"feed": "tv", "delay_ms": 1500, "window_ms": 60000}],
     "beacon_kind": "drand",
     "parties": [{"name": "operator", "commitment": "80" * 32}],
     "k_show_commitment": "11" * 32,

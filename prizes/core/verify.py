@@ -38,11 +38,12 @@ RULES = {
                 "value_minor": int, "currency": re.compile("[A-Z]{3}")}],
     "reserves": int, "reveal_deadline_s": int, "seal_margin_s": int, "show_id": str, "skip_rule": str,
     "software_digest": HEX32, "tickets": [[int]], "tmax": int, "verifier_digest": HEX32, "void_rule": str,
-    "windows": [{"feed": str, "opens_at": int, "closes_at": int}], "winners": int,
+    "windows": [{"feed": str, "delay_ms": int, "window_ms": int}], "winners": int,
 }  # fmt: skip
 RECORD = {
     "$format": str, "rules": RULES, "rules_digest": HEX32,
     "precommitment": {"commitments": {HEX32}, "time": int, "ledger": int},
+    "as_run": {"opens_at": int, "closes_at": int},
     "roll": {"header": HEX64, "entries": int, "tickets": int, "root": HEX32, "digest": HEX32,
              "totals_digest": HEX32},
     "reveals": {SECRET}, "seal": {"digest": HEX32, "time": int, "t_freeze": int, "round": int},
@@ -95,10 +96,8 @@ def verify_draw(
     `record` is canonical JSON, `roll` and `totals` are the files' bytes, `excluded` the excluded pseudonyms
     (used with totals only). Never raises: what can't be read is a check that fails.
 
-    >>> verify_draw(b"{}", b"")
-    [Check(name='record', ok=False, detail="record: expected the fields ['$format', 'beacon', 'cutoff', \
-'digest', 'dispositions', 'key', 'ledger', 'precommitment', 'prior_wins', 'ranked', 'reserves', 'reveals', \
-'roll', 'rules', 'rules_digest', 'seal', 'software', 'winners'], got []")]
+    >>> verify_draw(b"[]", b"")
+    [Check(name='record', ok=False, detail='expected record as dict, got []')]
     """
     try:
         case = _Case(_read(record), roll, totals, excluded)
@@ -202,7 +201,8 @@ def _check_rules(case: _Case) -> str:
     _require(rules["seal_margin_s"] >= 15, "a seal margin of at least 15 s")
     for rows, name in ((rules["prizes"], "id"), (rules["parties"], "name"), (rules["windows"], "feed")):
         _require(len({row[name] for row in rows}) == len(rows) > 0, f"each {name} once, at least one")
-    _require(all(row["opens_at"] < row["closes_at"] for row in rules["windows"]), "windows that close late")
+    times = [(row["delay_ms"], row["window_ms"]) for row in rules["windows"]]
+    _require(all(delay >= 0 and length > 0 for delay, length in times), "windows with a delay and a length")
     return f"{rules['winners']} prizes, {rules['reserves']} reserves, up to {rules['tmax']} tickets"
 
 
@@ -228,8 +228,12 @@ def _check_commitments(case: _Case) -> str:
 
 
 def _check_times(case: _Case) -> str:
-    seal, windows = case.record["seal"], case.rules["windows"]
-    opens, closes = min(row["opens_at"] for row in windows), max(row["closes_at"] for row in windows)
+    seal, windows, run = case.record["seal"], case.rules["windows"], case.record["as_run"]
+    length = run["closes_at"] - run["opens_at"]
+    _require(
+        0 <= length <= min(row["window_ms"] for row in windows), f"a window as promised, got {length} ms"
+    )
+    opens, closes = run["opens_at"], run["closes_at"] + max(row["delay_ms"] for row in windows)
     _require(case.record["precommitment"]["time"] <= opens, f"a precommitment before {opens} (opening)")
     _require(closes < (seal["t_freeze"] + 1) * 1000, f"a freeze after {closes} (closing)")
     _require(seal["t_freeze"] * 1000 <= seal["time"], "a seal after the freeze")

@@ -67,7 +67,10 @@ def make_rules(
         "eligibility": "Adults in the country of the broadcast.",
         "prizes": [make_prize(number) for number in range(prizes)],
         "reserves": reserves,
-        "windows": [{"feed": "tv", "opens_at": OPENS, "closes_at": CLOSES}],
+        "windows": [
+            {"feed": "tv", "delay_ms": 1500, "window_ms": CLOSES - OPENS},
+            {"feed": "app", "delay_ms": 0, "window_ms": CLOSES - OPENS},
+        ],
         "beacon_kind": beacon,
         "parties": [
             {"name": "operator", "commitment": commit(DRAW, "operator", OPERATOR_SECRET).hex()},
@@ -121,6 +124,8 @@ def run_draw(
         rules=rules,
         precommitted_at=OPENS - 60000,
         precommitment_ledger=3,
+        opens_at=OPENS,
+        closes_at=CLOSES,
         roll_header=summary.header,
         roll_root=summary.root,
         totals_digest=summary.totals_digest,

@@ -27,6 +27,8 @@ def build_empty_record(**changes):
         "rules": RULES,
         "precommitted_at": draws.OPENS,
         "precommitment_ledger": 1,
+        "opens_at": draws.OPENS,
+        "closes_at": draws.CLOSES,
         "roll_header": RollHeader(0, 0, rules_digest(RULES), 3).pack(),
         "roll_root": root([]),
         "totals_digest": bytes(32),

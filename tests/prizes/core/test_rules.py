@@ -4,9 +4,9 @@ import pytest
 
 from prizes.core.digests import rules_digest
 from prizes.core.rules import BEACON_RULES
-from tests.prizes.draws import CLOSES, OPENS, make_prize, make_rules
+from tests.prizes.draws import make_prize, make_rules
 
-WINDOW = {"feed": "tv", "opens_at": OPENS, "closes_at": CLOSES}
+WINDOW = {"feed": "tv", "delay_ms": 1500, "window_ms": 60000}
 PARTY = {"name": "operator", "commitment": "80" * 32}
 
 
@@ -44,8 +44,9 @@ def test_a_change_of_any_rule_changes_the_digest():
         ({"reserves": -1}, "got -1"),
         ({"reserves": True}, "got True"),
         ({"windows": []}, "at least one feed"),
-        ({"windows": [{**WINDOW, "closes_at": OPENS}]}, "'tv' to close after"),
-        ({"windows": [{**WINDOW, "opens_at": -1}]}, "opens_at of 0"),
+        ({"windows": [{**WINDOW, "window_ms": 0}]}, "window_ms of 1"),
+        ({"windows": [{**WINDOW, "delay_ms": -1}]}, "delay_ms of 0"),
+        ({"windows": [{**WINDOW, "opens_at": 0}]}, "expected a window with"),
         ({"windows": [WINDOW, WINDOW]}, "'tv' again"),
         ({"parties": []}, "at least one party"),
         ({"parties": [PARTY, PARTY]}, "'operator' again"),

@@ -14,7 +14,7 @@ from engagement.core.digests import canonical_json
 from prizes.core import merkle, verify
 from prizes.core.record import record_digest
 from prizes.core.verify import verify_draw
-from tests.prizes.draws import DRAW, T_FREEZE, failed, make_viewers, run_draw
+from tests.prizes.draws import CLOSES, DRAW, OPENS, T_FREEZE, failed, make_viewers, run_draw
 from tests.prizes.draws import verify as check
 
 
@@ -62,6 +62,11 @@ def test_every_beacon_holds_and_says_how_strong_it_is(tmp_path, beacon):
     assert failed(checks) == set()
     detail = next(one.detail for one in checks if one.name == "beacon")
     assert ("REHEARSAL" in detail) == (beacon == "local")
+
+
+def test_a_window_may_be_closed_early(drawn):
+    record = {**drawn.record, "as_run": {"opens_at": OPENS, "closes_at": OPENS + 1}}
+    assert failed(verify_draw(reseal(record), drawn.roll)) == set()
 
 
 def test_an_empty_roll_is_legal_and_nobody_wins(tmp_path):
@@ -186,13 +191,17 @@ FORGERIES = [
     (set_at(["rules", "algorithm"], "mine"), "rules"),
     (set_at(["rules", "skip_rule"], "none"), "rules"),
     (set_at(["rules", "seal_margin_s"], 14), "rules"),
-    (set_at(["rules", "windows", 0, "closes_at"], 0), "rules"),
+    (set_at(["rules", "windows", 0, "window_ms"], 0), "rules"),
+    (set_at(["rules", "windows", 0, "window_ms"], 59999), "times"),
+    (set_at(["as_run", "closes_at"], OPENS - 1), "times"),
+    (set_at(["as_run", "opens_at"], OPENS - 1), "times"),
+    (set_at(["as_run"], {"opens_at": OPENS + 4000, "closes_at": CLOSES + 4000}), "times"),
     (set_at(["rules_digest"], "00" * 32), "rules digest"),
     (set_at(["precommitment", "commitments", "operator"], "00" * 32), "commitments"),
     (set_at(["reveals", "operator"], "00" * 32), "commitments"),
     (set_at(["reveals", "stranger"], ""), "commitments"),
-    (set_at(["precommitment", "time"], 1692806100001), "times"),
-    (set_at(["seal", "t_freeze"], 1692806159), "times"),
+    (set_at(["precommitment", "time"], OPENS + 1), "times"),
+    (set_at(["seal", "t_freeze"], 1692806160), "times"),
     (set_at(["seal", "time"], T_FREEZE * 1000 - 1), "times"),
     (set_at(["seal", "time"], (T_FREEZE + 62) * 1000), "times"),
     (set_at(["ledger", "seal"], 7), "ledger"),
