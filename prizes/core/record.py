@@ -102,8 +102,9 @@ def build_record(
     Raises ValueError where a secret or the roll does not fit the rules. Source: docs/draw.md, section 7.
 
     >>> build_record(rules={"parties": []}, precommitted_at=0, precommitment_ledger=0, opens_at=0,
-    ...     closes_at=0, roll_header=b"", roll_root=b"", totals_digest=b"", secrets={"x": b""}, sealed_at=0, t_freeze=0,
-    ...     beacon_value=b"", beacon_proof={}, ranked=[], proofs={}, prior_wins={}, ledger={}, software={})
+    ...     closes_at=0, roll_header=b"", roll_root=b"", totals_digest=b"", secrets={"x": b""},
+    ...     sealed_at=0, t_freeze=0, beacon_value=b"", beacon_proof={}, ranked=[], proofs={}, prior_wins={},
+    ...     ledger={}, software={})
     Traceback (most recent call last):
     ...
     ValueError: expected secrets of [], got ['x']
