@@ -14,11 +14,13 @@ def main() -> None:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
     except ImportError:
-        sys.exit("Django is not installed in this Python: run `make show`, or use .venv/bin/python manage.py …")
+        sys.exit(
+            "Django is not installed in this Python: run `make show`, or use .venv/bin/python manage.py …"
+        )
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        print(f"settings: {error}", file=sys.stderr)
+        sys.stderr.write(f"settings: {error}\n")
         sys.exit(CANNOT_START)
 
 

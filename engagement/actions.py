@@ -15,7 +15,6 @@ from engagement.ledger import SYSTEM, append_entry
 from engagement.models import LedgerEntry, Segment, Show
 
 MAX_LEAD_S = 3600
-MAX_WINDOW_S = 3600
 
 
 class ActionRefused(Exception):
@@ -26,7 +25,7 @@ class Conflict(ActionRefused):
     """Somebody else was faster; the text says what happened."""
 
 
-# --- what every action shares ----------------------------------------------------------------------------------------
+# --- what every action shares ---
 
 
 def lock_segment(segment_id: int) -> Segment:
@@ -53,7 +52,13 @@ def change_phase(segment: Segment, new: Phase, **fields: Any) -> None:
 
 
 def record_change(
-    segment: Segment, action: str, *, actor: str, now: int, reason: str = "", details: dict[str, Any] | None = None
+    segment: Segment,
+    action: str,
+    *,
+    actor: str,
+    now: int,
+    reason: str = "",
+    details: dict[str, Any] | None = None,
 ) -> LedgerEntry:
     """The other half of every action: the ledger entry, and the announcement once all of it is committed."""
     entry = append_entry(
@@ -121,36 +126,30 @@ def describe_segment(segment: Segment) -> SegmentState:
     )
 
 
-# --- what operators do -------------------------------------------------------------------------------------------------
+# --- what operators do ---
 
 
 @transaction.atomic
-def open_segment(
-    segment_id: int, *, actor: str, lead_s: int = 5, window_s: int | None = None, now: int | None = None
-) -> Segment:
-    """Schedules an armed segment: it opens in `lead_s` seconds, for `window_s` (default: the segment's own)."""
+def open_segment(segment_id: int, *, actor: str, lead_s: int = 5, now: int | None = None) -> Segment:
+    """Schedules an armed segment: it opens in `lead_s` seconds, for as long as its rules say."""
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
-    window = segment.window_s if window_s is None else window_s
-    _check_range("lead", lead_s, 0, MAX_LEAD_S)
-    _check_range("window", window, 1, MAX_WINDOW_S)
+    if not 0 <= lead_s <= MAX_LEAD_S:
+        raise ActionRefused(f"lead: expected 0 to {MAX_LEAD_S} seconds, got {lead_s}")
     _refuse_unless_armed(segment)
     opens_at = now + lead_s * 1000
-    segment.opens_at, segment.closes_at = from_ms(opens_at), from_ms(opens_at + window * 1000)
+    closes_at = opens_at + segment.window_s * 1000
+    segment.opens_at, segment.closes_at = from_ms(opens_at), from_ms(closes_at)
     _refuse_overlap(segment)
     changed = Segment.objects.filter(pk=segment.pk, phase=Phase.ARMED, opens_at=None).update(
         opens_at=segment.opens_at, closes_at=segment.closes_at
     )
     if changed != 1:
         raise Conflict(f"{segment} was changed by somebody else: {last_change(segment)}")
-    times = {"opens_at": opens_at, "closes_at": opens_at + window * 1000}
-    record_change(segment, "open", actor=actor, now=now, details=times)
+    record_change(
+        segment, "open", actor=actor, now=now, details={"opens_at": opens_at, "closes_at": closes_at}
+    )
     return segment
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ActionRefused(f"{name}: expected {low} to {high} seconds, got {value}")
 
 
 def _refuse_unless_armed(segment: Segment) -> None:
@@ -159,17 +158,22 @@ def _refuse_unless_armed(segment: Segment) -> None:
     if segment.phase != Phase.ARMED:
         raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
     if segment.opens_at is not None:
-        raise Conflict(f"{segment} is scheduled already, for {segment.opens_at:%H:%M:%S} UTC: {last_change(segment)}")
+        raise Conflict(
+            f"{segment} is scheduled already, for {segment.opens_at:%H:%M:%S} UTC: {last_change(segment)}"
+        )
 
 
 def _refuse_overlap(segment: Segment) -> None:
-    start, end = to_ms(segment.opens_at), segment.grace_ends_at_ms
+    mine = segment.air_time
     scheduled = Q(phase=Phase.ARMED, opens_at__isnull=False) | Q(phase=Phase.OPEN)
-    for other in Segment.objects.filter(scheduled, show=segment.show).exclude(pk=segment.pk).select_related("show"):
-        if start < other.grace_ends_at_ms and to_ms(other.opens_at) < end:
+    for other in (
+        Segment.objects.filter(scheduled, show=segment.show).exclude(pk=segment.pk).select_related("show")
+    ):
+        theirs = other.air_time
+        if mine.opens_at < theirs.grace_ends_at and theirs.opens_at < mine.grace_ends_at:
             raise ActionRefused(
-                f"{segment} would overlap with {other}, which is on air from {other.opens_at:%H:%M:%S} to "
-                f"{from_ms(other.grace_ends_at_ms):%H:%M:%S} UTC, all feeds and the grace included"
+                f"{segment} would overlap with {other}, which is on air from {from_ms(theirs.opens_at):%H:%M:%S} to "
+                f"{from_ms(theirs.grace_ends_at):%H:%M:%S} UTC, all feeds and the grace included"
             )
 
 
@@ -203,22 +207,27 @@ def void_segment(segment_id: int, *, actor: str, reason: str, now: int | None = 
     try:
         change_phase(segment, Phase.VOID)
     except IllegalTransition:
-        raise ActionRefused(f"{segment} is {segment.phase}: after the seal nothing can be called off") from None
+        raise ActionRefused(
+            f"{segment} is {segment.phase}: after the seal nothing can be called off"
+        ) from None
     record_change(segment, "void", actor=actor, now=now, reason=reason.strip())
     return segment
 
 
-# --- what the conductor does: it records what is already true ------------------------------------------------------------
+# --- what the conductor does: it records what is already true ---
 
 
 def move_due_segments(now: int | None = None) -> list[Segment]:
     """Opens and closes the segments whose time has come; returns those that were moved."""
     now = now_ms() if now is None else now
-    on_air = Segment.objects.filter(phase__in=[Phase.OPEN, Phase.ARMED], opens_at__isnull=False).select_related("show")
+    on_air = Segment.objects.filter(
+        phase__in=[Phase.OPEN, Phase.ARMED], opens_at__isnull=False
+    ).select_related("show")
     # What ends goes first: only one segment of a show may be open.
-    due = [(segment, Phase.CLOSING) for segment in on_air if segment.phase == Phase.OPEN and segment.ends_at_ms <= now]
-    due += [(segment, Phase.OPEN) for segment in on_air if segment.phase == Phase.ARMED and to_ms(segment.opens_at) <= now]
-    return [moved for segment, phase in due if (moved := _move_due_segment(segment.pk, phase, now)) is not None]
+    ends = [row for row in on_air if row.phase == Phase.OPEN and row.air_time.ends_at <= now]
+    begins = [row for row in on_air if row.phase == Phase.ARMED and row.air_time.opens_at <= now]
+    due = [(row, Phase.CLOSING) for row in ends] + [(row, Phase.OPEN) for row in begins]
+    return [moved for row, phase in due if (moved := _move_due_segment(row.pk, phase, now)) is not None]
 
 
 @transaction.atomic

@@ -42,7 +42,12 @@ class Refusal(Schema):
 Answers: Any = {200: PassOut, 401: Refusal, 403: Refusal, 404: Refusal, 429: Refusal, 503: Refusal}
 
 
-@router.post("/shows/{slug}/passes", response=Answers, summary="A guest pass, where the show allows guests", by_alias=True)
+@router.post(
+    "/shows/{slug}/passes",
+    response=Answers,
+    summary="A guest pass, where the show allows guests",
+    by_alias=True,
+)
 async def create_guest_pass(request: HttpRequest, response: HttpResponse, slug: str) -> Any:
     refusal, state = await _admit(request, response, slug)
     if refusal or state is None:
@@ -67,7 +72,9 @@ async def create_user_pass(request: HttpRequest, response: HttpResponse, slug: s
     return _answer(request, slug, state, issue_pass(slug, body.uid))
 
 
-async def _admit(request: HttpRequest | None, response: HttpResponse, slug: str) -> tuple[Any, ShowState | None]:
+async def _admit(
+    request: HttpRequest | None, response: HttpResponse, slug: str
+) -> tuple[Any, ShowState | None]:
     """The state of the show, or the refusal; admission happens here, where a browser can read the answer."""
     if request is not None and await _too_many(client_address(request)):
         response["Retry-After"] = "60"

@@ -60,9 +60,9 @@ def keep_state(state: ShowState) -> bool:
     return written
 
 
-async def fetch_state(redis: "AsyncRedis[bytes]", slug: str) -> ShowState | None:
+async def fetch_state(redis: AsyncRedis, slug: str) -> ShowState | None:
     """The newest document of a show, or None where there is no such show."""
-    document = await redis.get(_document(slug))
+    document: Any = await redis.get(_document(slug))
     return None if document is None else parse_state(document)
 
 

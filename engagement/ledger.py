@@ -14,7 +14,13 @@ GENESIS = "0" * 64
 
 
 def append_entry(
-    show: Show, action: str, *, actor: str = SYSTEM, reason: str = "", details: dict[str, Any] | None = None, now: int | None = None
+    show: Show,
+    action: str,
+    *,
+    actor: str = SYSTEM,
+    reason: str = "",
+    details: dict[str, Any] | None = None,
+    now: int | None = None,
 ) -> LedgerEntry:
     """Adds one entry; must run inside the transaction of the action that it records."""
     # Locks the show's row until the transaction ends: two writers line up here instead of both taking one position.

@@ -1,7 +1,7 @@
 """Show, Feed, Segment and the Ledger: the truth of the live side."""
 
 import secrets
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -29,12 +29,18 @@ def new_epoch() -> int:
 class Show(models.Model):
     """One gala night; has feeds, segments and one show key."""
 
-    slug = models.SlugField(unique=True, help_text="In addresses and in every pseudonym; cannot change later.")
+    slug = models.SlugField(
+        unique=True, help_text="In addresses and in every pseudonym; cannot change later."
+    )
     title = models.CharField(max_length=120)
     title_zh = models.CharField("title (Chinese)", max_length=120, blank=True)
-    guests_allowed = models.BooleanField(default=False, help_text="Anybody may get a guest pass from this site.")
+    guests_allowed = models.BooleanField(
+        default=False, help_text="Anybody may get a guest pass from this site."
+    )
     max_hz = models.PositiveSmallIntegerField(
-        default=8, validators=[MinValueValidator(1), MaxValueValidator(50)], help_text="Shakes per second that count."
+        default=8,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="Shakes per second that count.",
     )
     burst = models.PositiveSmallIntegerField(default=10, help_text="Shakes on top, for a quick start.")
     grace_ms = models.PositiveIntegerField(
@@ -83,6 +89,15 @@ class Feed(models.Model):
         return f"{self.title} (+{self.delay_ms} ms)"
 
 
+class AirTime(NamedTuple):
+    """A scheduled segment in ms: studio time, the end of the last feed's window, and the end of the grace."""
+
+    opens_at: int
+    closes_at: int
+    ends_at: int
+    grace_ends_at: int
+
+
 class Segment(models.Model):
     """One interactive slot in the rundown; the unit that is opened, closed and drawn."""
 
@@ -91,12 +106,20 @@ class Segment(models.Model):
     title = models.CharField(max_length=120)
     title_zh = models.CharField("title (Chinese)", max_length=120, blank=True)
     phase = models.CharField(
-        max_length=10, choices=[(phase.value, phase.value) for phase in Phase], default=Phase.DRAFT, editable=False
+        max_length=10,
+        choices=[(phase.value, phase.value) for phase in Phase],
+        default=Phase.DRAFT,
+        editable=False,
     )
     window_s = models.PositiveSmallIntegerField(
-        "window", default=30, validators=[MinValueValidator(1), MaxValueValidator(3600)], help_text="Seconds of shaking."
+        "window",
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text="Seconds of shaking.",
     )
-    publish_at_once = models.BooleanField(default=False, help_text="Publish without an operator, as soon as it is drawn.")
+    publish_at_once = models.BooleanField(
+        default=False, help_text="Publish without an operator, as soon as it is drawn."
+    )
     opens_at = models.DateTimeField(null=True, blank=True, editable=False)
     closes_at = models.DateTimeField(null=True, blank=True, editable=False)
     shards = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -114,9 +137,12 @@ class Segment(models.Model):
         )
         constraints = (
             models.UniqueConstraint(fields=["show", "position"], name="one_segment_at_a_position"),
-            models.UniqueConstraint(fields=["show"], condition=Q(phase=Phase.OPEN), name="one_open_segment_per_show"),
+            models.UniqueConstraint(
+                fields=["show"], condition=Q(phase=Phase.OPEN), name="one_open_segment_per_show"
+            ),
             models.CheckConstraint(
-                condition=Q(opens_at=None, closes_at=None) | Q(closes_at__gte=F("opens_at")), name="closes_after_it_opens"
+                condition=Q(opens_at=None, closes_at=None) | Q(closes_at__gte=F("opens_at")),
+                name="closes_after_it_opens",
             ),
             models.CheckConstraint(
                 condition=Q(phase__in=[Phase.DRAFT, Phase.ARMED, Phase.VOID]) | Q(opens_at__isnull=False),
@@ -129,19 +155,22 @@ class Segment(models.Model):
 
     def clean(self) -> None:
         if self.pk and self.phase not in EDITABLE:
-            raise ValidationError(f"A segment that is {self.phase} cannot be edited: its rules are committed to.")
+            raise ValidationError(
+                f"A segment that is {self.phase} cannot be edited: its rules are committed to."
+            )
 
     @property
-    def ends_at_ms(self) -> int | None:
-        """When the last feed's window has ended, in ms; None while it is not scheduled."""
-        return None if self.closes_at is None else segment_end(to_ms(self.closes_at), self.show.last_delay_ms)
-
-    @property
-    def grace_ends_at_ms(self) -> int | None:
-        """From then on no report is accepted, in ms; None while it is not scheduled."""
-        if self.closes_at is None:
-            return None
-        return grace_end(to_ms(self.closes_at), self.show.last_delay_ms, self.show.grace_ms)
+    def air_time(self) -> AirTime:
+        """When it is on air; ValueError while it is not scheduled."""
+        if self.opens_at is None or self.closes_at is None:
+            raise ValueError(f"{self} is not scheduled")
+        opens_at, closes_at, delay = to_ms(self.opens_at), to_ms(self.closes_at), self.show.last_delay_ms
+        return AirTime(
+            opens_at,
+            closes_at,
+            segment_end(closes_at, delay),
+            grace_end(closes_at, delay, self.show.grace_ms),
+        )
 
 
 class AppendOnly(models.QuerySet["LedgerEntry"]):
@@ -171,16 +200,19 @@ class LedgerEntry(models.Model):
     class Meta:
         ordering = ("show", "position")
         verbose_name_plural = "ledger entries"
-        constraints = (models.UniqueConstraint(fields=["show", "position"], name="one_ledger_entry_at_a_position"),)
+        constraints = (
+            models.UniqueConstraint(fields=["show", "position"], name="one_ledger_entry_at_a_position"),
+        )
 
     def __str__(self) -> str:
         return f"{self.position} {self.action}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
-            raise TypeError("the ledger is append-only: write a new entry with engagement.ledger.append_entry")
+            raise TypeError(
+                "the ledger is append-only: write a new entry with engagement.ledger.append_entry"
+            )
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("the ledger is append-only")
-

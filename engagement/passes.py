@@ -31,7 +31,7 @@ class Pass(NamedTuple):
 
 
 def issue_pass(show: str, uid: int, *, lifetime_s: int | None = None, now: int | None = None) -> str:
-    """A pass for the host app's user `uid` (its internal id, below 2**63, never a phone number) for the show of this slug.
+    """A pass for the host app's user `uid` (its internal id, below 2**63, never a phone number) for this show.
 
     Raises ValueError for a uid out of range.
     """

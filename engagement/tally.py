@@ -25,12 +25,12 @@ FORGET_MS = 600_000
 NOBODY = b""
 
 
-def connect() -> "Redis[bytes]":
+def connect() -> Redis:
     """The process' pooled client with short timeouts, for tasks, commands and views."""
-    return get_redis_connection("default")  # type: ignore[no-any-return]
+    return get_redis_connection("default")
 
 
-def connect_async() -> "AsyncRedis[bytes]":
+def connect_async() -> AsyncRedis:
     """A client for one event loop; waits for a free connection instead of raising when all are taken."""
     pool = AsyncPool.from_url(
         settings.REDIS_URL, max_connections=8, timeout=settings.REDIS_TIMEOUT_S, **settings.REDIS_OPTIONS
@@ -55,11 +55,11 @@ def _closed(segment: int) -> str:
     return f"closed:{segment}"
 
 
-# --- gateways write ------------------------------------------------------------------------------------------------
+# --- gateways write ---
 
 
 async def write_totals(
-    redis: "AsyncRedis[bytes]", segment: int, shards: int, totals: dict[bytes, int], live: dict[str, int]
+    redis: AsyncRedis, segment: int, shards: int, totals: dict[bytes, int], live: dict[str, int]
 ) -> bool:
     """Writes totals and adds to the live counters, all in one transaction; False when the segment is closed.
 
@@ -72,14 +72,14 @@ async def write_totals(
     async with redis.pipeline(transaction=True) as pipe:
         pipe.exists(_closed(segment))
         for shard, part in by_shard.items():
-            pipe.zadd(_tally(segment, shard), part, gt=True)  # type: ignore[arg-type]
+            pipe.zadd(_tally(segment, shard), part, gt=True)
         for counter, amount in live.items():
             pipe.hincrby(f"live:{segment}", counter, amount)
         answers = await pipe.execute()
     return not answers[0]
 
 
-async def read_totals(redis: "AsyncRedis[bytes]", wanted: Iterable[tuple[int, int, bytes]]) -> list[int]:
+async def read_totals(redis: AsyncRedis, wanted: Iterable[tuple[int, int, bytes]]) -> list[int]:
     """The totals of (segment, shards, viewer), 0 where there is none; one round trip."""
     async with redis.pipeline(transaction=False) as pipe:
         for segment, shards, viewer in wanted:
@@ -87,7 +87,7 @@ async def read_totals(redis: "AsyncRedis[bytes]", wanted: Iterable[tuple[int, in
         return [int(score or 0) for score in await pipe.execute()]
 
 
-async def confirm_flushed(redis: "AsyncRedis[bytes]", segment: int, gateway: str) -> None:
+async def confirm_flushed(redis: AsyncRedis, segment: int, gateway: str) -> None:
     """This gateway takes no report of the segment any more, and has written all it had."""
     async with redis.pipeline(transaction=True) as pipe:
         pipe.sadd(f"flushed:{segment}", gateway)
@@ -96,7 +96,7 @@ async def confirm_flushed(redis: "AsyncRedis[bytes]", segment: int, gateway: str
 
 
 async def exchange_heartbeats(
-    redis: "AsyncRedis[bytes]", gateway: str, heartbeat: dict[str, Any], segments: list[int]
+    redis: AsyncRedis, gateway: str, heartbeat: dict[str, Any], segments: list[int]
 ) -> tuple[dict[str, dict[str, Any]], dict[int, dict[str, int]], str]:
     """Writes this gateway's heartbeat; returns those of all gateways, the live counters of the segments, and which
     life of which server answered: when that changes, the server may have lost totals that were acknowledged."""
@@ -104,7 +104,7 @@ async def exchange_heartbeats(
         pipe.info("server")
         pipe.set("tally:life", gateway + str(heartbeat["at"]), nx=True)  # gone after a FLUSHALL, then new
         pipe.get("tally:life")
-        pipe.hset("gateways", gateway, msgspec.json.encode(heartbeat))  # type: ignore[arg-type]
+        pipe.hset("gateways", gateway, msgspec.json.encode(heartbeat))
         pipe.hgetall("gateways")
         for segment in segments:
             pipe.hgetall(f"live:{segment}")
@@ -113,21 +113,21 @@ async def exchange_heartbeats(
     return _alive(beats, heartbeat["at"]), live, f"{server['run_id']} {life.decode()}"
 
 
-async def say_goodbye(redis: "AsyncRedis[bytes]", gateway: str) -> None:
+async def say_goodbye(redis: AsyncRedis, gateway: str) -> None:
     """A gateway that stops in good order is not missed at the next barrier."""
-    await redis.hdel("gateways", gateway)  # type: ignore[misc]
+    await redis.hdel("gateways", gateway)
 
 
-def _counters(found: dict[bytes, bytes]) -> dict[str, int]:
+def _counters(found: dict[Any, Any]) -> dict[str, int]:
     return {name.decode(): int(value) for name, value in found.items()}
 
 
-def _alive(beats: dict[bytes, bytes], now: int) -> dict[str, dict[str, Any]]:
+def _alive(beats: dict[Any, Any], now: int) -> dict[str, dict[str, Any]]:
     decoded = {name.decode(): msgspec.json.decode(beat) for name, beat in beats.items()}
     return {name: beat for name, beat in decoded.items() if beat["at"] > now - ALIVE_MS}
 
 
-# --- tasks and the console read -------------------------------------------------------------------------------------
+# --- tasks and the console read ---
 
 
 def read_live(segment: int) -> dict[str, int]:
@@ -142,9 +142,10 @@ def read_gateways(now: int) -> dict[str, dict[str, Any]]:
 
 def missing_gateways(segment: int, slug: str, now: int) -> tuple[list[str], list[str]]:
     """Gateways of this show that have not confirmed the segment's flush: (alive, dead). Old names are forgotten."""
-    redis = connect()
+    redis: Any = connect()
     flushed = {name.decode() for name in redis.smembers(f"flushed:{segment}")}
-    alive, dead = [], []
+    alive: list[str] = []
+    dead: list[str] = []
     for raw_name, beat in redis.hgetall("gateways").items():
         name, heartbeat = raw_name.decode(), msgspec.json.decode(beat)
         at = heartbeat["at"]
@@ -177,7 +178,8 @@ def close_tally(segment: int, shards: int) -> None:
 
 def read_frozen(segment: int, shard: int) -> Iterator[tuple[bytes, int]]:
     """All totals of a closed shard, in no particular order; read in bounded chunks."""
-    redis, start = connect(), 0
+    redis: Any = connect()
+    start = 0
     while chunk := redis.zrange(_frozen(segment, shard), start, start + CHUNK - 1, withscores=True):
         for viewer, total in chunk:
             if viewer != NOBODY:

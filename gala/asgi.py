@@ -10,16 +10,18 @@ from django.core.asgi import get_asgi_application
 
 pages = get_asgi_application()
 
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
-from engagement.gateway.hub import stop_hub
-from engagement.gateway.origin import SameOriginOrApp
-from engagement.urls import websocket_urlpatterns
+from engagement.gateway.hub import stop_hub  # noqa: E402
+from engagement.gateway.origin import SameOriginOrApp  # noqa: E402
+from engagement.urls import websocket_urlpatterns  # noqa: E402
 
 Message = dict[str, Any]
 
 
-async def lifespan(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+async def lifespan(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
     """uvicorn's start and stop: before the process ends, what was accepted is written and acknowledged."""
     while True:
         message = await receive()

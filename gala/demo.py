@@ -1,4 +1,4 @@
-"""The demo show of `make show`: a countdown gala with five feeds, and the three console accounts. All names are invented."""
+"""The demo show of `make show`: a countdown gala with five feeds, and three console accounts. Names are invented."""
 
 import secrets
 from typing import Any
@@ -35,7 +35,7 @@ SEGMENTS: tuple[tuple[str, str, str, bool, tuple[dict[str, Any], ...]], ...] = (
                 "garment_zh": "银色晚装大衣", "size": "M", "quantity": 1, "value_minor": 680_000,
             },
             {
-                "celebrity": "Marco Venn", "celebrity_zh": "马可·文", "brand": "Atelier Brume", "garment": "Velvet jacket",
+                "celebrity": "Marco Venn", "celebrity_zh": "马可·文", "brand": "Brume", "garment": "Velvet jacket",
                 "garment_zh": "丝绒外套", "size": "L", "quantity": 2, "value_minor": 420_000,
             },
         ),
@@ -63,7 +63,7 @@ SEGMENTS: tuple[tuple[str, str, str, bool, tuple[dict[str, Any], ...]], ...] = (
         False,
         (
             {
-                "celebrity": "Jin Hao", "celebrity_zh": "金浩", "brand": "Harbour & Sons", "garment": "Countdown bomber jacket",
+                "celebrity": "Jin Hao", "celebrity_zh": "金浩", "brand": "Harbour & Sons", "garment": "Bomber jacket",
                 "garment_zh": "倒计时飞行夹克", "size": "XL", "quantity": 5, "value_minor": 260_000,
             },
         ),
@@ -76,7 +76,9 @@ def current_night(*, go_on: bool) -> Show:
     last = Show.objects.filter(slug__startswith=SLUG).order_by("-pk").first()
     if last is not None and (go_on or not last.segments.exclude(phase=Phase.DRAFT).exists()):
         return last
-    return create_night(SLUG if last is None else f"{SLUG}-{Show.objects.filter(slug__startswith=SLUG).count() + 1}")
+    return create_night(
+        SLUG if last is None else f"{SLUG}-{Show.objects.filter(slug__startswith=SLUG).count() + 1}"
+    )
 
 
 @transaction.atomic

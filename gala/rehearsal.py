@@ -28,8 +28,9 @@ class RehearsalFailed(Exception):
 
 def prepare_segment(segment: Segment, *, phones: int, seconds: int) -> Segment:
     """Arms the segment and schedules it, with enough time for the phones to connect."""
+    Segment.objects.filter(pk=segment.pk).update(window_s=seconds)
     arm_segment(segment.pk, actor=ACTOR)
-    return open_segment(segment.pk, actor=ACTOR, lead_s=6 + phones // CONNECT_PER_S, window_s=seconds)
+    return open_segment(segment.pk, actor=ACTOR, lead_s=6 + phones // CONNECT_PER_S)
 
 
 def phone_arguments(address: str, segment: Segment, phones: int, summary: Path) -> list[str]:
@@ -46,7 +47,7 @@ def phone_arguments(address: str, segment: Segment, phones: int, summary: Path) 
 
 
 def _last_moment_s(segment: Segment) -> int:
-    return (segment.grace_ends_at_ms - now_ms()) // 1000 + PATIENCE_S
+    return (segment.air_time.grace_ends_at - now_ms()) // 1000 + PATIENCE_S
 
 
 def watch(segment: Segment, check: Callable[[], None]) -> Iterator[dict[str, Any]]:
@@ -115,7 +116,9 @@ def read_frozen(draw: Draw) -> dict[str, int]:
 def differing_viewers(told: dict[str, int], frozen: dict[str, int]) -> list[str]:
     """The viewers whose frozen total is not what their phones were told last: the heartbeat of every test is []."""
     shook = {viewer: total for viewer, total in told.items() if total}
-    return sorted(viewer for viewer in shook.keys() | frozen.keys() if shook.get(viewer) != frozen.get(viewer))
+    return sorted(
+        viewer for viewer in shook.keys() | frozen.keys() if shook.get(viewer) != frozen.get(viewer)
+    )
 
 
 def phase_times(segment: Segment) -> dict[str, int]:
@@ -126,4 +129,3 @@ def phase_times(segment: Segment) -> dict[str, int]:
 
 def describe_win(win: Win) -> dict[str, Any]:
     return {"pseudonym": win.pseudonym, "prize": str(win.prize), "piece": win.piece, "rank": win.rank}
-

@@ -17,7 +17,7 @@ from gala.embedded import socket_path
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# --- where things are kept -------------------------------------------------------------------------------------
+# --- where things are kept ---
 
 DATA_DIR = Path(env.str("GALA_DATA", default=str(BASE_DIR / "var"))).absolute()
 DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'gala.sqlite3'}")
@@ -58,7 +58,7 @@ STORAGE_KEYS = env.list("STORAGE_KEYS", default=[f"{SECRET_KEY}:storage"])
 # Keys with which the backends of host apps ask for passes for their own users.
 HOST_API_KEYS = env.list("HOST_API_KEYS", default=[])
 
-# --- the live side ------------------------------------------------------------------------------------------------
+# --- the live side ---
 
 TALLY_SHARDS = env.int("TALLY_SHARDS", default=16)
 if not 1 <= TALLY_SHARDS <= 256:
@@ -67,13 +67,17 @@ PASS_LIFETIME_S = env.int("PASS_LIFETIME_S", default=6 * 3600)
 # Whole mobile networks share one address, so this only stops a single machine gone wild.
 PASSES_PER_ADDRESS_PER_MINUTE = env.int("PASSES_PER_ADDRESS_PER_MINUTE", default=60_000)
 TRUST_REAL_IP_HEADER = env.bool("TRUST_REAL_IP_HEADER", default=False)
-MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", default=0)  # per gateway process; 0: from the file descriptor limit
+MAX_CONNECTIONS = env.int(
+    "MAX_CONNECTIONS", default=0
+)  # per gateway process; 0: from the file descriptor limit
 
-# --- Django ---------------------------------------------------------------------------------------------------------
+# --- Django ---
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_PROXY_SSL_HEADER is not None
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_PROXY_SSL_HEADER else 0
 X_FRAME_OPTIONS = "DENY"
@@ -129,12 +133,15 @@ TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES: dict[str, Any] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "media"}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DATA_DIR / "media"},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 DRAWS_DIR = Path(env.str("DRAWS_DIR", default=str(DATA_DIR / "draws")))  # frozen totals, rolls and records
 
-# --- database ---------------------------------------------------------------------------------------------------------
+# --- database ---
 
 DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(DATABASE_URL)}
 _database = DATABASES["default"]
@@ -153,7 +160,7 @@ else:
         "options": "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000",
     }
 
-# --- Redis: the tally, the channel layer, the cache and Celery's broker ---------------------------------------------------
+# --- Redis: the tally, the channel layer, the cache and Celery's broker ---
 
 REDIS_TIMEOUT_S = 0.5  # no request and no socket waits longer for Redis
 REDIS_OPTIONS: dict[str, Any] = {
@@ -164,7 +171,10 @@ REDIS_OPTIONS: dict[str, Any] = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "max_connections": 64, **REDIS_OPTIONS}], "prefix": "gala"},
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "max_connections": 64, **REDIS_OPTIONS}],
+            "prefix": "gala",
+        },
     }
 }
 CACHES = {
@@ -211,7 +221,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 5,
 }
 CELERY_TASK_DEFAULT_QUEUE = "steps"
-CELERY_TASK_ROUTES = {"engagement.tasks.conduct": {"queue": "conductor"}, "prizes.tasks.conduct_draws": {"queue": "conductor"}}
+CELERY_TASK_ROUTES = {
+    "engagement.tasks.conduct": {"queue": "conductor"},
+    "prizes.tasks.conduct_draws": {"queue": "conductor"},
+}
 CELERY_BEAT_SCHEDULE = {
     # `expires`: when no worker lives, a second later the message is worth nothing.
     "conduct": {"task": "engagement.tasks.conduct", "schedule": 1.0, "options": {"expires": 2}},
@@ -220,7 +233,7 @@ CELERY_BEAT_SCHEDULE = {
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
-# --- logs -----------------------------------------------------------------------------------------------------------------
+# --- logs ---
 
 LOGGING = {
     "version": 1,
@@ -228,5 +241,9 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"celery.beat": {"level": "WARNING"}, "celery.worker.strategy": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
+    "loggers": {
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
 }

@@ -58,7 +58,9 @@ class Supervisor:
             listener.bind((host, port))
         except OSError as error:
             listener.close()
-            raise CannotStart(f"port {port} on {host} cannot be used: {error.strerror}; choose another with --port") from None
+            raise CannotStart(
+                f"port {port} on {host} cannot be used: {error.strerror}; choose another with --port"
+            ) from None
         listener.listen(4096)
         self.listener = listener
 
@@ -88,13 +90,17 @@ class Supervisor:
 
     def _spawn(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
         environment = {**os.environ, "GALA_DATA": str(self.data)}
-        self.children[name] = spawn(command, env=environment, log=self.logs / f"{name}.log", pass_fds=pass_fds)
+        self.children[name] = spawn(
+            command, env=environment, log=self.logs / f"{name}.log", pass_fds=pass_fds
+        )
 
     def check(self) -> None:
         """Raises ChildDied, with the end of its log, when a process ended that should go on."""
         for name, child in self.children.items():
             if child.poll() not in (None, 0):
-                raise ChildDied(f"{name} ended with status {child.returncode}; the end of its log:\n{self._last_lines(name)}")
+                raise ChildDied(
+                    f"{name} ended with status {child.returncode}; the end of its log:\n{self._last_lines(name)}"
+                )
 
     def _last_lines(self, name: str) -> str:
         return "\n".join((self.logs / f"{name}.log").read_text(errors="replace").splitlines()[-8:])
@@ -105,7 +111,9 @@ class Supervisor:
         while not self._ready():
             self.check()
             if time.monotonic() > deadline:
-                raise ChildDied(f"the gateway did not answer within {START_S} s; the end of its log:\n{self._last_lines('gateway')}")
+                raise ChildDied(
+                    f"the gateway did not answer within {START_S} s; the end of its log:\n{self._last_lines('gateway')}"
+                )
             time.sleep(0.1)
 
     def _ready(self) -> bool:

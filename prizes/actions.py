@@ -25,7 +25,7 @@ HOUSE = "house"
 CLAIM_MS = 3 * 24 * 3600 * 1000  # how long a winner has to claim
 
 
-# --- arming: the precommitment (docs/draw.md, section 1) ---------------------------------------------------------------
+# --- arming: the precommitment (docs/draw.md, section 1) ---
 
 
 @transaction.atomic
@@ -64,7 +64,17 @@ def _announce_prizes(lists: list[PrizeList]) -> list[dict[str, Any]]:
 
 def describe_prize(prize: Prize) -> dict[str, Any]:
     """A prize as phones and the stage show it."""
-    fields = ("celebrity", "celebrity_zh", "brand", "garment", "garment_zh", "size", "quantity", "value_minor", "currency")
+    fields = (
+        "celebrity",
+        "celebrity_zh",
+        "brand",
+        "garment",
+        "garment_zh",
+        "size",
+        "quantity",
+        "value_minor",
+        "currency",
+    )
     return {"id": prize.pk, **{name: getattr(prize, name) for name in fields}}
 
 
@@ -139,7 +149,7 @@ def rules_digest_of(draw: Draw) -> str:
     return rules_digest(parse_canonical(draw.rules.encode())).hex()
 
 
-# --- draw -------------------------------------------------------------------------------------------------------------
+# --- draw ---
 
 
 @transaction.atomic
@@ -153,7 +163,9 @@ def request_draw(segment_id: int, *, actor: str, now: int | None = None) -> Segm
         raise ActionRefused(f"{segment} is {segment.phase}: only a sealed segment can be drawn")
     asked = segment.draws.filter(step=Draw.Step.SEALED, requested_at=None).update(requested_at=from_ms(now))
     # Asked again, a draw that gave up after errors is tried again.
-    asked += segment.draws.filter(attempts__gt=0, step__in=[Draw.Step.SEALED, Draw.Step.DRAWING]).update(attempts=0, trouble="")
+    asked += segment.draws.filter(attempts__gt=0, step__in=[Draw.Step.SEALED, Draw.Step.DRAWING]).update(
+        attempts=0, trouble=""
+    )
     if not asked:
         raise Conflict(f"{segment} is being drawn already: {last_change(segment)}")
     record_change(segment, "draw", actor=actor, now=now)
@@ -167,7 +179,9 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
     segment = lock_segment(segment_id)
     draw = segment.draws.filter(prize_list__beacon=Beacon.DICE, beacon_value="").exclude(seal="").first()
     if draw is None:
-        raise ActionRefused(f"{segment} does not wait for dice: they are thrown after the seal, where the rules say dice")
+        raise ActionRefused(
+            f"{segment} does not wait for dice: they are thrown after the seal, where the rules say dice"
+        )
     try:
         digits = read_dice(typed)
     except ValueError as error:
@@ -176,7 +190,9 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
     typed_by = sorted(draw.dice_entries.filter(digits=digits).values_list("operator", flat=True))
     if len(typed_by) < 2:
         others = draw.dice_entries.exclude(operator=actor).count()
-        record_change(segment, "dice typed", actor=actor, now=now, details={"draw": draw.draw_id, "differs": others > 0})
+        record_change(
+            segment, "dice typed", actor=actor, now=now, details={"draw": draw.draw_id, "differs": others > 0}
+        )
         return draw
     set_beacon(draw, dice_value(digits), {"digits": digits}, actor=" and ".join(typed_by), now=now)
     return draw
@@ -184,8 +200,10 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
 
 def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, now: int) -> None:
     """Writes the beacon of a sealed draw, once; must run inside a transaction. Whoever comes second changes nothing."""
-    written = Draw.objects.filter(pk=draw.pk, beacon_value="").exclude(seal="").update(
-        beacon_value=value.hex(), beacon_proof=proof
+    written = (
+        Draw.objects.filter(pk=draw.pk, beacon_value="")
+        .exclude(seal="")
+        .update(beacon_value=value.hex(), beacon_proof=proof)
     )
     if written:
         entry = record_change(
@@ -195,7 +213,7 @@ def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, n
     draw.refresh_from_db()
 
 
-# --- publish -------------------------------------------------------------------------------------------------------------
+# --- publish ---
 
 
 @transaction.atomic
@@ -213,7 +231,11 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
     segment.draws.filter(step=Draw.Step.DRAWN).update(step=Draw.Step.PUBLISHED, published_at=from_ms(now))
     _send_results(segment, results)
     record_change(
-        segment, "publish", actor=actor, now=now, details={"records": {draw.draw_id: draw.record_digest for draw in draws}}
+        segment,
+        "publish",
+        actor=actor,
+        now=now,
+        details={"records": {draw.draw_id: draw.record_digest for draw in draws}},
     )
     return segment
 

@@ -17,7 +17,12 @@ def audit_draw(draw: Draw) -> list[Check]:
     if missing:
         return missing
     record, roll, totals = (path.read_bytes() for path in paths)
-    return [*check_files(draw, record, roll, totals), _check_digest(draw, record), _check_wins(draw, record), *_check_ledger(draw)]
+    return [
+        *check_files(draw, record, roll, totals),
+        _check_digest(draw, record),
+        _check_wins(draw, record),
+        *_check_ledger(draw),
+    ]
 
 
 def check_files(draw: Draw, record: bytes, roll: bytes, totals: bytes) -> list[Check]:
@@ -27,11 +32,16 @@ def check_files(draw: Draw, record: bytes, roll: bytes, totals: bytes) -> list[C
 
 def _check_digest(draw: Draw, record: bytes) -> Check:
     found = hashlib.sha256(record).hexdigest()
-    return Check("record file", found == draw.record_digest, f"SHA-256 {found}, written down as {draw.record_digest}")
+    return Check(
+        "record file", found == draw.record_digest, f"SHA-256 {found}, written down as {draw.record_digest}"
+    )
 
 
 def _check_wins(draw: Draw, record: bytes) -> Check:
-    stored = [{"rank": win.rank, "pseudonym": win.pseudonym, "prize": f"{win.prize_id}-{win.piece}"} for win in draw.wins.all()]
+    stored = [
+        {"rank": win.rank, "pseudonym": win.pseudonym, "prize": f"{win.prize_id}-{win.piece}"}
+        for win in draw.wins.all()
+    ]
     try:
         published = json.loads(record)["winners"]
     except (ValueError, KeyError, TypeError):

@@ -10,7 +10,9 @@ from django.db.models import Q
 from engagement.models import EDITABLE, Segment, Show
 from prizes.core.tickets import TicketTable
 
-ELIGIBILITY = "Everybody who shook during the segment, once per show; staff of the show and their families excepted."
+ELIGIBILITY = (
+    "Everybody who shook during the segment, once per show; staff of the show and their families excepted."
+)
 
 
 def default_tickets() -> list[list[int]]:
@@ -36,20 +38,28 @@ class PrizeList(models.Model):
     """What is drawn in one go in a segment, and by which rules."""
 
     segment = models.ForeignKey(Segment, models.CASCADE, related_name="prize_lists")
-    number = models.PositiveSmallIntegerField(default=1, help_text="Drawn in this order; part of the draw's id.")
+    number = models.PositiveSmallIntegerField(
+        default=1, help_text="Drawn in this order; part of the draw's id."
+    )
     tickets = models.JSONField(
         default=default_tickets,
         validators=[check_tickets],
         help_text="Shakes and the tickets they earn, as [[1, 1], [20, 2], …]; the first row is the minimum.",
     )
-    reserves = models.PositiveSmallIntegerField(default=2, help_text="At most five more than there are prizes.")
+    reserves = models.PositiveSmallIntegerField(
+        default=2, help_text="At most five more than there are prizes."
+    )
     beacon = models.CharField(max_length=8, choices=Beacon.choices, default=Beacon.LOCAL)
-    draw_at_once = models.BooleanField(default=True, help_text="Draw as soon as it may be, without an operator.")
+    draw_at_once = models.BooleanField(
+        default=True, help_text="Draw as soon as it may be, without an operator."
+    )
     eligibility = models.TextField(default=ELIGIBILITY)
 
     class Meta:
         ordering = ("segment", "number")
-        constraints = (models.UniqueConstraint(fields=["segment", "number"], name="one_prize_list_of_a_number"),)
+        constraints = (
+            models.UniqueConstraint(fields=["segment", "number"], name="one_prize_list_of_a_number"),
+        )
 
     def __str__(self) -> str:
         return f"{self.segment} / list {self.number}"
@@ -69,15 +79,23 @@ class Prize(models.Model):
     garment = models.CharField(max_length=80)
     garment_zh = models.CharField("garment (Chinese)", max_length=80, blank=True)
     size = models.CharField(max_length=20)
-    quantity = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(1000)])
-    value_minor = models.PositiveBigIntegerField("value", help_text="Of one piece, in minor units (fen, cents).")
+    quantity = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(1000)]
+    )
+    value_minor = models.PositiveBigIntegerField(
+        "value", help_text="Of one piece, in minor units (fen, cents)."
+    )
     currency = models.CharField(
-        max_length=3, default="CNY", validators=[RegexValidator("^[A-Z]{3}$", "Three capital letters, as in CNY.")]
+        max_length=3,
+        default="CNY",
+        validators=[RegexValidator("^[A-Z]{3}$", "Three capital letters, as in CNY.")],
     )
 
     class Meta:
         ordering = ("prize_list", "position", "id")
-        constraints = (models.UniqueConstraint(fields=["prize_list", "position"], name="one_prize_at_a_position"),)
+        constraints = (
+            models.UniqueConstraint(fields=["prize_list", "position"], name="one_prize_at_a_position"),
+        )
 
     def __str__(self) -> str:
         return f"{self.garment} worn by {self.celebrity}"
@@ -89,18 +107,24 @@ class Prize(models.Model):
 def refuse_when_armed(segment: Segment) -> None:
     """Prizes and rules are committed to when the segment is armed; nothing in them can change after that."""
     if segment.phase not in EDITABLE:
-        raise ValidationError(f"The segment is {segment.phase}: its prizes and rules cannot be edited any more.")
+        raise ValidationError(
+            f"The segment is {segment.phase}: its prizes and rules cannot be edited any more."
+        )
 
 
 class Exclusion(models.Model):
     """Somebody who may not win in a show (staff): only the pseudonym is kept."""
 
     show = models.ForeignKey(Show, models.CASCADE, related_name="exclusions")
-    pseudonym = models.CharField(max_length=28, validators=[RegexValidator("^[0-9a-f]{28}$", "28 hex digits.")])
+    pseudonym = models.CharField(
+        max_length=28, validators=[RegexValidator("^[0-9a-f]{28}$", "28 hex digits.")]
+    )
     note = models.CharField(max_length=120, blank=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["show", "pseudonym"], name="one_exclusion_per_viewer"),)
+        constraints = (
+            models.UniqueConstraint(fields=["show", "pseudonym"], name="one_exclusion_per_viewer"),
+        )
 
     def __str__(self) -> str:
         return self.pseudonym
@@ -151,12 +175,20 @@ class Draw(models.Model):
 
     class Meta:
         ordering = ("segment", "prize_list__number")
-        permissions = (("enter_dice", "Can enter the throws of the dice"), ("audit_draw", "Can read totals and rolls"))
+        permissions = (
+            ("enter_dice", "Can enter the throws of the dice"),
+            ("audit_draw", "Can read totals and rolls"),
+        )
         constraints = (
-            models.UniqueConstraint(fields=["segment", "prize_list"], name="one_draw_per_segment_and_prize_list"),
-            models.UniqueConstraint(fields=["show"], condition=Q(step="drawing"), name="one_running_draw_per_show"),
+            models.UniqueConstraint(
+                fields=["segment", "prize_list"], name="one_draw_per_segment_and_prize_list"
+            ),
+            models.UniqueConstraint(
+                fields=["show"], condition=Q(step="drawing"), name="one_running_draw_per_show"
+            ),
             models.CheckConstraint(
-                condition=Q(step__in=["committed", "void"]) | ~Q(seal=""), name="nothing_is_drawn_before_the_seal"
+                condition=Q(step__in=["committed", "void"]) | ~Q(seal=""),
+                name="nothing_is_drawn_before_the_seal",
             ),
             models.CheckConstraint(
                 condition=Q(step__in=["committed", "sealed", "drawing", "void"]) | ~Q(record_digest=""),
@@ -211,7 +243,9 @@ class DiceEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "dice entries"
-        constraints = (models.UniqueConstraint(fields=["draw", "operator"], name="one_dice_entry_per_operator"),)
+        constraints = (
+            models.UniqueConstraint(fields=["draw", "operator"], name="one_dice_entry_per_operator"),
+        )
 
     def __str__(self) -> str:
         return f"{self.operator}: {self.digits[:10]}…"

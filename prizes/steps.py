@@ -5,6 +5,7 @@ compare-and-set: run twice, or killed and run again, it finds what is there and 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -31,6 +32,13 @@ from prizes.software import software_digests
 BARRIER_MS = 10_000  # how long a live gateway is waited for after the grace
 
 
+def known(value: int | None) -> int:
+    """A column that an earlier step has filled; that it has not is our own bug."""
+    if value is None:
+        raise RuntimeError("a step ran before the step that it builds on")
+    return value
+
+
 class Waiting(Exception):
     """The step cannot be done yet; the conductor tries again in a second."""
 
@@ -39,7 +47,7 @@ class Disagreement(Exception):
     """The second implementation does not confirm the draw: it stops here."""
 
 
-# --- freeze ------------------------------------------------------------------------------------------------------------
+# --- freeze ---
 
 
 def close_tally(segment: Segment, now: int) -> Freeze:
@@ -48,7 +56,7 @@ def close_tally(segment: Segment, now: int) -> Freeze:
     if freeze is not None:
         return freeze
     alive, dead = tally.missing_gateways(segment.pk, segment.show.slug, now)
-    if alive and now < segment.grace_ends_at_ms + BARRIER_MS:
+    if alive and now < segment.air_time.grace_ends_at + BARRIER_MS:
         raise Waiting(f"waiting for the last totals of {', '.join(alive)}")
     tally.close_tally(segment.pk, segment.shards)
     with transaction.atomic():
@@ -91,11 +99,16 @@ def complete_freeze(freeze: Freeze, now: int) -> Freeze:
     rolls = {draw.pk: _make_roll(draw, paths) for draw in segment.draws.all()}
     with transaction.atomic():
         segment = lock_segment(segment.pk)
-        counts = {"viewers": sum(shard.viewers for shard in shards), "shakes": sum(shard.shakes for shard in shards)}
+        counts = {
+            "viewers": sum(shard.viewers for shard in shards),
+            "shakes": sum(shard.shakes for shard in shards),
+        }
         if Freeze.objects.filter(pk=freeze.pk, frozen_at_ms=None).update(frozen_at_ms=now, **counts):
             for pk, columns in rolls.items():
                 Draw.objects.filter(pk=pk, roll_root="").update(**columns)
-            entry = record_change(segment, "freeze", actor=SYSTEM, now=now, details={**counts, "draws": _digests(rolls)})
+            entry = record_change(
+                segment, "freeze", actor=SYSTEM, now=now, details={**counts, "draws": _digests(rolls)}
+            )
             Freeze.objects.filter(pk=freeze.pk).update(ledger=entry.position)
     freeze.refresh_from_db()
     return freeze
@@ -131,7 +144,7 @@ def _digests(rolls: dict[int, dict[str, object]]) -> list[dict[str, object]]:
     return [{"draw": pk, **columns} for pk, columns in sorted(rolls.items())]
 
 
-# --- seal --------------------------------------------------------------------------------------------------------------
+# --- seal ---
 
 
 @transaction.atomic
@@ -143,14 +156,18 @@ def seal_draw(draw_id: int, now: int) -> Draw:
         return draw
     rules = parse_canonical(draw.rules.encode())
     roll = bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)
-    seal = build_seal(rules, roll_digest(*roll), reveals(draw), draw.segment.freeze.frozen_at_ms // 1000).hex()
+    seal = build_seal(
+        rules, roll_digest(*roll), reveals(draw), known(draw.segment.freeze.frozen_at_ms) // 1000
+    ).hex()
     sealed = Draw.objects.filter(pk=draw.pk, seal="", step=Draw.Step.COMMITTED).update(
         seal=seal, sealed_at_ms=now, step=Draw.Step.SEALED
     )
     if sealed:
         if not segment.draws.filter(seal="").exists():
             change_phase(segment, Phase.SEALED, announced_seal=segment.draws.all()[0].seal)
-        entry = record_change(segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal})
+        entry = record_change(
+            segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal}
+        )
         Draw.objects.filter(pk=draw.pk).update(sealed_ledger=entry.position)
     draw.refresh_from_db()
     return draw
@@ -161,7 +178,7 @@ def reveals(draw: Draw) -> dict[str, bytes]:
     return {HOUSE: open_secret(draw.house_secret)}
 
 
-# --- draw --------------------------------------------------------------------------------------------------------------
+# --- draw ---
 
 
 def may_start(draw: Draw, now: int) -> bool:
@@ -176,7 +193,9 @@ def may_start(draw: Draw, now: int) -> bool:
 def next_draw_at(draw: Draw) -> int:
     """When the show's pace allows the next draw to start, in ms."""
     last = Draw.objects.filter(show=draw.show_id).exclude(started_at=None).order_by("-started_at").first()
-    return 0 if last is None else to_ms(last.started_at) + 60_000 // draw.show.draws_per_minute
+    if last is None or last.started_at is None:
+        return 0
+    return to_ms(last.started_at) + 60_000 // draw.show.draws_per_minute
 
 
 def start_draw(draw: Draw, now: int) -> bool:
@@ -215,18 +234,24 @@ def make_record(draw: Draw) -> bytes:
         rules=rules,
         precommitted_at=draw.committed_at_ms,
         precommitment_ledger=draw.committed_ledger,
+        opens_at=draw.segment.air_time.opens_at,
+        closes_at=draw.segment.air_time.closes_at,
         roll_header=header,
         roll_root=root,
         totals_digest=bytes.fromhex(draw.totals_digest),
         secrets=reveals(draw),
-        sealed_at=draw.sealed_at_ms,
-        t_freeze=freeze.frozen_at_ms // 1000,
+        sealed_at=known(draw.sealed_at_ms),
+        t_freeze=known(freeze.frozen_at_ms) // 1000,
         beacon_value=bytes.fromhex(draw.beacon_value),
         beacon_proof=draw.beacon_proof,
         ranked=listed,
         proofs=prove_entries(roll_path(draw.pk), [row.index for row in listed]),
         prior_wins=prior,
-        ledger={"freeze": freeze.ledger, "seal": draw.sealed_ledger, "beacon": draw.beacon_ledger},
+        ledger={
+            "freeze": known(freeze.ledger),
+            "seal": known(draw.sealed_ledger),
+            "beacon": known(draw.beacon_ledger),
+        },
         software=software_digests(),
     )
     return encode_record(record)
@@ -265,12 +290,14 @@ def finish_draw(draw_id: int, record: bytes, now: int) -> Draw:
         Win.objects.bulk_create(_wins(draw, parse_canonical(record)["winners"]))
         if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
             change_phase(segment, Phase.DRAWN)
-        record_change(segment, "drawn", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "record": digest})
+        record_change(
+            segment, "drawn", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "record": digest}
+        )
     draw.refresh_from_db()
     return draw
 
 
-def _wins(draw: Draw, winners: Iterable[dict[str, object]]) -> list[Win]:
+def _wins(draw: Draw, winners: Iterable[dict[str, Any]]) -> list[Win]:
     rows = []
     for winner in winners:
         prize, _, piece = str(winner["prize"]).partition("-")
@@ -291,7 +318,7 @@ def store_record(draw: Draw, record: bytes) -> None:
     write_whole(record_path(draw.pk), record)
 
 
-# --- the two runs that Celery makes of the steps -------------------------------------------------------------------------
+# --- the two runs that Celery makes of the steps ---
 
 
 def run_draw(draw_id: int, *, requested: bool = False) -> Draw:
@@ -302,7 +329,9 @@ def run_draw(draw_id: int, *, requested: bool = False) -> Draw:
     now = now_ms()
     if requested:
         Draw.objects.filter(pk=draw_id, requested_at=None).update(requested_at=from_ms(now))
-    draw = Draw.objects.select_related("segment__freeze", "segment__show", "show", "prize_list").get(pk=draw_id)
+    draw = Draw.objects.select_related("segment__freeze", "segment__show", "show", "prize_list").get(
+        pk=draw_id
+    )
     if draw.step == Draw.Step.SEALED and not start_draw(draw, now):
         raise Waiting(f"{draw} waits for its turn")
     draw.refresh_from_db()
@@ -313,5 +342,3 @@ def run_draw(draw_id: int, *, requested: bool = False) -> Draw:
     check_record(draw, record)
     store_record(draw, record)
     return finish_draw(draw.pk, record, now)
-
-

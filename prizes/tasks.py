@@ -32,7 +32,7 @@ def conduct_draws() -> None:
     """Starts every step that is due."""
     now = now_ms()
     for segment in Segment.objects.filter(phase=Phase.CLOSING).select_related("show"):
-        if now >= segment.grace_ends_at_ms:
+        if now >= segment.air_time.grace_ends_at:
             dispatch(seal_segment, segment.pk)
     due = Draw.objects.filter(step__in=[Draw.Step.SEALED, Draw.Step.DRAWING], attempts__lt=MAX_ATTEMPTS)
     for draw in due.select_related("segment", "show", "prize_list"):
@@ -50,7 +50,7 @@ def dispatch(task: Any, *args: int) -> None:
 
 @shared_task
 def seal_segment(segment_id: int) -> None:
-    """Barrier, freeze and seal, as far as they go now; shards are frozen by tasks of their own, which come back here."""
+    """Barrier, freeze and seal, as far as they go now; shards are frozen by tasks of their own, which return here."""
     advance_seal(segment_id, lambda number: dispatch(freeze_shard, segment_id, number))
 
 
@@ -80,7 +80,7 @@ def publish_segment(segment_id: int) -> None:
 def advance_seal(segment_id: int, start_shard: Callable[[int], object]) -> None:
     """From `closing` to `sealed`, as far as it goes now."""
     segment = Segment.objects.select_related("show").get(pk=segment_id)
-    if segment.phase == Phase.CLOSING and now_ms() >= segment.grace_ends_at_ms:
+    if segment.phase == Phase.CLOSING and now_ms() >= segment.air_time.grace_ends_at:
         draws = list(segment.draws.values_list("pk", flat=True))
         attempt(draws, lambda: _seal(segment, start_shard))
 
@@ -105,7 +105,9 @@ def attempt(draws: list[int], step: Callable[[], object]) -> None:
     except steps.Waiting as reason:
         log.info("%s", reason)
     except (RedisError, OperationalError, OSError) as error:
-        rows.update(trouble=f"will be tried again: {error}")  # a server is away: that is nobody's third strike
+        rows.update(
+            trouble=f"will be tried again: {error}"
+        )  # a server is away: that is nobody's third strike
         log.warning("draws %s: %s", draws, error)
     except Exception as error:
         rows.update(attempts=F("attempts") + 1, trouble=f"{type(error).__name__}: {error}")

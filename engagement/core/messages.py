@@ -25,7 +25,7 @@ class Inbound(Struct, tag_field="type", forbid_unknown_fields=True, frozen=True,
     """What a phone may say."""
 
 
-class Hello(Inbound, tag="hello", rename={"pass_": "pass"}):
+class Hello(Inbound, tag="hello", rename={"pass_": "pass"}, frozen=True):
     """The first message. `role: "screen"` needs no pass and only watches."""
 
     pass_: Annotated[str, Meta(max_length=900)] | None = None
@@ -33,24 +33,26 @@ class Hello(Inbound, tag="hello", rename={"pass_": "pass"}):
     role: Name | None = None
 
 
-class Shakes(Inbound, tag="shakes"):
+class Shakes(Inbound, tag="shakes", frozen=True):
     """A report: the cumulative number of shakes counted in this segment."""
 
     segment: SegmentId
     total: Total
 
 
-class Sync(Inbound, tag="sync"):
+class Sync(Inbound, tag="sync", frozen=True):
     """Clock sync; `t0` is the phone's own clock in milliseconds."""
 
     t0: Millis
 
 
-class Resync(Inbound, tag="resync"):
+class Resync(Inbound, tag="resync", frozen=True):
     """Asks for the whole state again."""
 
 
-_decoder = msgspec.json.Decoder(Hello | Shakes | Sync | Resync)
+_decoder: msgspec.json.Decoder[Hello | Shakes | Sync | Resync] = msgspec.json.Decoder(
+    Hello | Shakes | Sync | Resync
+)
 _encoder = msgspec.json.Encoder()
 
 
@@ -67,7 +69,9 @@ def decode(frame: str) -> Hello | Shakes | Sync | Resync:
     engagement.core.errors.PhoneFault: Expected `int` >= 0 - at `$.total`
     """
     # A character is at most four bytes: only frames near the limit have to be measured exactly.
-    if len(frame) > MAX_FRAME_BYTES or (len(frame) > MAX_FRAME_BYTES // 4 and len(frame.encode()) > MAX_FRAME_BYTES):
+    if len(frame) > MAX_FRAME_BYTES or (
+        len(frame) > MAX_FRAME_BYTES // 4 and len(frame.encode()) > MAX_FRAME_BYTES
+    ):
         raise PhoneFault(WireError.TOO_LARGE, f"a frame has at most {MAX_FRAME_BYTES} bytes")
     try:
         return _decoder.decode(frame)

@@ -151,7 +151,9 @@ class Audience:
         if segment is None or segment.opens_at is None or segment.closes_at is None:
             return False
         open_until = segment.closes_at + self.state.last_delay_ms + self.state.grace_ms
-        return segment.phase in (Phase.ARMED, Phase.OPEN, Phase.CLOSING) and segment.opens_at <= now < open_until
+        return (
+            segment.phase in (Phase.ARMED, Phase.OPEN, Phase.CLOSING) and segment.opens_at <= now < open_until
+        )
 
 
 def result_frame(seq: int, result: dict[str, Any]) -> str:
@@ -174,5 +176,3 @@ def _wins_by_viewer(results: list[dict[str, Any]]) -> dict[bytes, list[tuple[int
             )
             wins.setdefault(bytes.fromhex(winner["pseudonym"]), []).append((result["draw"], frame))
     return wins
-
-

@@ -30,14 +30,16 @@ class Gone(Exception):
     """The peer has disconnected."""
 
 
-class ShakeConsumer(AsyncConsumer):  # type: ignore[misc]
+class ShakeConsumer(AsyncConsumer):
     """`/ws/shows/<slug>/`"""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.receive = receive
         await receive()  # websocket.connect
         offered = scope.get("subprotocols", [])
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
+        await send(
+            {"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None}
+        )
         self.socket = Socket(send)
         self.limit = FrameLimit(now_ms())
         self.strikes = 0
@@ -118,7 +120,9 @@ class ShakeConsumer(AsyncConsumer):  # type: ignore[misc]
         if totals.closed:
             raise PhoneFault(WireError.NOT_OPEN, f"segment {report.segment} is closed")
         state = audience.state
-        accepted = clamp(report.total, burst=state.burst, max_hz=state.max_hz, elapsed_ms=window.elapsed_ms(now))
+        accepted = clamp(
+            report.total, burst=state.burst, max_hz=state.max_hz, elapsed_ms=window.elapsed_ms(now)
+        )
         hub.totals.accept(totals, guest.viewer, accepted, clamped=accepted < report.total)
 
     # --- hello ---

@@ -54,6 +54,7 @@ class Hub:
         self._opening: dict[str, asyncio.Lock] = {}
         self._server: str | None = None  # which Redis, and which of its lives, holds our totals
         self._lookups: list[tuple[tuple[int, int, bytes], asyncio.Future[int]]] = []
+        self._answering: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -89,7 +90,9 @@ class Hub:
         try:
             state = await fetch_state(self.redis, slug)
         except (RedisError, OSError):
-            raise PhoneFault(WireError.OVERLOADED, "the show cannot be looked up right now", RETRY_MS) from None
+            raise PhoneFault(
+                WireError.OVERLOADED, "the show cannot be looked up right now", RETRY_MS
+            ) from None
         if state is None:
             self._opening.pop(slug, None)
             raise PhoneFault(WireError.NO_SUCH_SHOW, f"there is no show {slug!r}")
@@ -105,7 +108,9 @@ class Hub:
     def admit(self) -> None:
         """Counts one more socket; raises PhoneFault when this process is full."""
         if self.connections >= self.max_connections:
-            raise PhoneFault(WireError.OVERLOADED, "this server is full", RETRY_MS + secrets.randbelow(RETRY_MS))
+            raise PhoneFault(
+                WireError.OVERLOADED, "this server is full", RETRY_MS + secrets.randbelow(RETRY_MS)
+            )
         self.connections += 1
 
     def release(self) -> None:
@@ -131,7 +136,7 @@ class Hub:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._lookups.append((wanted, future))
         if len(self._lookups) == 1:
-            asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._answer_lookups()))
+            self._answering = asyncio.create_task(self._answer_lookups())
         return await future
 
     async def _answer_lookups(self) -> None:
@@ -183,7 +188,9 @@ class Hub:
             self.redis, self.name, self._heartbeat(now), list(current.values())
         )
         if self._server is not None and server != self._server:
-            log.warning("Redis was restarted or emptied: writing %d segments again", len(self.totals.segments))
+            log.warning(
+                "Redis was restarted or emptied: writing %d segments again", len(self.totals.segments)
+            )
             self.totals.rewrite_all()
         self._server = server
         for slug, audience in self.audiences.items():
@@ -236,18 +243,18 @@ class Hub:
 
     async def _end_segments(self, now: int) -> None:
         """After the grace: no report any more, write the rest, confirm. After the seal: forget."""
-        on_air = {}
+        on_air = set()
         for audience in self.audiences.values():
             for segment in audience.state.segments:
                 window = audience.window(segment.id, audience.state.default_feed)
-                if window is not None:
-                    on_air[segment.id] = (segment.shards, window.grace_ends_at)
-        for segment, (shards, grace_ends_at) in on_air.items():
-            if now >= grace_ends_at:
-                await self._confirm(segment, self.segment_totals(segment, shards))
-        for segment in [known for known in self.totals.segments if known not in on_air]:
-            if not self.totals.segments[segment].dirty:
-                del self.totals.segments[segment]
+                if window is None:
+                    continue
+                on_air.add(segment.id)
+                if now >= window.grace_ends_at:
+                    await self._confirm(segment.id, self.segment_totals(segment.id, segment.shards))
+        for known in self.totals.segments.keys() - on_air:
+            if not self.totals.segments[known].dirty:
+                del self.totals.segments[known]
 
     async def _confirm(self, segment: int, totals: SegmentTotals) -> None:
         totals.closed = True
@@ -263,8 +270,7 @@ class Hub:
                 since = guest.socket.blocked_since
                 if since is not None and since < deadline:
                     audience.leave(guest)
-                    fault = PhoneFault(WireError.TOO_SLOW, "the socket stayed blocked")
-                    asyncio.ensure_future(guest.socket.close(fault))
+                    guest.socket.give_up(PhoneFault(WireError.TOO_SLOW, "the socket stayed blocked"))
 
 
 def _merge_leaders(shows: list[dict[str, Any]]) -> dict[bytes, int]:
@@ -287,7 +293,7 @@ async def _forever(name: str, pause_s: float, step: Callable[[], Awaitable[Any]]
             await asyncio.sleep(pause_s)
             await step()
             failing = False
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, RedisError, OSError) as error:
             if not failing:
                 log.warning("%s: Redis does not answer: %s", name, error)
             failing = True

@@ -7,7 +7,7 @@ from channels.security.websocket import OriginValidator
 from django.conf import settings
 
 
-class SameOriginOrApp(OriginValidator):  # type: ignore[misc]
+class SameOriginOrApp(OriginValidator):
     """Lets in sockets without an Origin, and pages of the host they connect to or of CSRF_TRUSTED_ORIGINS."""
 
     def __init__(self, application: Any) -> None:

@@ -24,7 +24,7 @@ class Socket:
     once. When it does not, one task finishes it, and what comes meanwhile waits in `_waiting`, the newest of each kind.
     """
 
-    __slots__ = ("_send", "_waiting", "_writer", "blocked_since", "closed")
+    __slots__ = ("_closing", "_send", "_waiting", "_writer", "blocked_since", "closed")
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -57,6 +57,10 @@ class Socket:
         finally:
             self._writer, self.blocked_since = None, None
 
+    def give_up(self, fault: PhoneFault) -> None:
+        """Closes from the outside, without waiting for it; the consumer ends with its receive loop."""
+        self._closing = asyncio.create_task(self.close(fault))
+
     async def close(self, fault: PhoneFault, patience_s: float = 1.0) -> None:
         """Tells the phone why and closes; a peer that does not read is not waited for."""
         if self.closed:
@@ -88,13 +92,12 @@ def _start(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
 def _go_on(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
     """Awaits the rest of a coroutine that was started by hand (an `await` of it would be refused by Python)."""
     while True:
+        problem: BaseException | None = None
         try:
             answer = yield awaited
         except BaseException as error:
-            step, value = coroutine.throw, error
-        else:
-            step, value = coroutine.send, answer
+            problem = error
         try:
-            awaited = step(value)
+            awaited = coroutine.send(answer) if problem is None else coroutine.throw(problem)
         except StopIteration:
             return

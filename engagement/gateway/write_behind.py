@@ -1,7 +1,8 @@
 """Totals on their way to the tally: accepted in memory, written in batches, acknowledged after the write.
 
-Nothing is dropped while Redis is away: what waits is bounded by the number of viewers, because only the largest total
-of each is kept. All accepted totals of a segment stay here until it is sealed, so that a Redis that lost them gets them again.
+Nothing is dropped while Redis is away: what waits is bounded by the number of viewers, because only the largest
+total of each is kept. All accepted totals of a segment stay here until it is sealed, so that a Redis that lost them
+gets them again.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class SegmentTotals:
 class WriteBehind:
     """The dirty totals of one gateway process, and the loop that writes them."""
 
-    def __init__(self, redis: "Redis[bytes]", on_written: Written) -> None:
+    def __init__(self, redis: Redis, on_written: Written) -> None:
         self._redis = redis
         self._on_written = on_written
         self._dirty_since: float | None = None
@@ -57,7 +58,7 @@ class WriteBehind:
         return self.segments[segment]
 
     def learn(self, totals: SegmentTotals, viewer: bytes, total: int) -> int:
-        """Takes over what the tally already holds of a viewer who came from another process; the largest total known."""
+        """Takes over what the tally holds of a viewer who came from another process; the largest total known."""
         if total > totals.accepted.get(viewer, 0):
             totals.accepted[viewer] = total
         return totals.accepted.get(viewer, 0)
@@ -93,7 +94,7 @@ class WriteBehind:
         return 0 if self._dirty_since is None else int((monotonic() - self._dirty_since) * 1000)
 
     async def flush(self) -> bool:
-        """Writes what is dirty and acknowledges it; False when Redis did not take it, and then all of it stays dirty."""
+        """Writes what is dirty and acknowledges it; False when Redis did not take it: then it all stays dirty."""
         async with self._flushing:
             started, self._dirty_since = self._dirty_since, None
             for segment, totals in list(self.segments.items()):
@@ -108,7 +109,7 @@ class WriteBehind:
         live, totals.live = totals.live, {}
         try:
             open_ = await tally.write_totals(self._redis, segment, totals.shards, batch, live)
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, RedisError, OSError) as error:
             self._keep(totals, batch, live)
             self._complain(error)
             return False
@@ -116,7 +117,9 @@ class WriteBehind:
         if open_:
             self._acknowledge(segment, totals, batch)
         else:
-            totals.closed = True  # the freeze came first: these totals were never acknowledged and do not count
+            totals.closed = (
+                True  # the freeze came first: these totals were never acknowledged and do not count
+            )
         return True
 
     def _acknowledge(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> None:

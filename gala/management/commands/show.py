@@ -1,4 +1,4 @@
-"""`manage.py show`, which is what `make show` runs: a whole gala on this machine, with a first segment that plays by itself."""
+"""`manage.py show`, behind `make show`: a whole gala on this machine, with a first segment that plays by itself."""
 
 import contextlib
 import json
@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from engagement.models import Segment, Show
 from engagement.core.phases import Phase
+from engagement.models import Segment, Show
 from gala import demo, rehearsal
 from gala.supervisor import CannotStart, ChildDied, Supervisor, raise_descriptor_limit
 
@@ -28,20 +28,34 @@ PHONES_END_S = 30
 
 
 class Command(BaseCommand):
-    help = "Runs a whole gala on this machine: servers, a demo show, and one segment with mock phones from start to result."
+    help = (
+        "Runs a whole gala here: servers, a demo show, and one segment with mock phones from start to result."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--phones", type=int, default=300, help="mock phones in the first segment (default %(default)s)")
-        parser.add_argument("--seconds", type=int, default=20, help="length of its window (default %(default)s)")
-        parser.add_argument("--once", action="store_true", help="end after the segment; status 0 only if the draw verified")
+        parser.add_argument(
+            "--phones", type=int, default=300, help="mock phones in the first segment (default %(default)s)"
+        )
+        parser.add_argument(
+            "--seconds", type=int, default=20, help="length of its window (default %(default)s)"
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="end after the segment; status 0 only if the draw verified"
+        )
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default %(default)s)")
         parser.add_argument("--workers", type=int, default=1, help="gateway processes (default %(default)s)")
-        parser.add_argument("--data", type=Path, default=settings.DATA_DIR, help="data directory (default %(default)s)")
+        parser.add_argument(
+            "--data", type=Path, default=settings.DATA_DIR, help="data directory (default %(default)s)"
+        )
         parser.add_argument("--json", type=Path, metavar="FILE", help="write a summary of the segment")
         night = parser.add_mutually_exclusive_group()
-        night.add_argument("--keep", action="store_true", help="go on with the last night (default: a new night, old ones kept)")
+        night.add_argument(
+            "--keep",
+            action="store_true",
+            help="go on with the last night (default: a new night, old ones kept)",
+        )
         night.add_argument("--fresh", action="store_true", help="delete the data directory's content first")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -111,7 +125,12 @@ def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> in
 
 
 def check_options(options: dict[str, Any]) -> None:
-    for name, low, high in (("phones", 1, 100_000), ("seconds", 1, 3600), ("workers", 1, 64), ("port", 1, 65535)):
+    for name, low, high in (
+        ("phones", 1, 100_000),
+        ("seconds", 1, 3600),
+        ("workers", 1, 64),
+        ("port", 1, 65535),
+    ):
         if not low <= options[name] <= high:
             raise CannotStart(f"--{name}: expected {low} to {high}, got {options[name]}")
     target = options["json"]
@@ -122,7 +141,9 @@ def check_options(options: dict[str, Any]) -> None:
 def empty(data: Path) -> None:
     """Deletes what is in the data directory, if it is one of ours."""
     if any(data.iterdir()) and not (data / "secret_key").exists():
-        raise CannotStart(f"--fresh: {data} does not look like a data directory of this program, not touching it")
+        raise CannotStart(
+            f"--fresh: {data} does not look like a data directory of this program, not touching it"
+        )
     for path in data.iterdir():
         if path.name == "secret_key":
             continue  # these settings have read it already

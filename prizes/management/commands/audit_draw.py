@@ -12,10 +12,12 @@ from prizes.models import Draw
 
 
 class Command(BaseCommand):
-    help = "Recomputes everything of a draw from its stored record, roll and totals; exit status 0 when all checks hold, else 1."
+    help = "Recomputes a draw from its stored record, roll and totals; exit status 0 when all checks hold, else 1."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("draw", type=int, help="the draw's id (in the control room, and in the record's address)")
+        parser.add_argument(
+            "draw", type=int, help="the draw's id (in the control room, and in the record's address)"
+        )
         parser.add_argument("--json", action="store_true", help="the checks as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -25,7 +27,12 @@ class Command(BaseCommand):
         checks = audit_draw(draw)
         ok = all(check.ok for check in checks)
         if options["json"]:
-            report = {"draw": draw.pk, "draw_id": draw.draw_id, "ok": ok, "checks": [check._asdict() for check in checks]}
+            report = {
+                "draw": draw.pk,
+                "draw_id": draw.draw_id,
+                "ok": ok,
+                "checks": [check._asdict() for check in checks],
+            }
             self.stdout.write(json.dumps(report, ensure_ascii=False))
         else:
             for check in checks:

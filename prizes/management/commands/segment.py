@@ -21,12 +21,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["arm", "open", "close", "void", "draw", "publish", "status"])
         parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
-        parser.add_argument("--lead", type=int, default=5, help="open: seconds until it opens (default %(default)s)")
-        parser.add_argument("--window", type=int, help="open: seconds of shaking (default: as in the rundown)")
+        parser.add_argument(
+            "--lead", type=int, default=5, help="open: seconds until it opens (default %(default)s)"
+        )
         parser.add_argument("--reason", default="", help="void: why; close: why, if you like")
-        parser.add_argument("--dice", metavar="DIGITS", help="draw: the throws as you saw them, 50 or more of 1 to 6")
-        parser.add_argument("--here", action="store_true", help="draw: seal and draw in this process, without a worker")
-        parser.add_argument("--as", dest="actor", default=f"cli:{getpass.getuser()}", help="your name in the ledger")
+        parser.add_argument(
+            "--dice", metavar="DIGITS", help="draw: the throws as you saw them, 50 or more of 1 to 6"
+        )
+        parser.add_argument(
+            "--here", action="store_true", help="draw: seal and draw in this process, without a worker"
+        )
+        parser.add_argument(
+            "--as", dest="actor", default=f"cli:{getpass.getuser()}", help="your name in the ledger"
+        )
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,7 +48,7 @@ class Command(BaseCommand):
         if action == "arm":
             return draws.arm_segment(segment, actor=actor)
         if action == "open":
-            return live.open_segment(segment, actor=actor, lead_s=options["lead"], window_s=options["window"])
+            return live.open_segment(segment, actor=actor, lead_s=options["lead"])
         if action == "close":
             return live.close_segment(segment, actor=actor, reason=options["reason"])
         if action == "void":
@@ -69,7 +76,9 @@ def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segmen
         segment = find(segment_id)
         if segment.phase == Phase.CLOSING:
             trouble = "; ".join(row.trouble for row in segment.draws.all() if row.trouble)
-            raise live.ActionRefused(f"{segment} cannot be sealed yet: {trouble or 'its grace has not ended'}")
+            raise live.ActionRefused(
+                f"{segment} cannot be sealed yet: {trouble or 'its grace has not ended'}"
+            )
     if dice is not None:
         draws.enter_dice(segment_id, dice, actor=actor)
     if not here:
@@ -90,12 +99,22 @@ def describe(segment: Segment) -> dict[str, Any]:
         "phase": str(segment.phase),
         "opens_at": segment.opens_at and segment.opens_at.isoformat(),
         "closes_at": segment.closes_at and segment.closes_at.isoformat(),
-        "draws": [{"draw": row.pk, "step": row.step, "entries": row.entries, "trouble": row.trouble} for row in segment.draws.all()],
+        "draws": [
+            {"draw": row.pk, "step": row.step, "entries": row.entries, "trouble": row.trouble}
+            for row in segment.draws.all()
+        ],
     }
 
 
 def sentence(segment: Segment) -> str:
     """A segment for people."""
-    times = f", from {segment.opens_at:%H:%M:%S} to {segment.closes_at:%H:%M:%S} UTC" if segment.opens_at and segment.closes_at else ""
-    drawn = "".join(f"\n  draw {row.pk}: {row.step}{f' ({row.trouble})' if row.trouble else ''}" for row in segment.draws.all())
+    times = (
+        f", from {segment.opens_at:%H:%M:%S} to {segment.closes_at:%H:%M:%S} UTC"
+        if segment.opens_at and segment.closes_at
+        else ""
+    )
+    drawn = "".join(
+        f"\n  draw {row.pk}: {row.step}{f' ({row.trouble})' if row.trouble else ''}"
+        for row in segment.draws.all()
+    )
     return f"{segment} is {segment.phase}{times}{drawn}"

@@ -1,0 +1,65 @@
+"""Real gateway processes for the tests, on loopback, ended by their process id."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from gala import entrypoints
+from gala.processes import spawn, stop_all
+
+START_S = 30
+
+
+def free_socket() -> socket.socket:
+    """A listening socket on a port that the system chose, to be inherited by a server."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listener.set_inheritable(True)
+    return listener
+
+
+def daphne_command(fd: int) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "daphne",
+        "--endpoint",
+        f"fd:fileno={fd}",
+        "-v",
+        "0",
+        "gala.asgi:application",
+    ]
+
+
+@contextlib.contextmanager
+def running_gateway(
+    log: Path, *, server: str = "uvicorn", **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """One gateway process under uvicorn or Daphne, ready to take sockets: its host:port, and the process."""
+    listener = free_socket()
+    fd = listener.fileno()
+    command = entrypoints.gateway(fd=fd, graceful_seconds=2) if server == "uvicorn" else daphne_command(fd)
+    process = spawn(command, env={**os.environ, **environment}, log=log, pass_fds=[fd])
+    address = "{}:{}".format(*listener.getsockname())
+    listener.close()
+    try:
+        _wait_until_healthy(address, process, log)
+        yield address, process
+    finally:
+        stop_all([process], 5)
+
+
+def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"http://{address}/healthz", timeout=2).close()
+            return
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")[-3000:]
+        time.sleep(0.05)
