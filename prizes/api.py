@@ -27,7 +27,9 @@ def get_record(request: HttpRequest, draw_id: int) -> Any:
 def get_roll(request: HttpRequest, draw_id: int) -> Any:
     if not _published(draw_id):
         return _missing(draw_id)
-    return FileResponse(roll_path(draw_id).open("rb"), content_type="application/octet-stream", filename="roll.bin")
+    return FileResponse(
+        roll_path(draw_id).open("rb"), content_type="application/octet-stream", filename="roll.bin"
+    )
 
 
 def _published(draw_id: int) -> bool:
