@@ -56,7 +56,12 @@ def add_prize(prize_list: PrizeList, position: int = 1, **fields: Any) -> Prize:
 
 
 def armed_segment(show: Show, **fields: Any) -> Segment:
-    return arm_segment(make_segment(show, **fields).pk, actor=OPERATOR)
+    return arm(make_segment(show, **fields))
+
+
+def arm(segment: Segment) -> Segment:
+    """Arms a draft as of a minute ago, so that it can have been on air since."""
+    return arm_segment(segment.pk, actor=OPERATOR, now=now_ms() - 60_000)
 
 
 def put_on_air(

@@ -1,0 +1,394 @@
+"""From the last shake to the winners: each step once, however often it runs and wherever it was killed."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from engagement import tally
+from engagement.actions import ActionRefused, Conflict, void_segment
+from engagement.clock import from_ms, now_ms
+from engagement.core.digests import parse_canonical
+from engagement.core.phases import Phase
+from engagement.ledger import find_break
+from engagement.models import LedgerEntry, Segment, Show
+from prizes import steps, tasks
+from prizes.actions import enter_dice, publish_segment, request_draw
+from prizes.audit import audit_draw
+from prizes.files import record_path, roll_path
+from prizes.models import Draw, Exclusion, Freeze, FrozenShard, PrizeList, Win
+from tests.cast import AUDITOR, OPERATOR, add_prize, arm, armed_segment, make_segment, make_show, put_on_air
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+VIEWERS = {bytes([number * 5 % 256, number]) + bytes(12): number * 3 % 160 for number in range(1, 100)}
+
+
+class Killed(BaseException):
+    """What kill -9 looks like from the inside: nothing catches it."""
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(draws_per_minute=60)
+
+
+def write_tally(segment: Segment, totals: dict[bytes, int]) -> None:
+    redis = tally.connect()
+    for viewer, total in totals.items():
+        redis.zadd(f"tally:{segment.pk}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
+
+
+def ended(segment: Segment, totals: dict[bytes, int] | None = None) -> Segment:
+    """A segment whose window and grace are over, with these totals in the tally."""
+    segment = put_on_air(segment, opened_ms_ago=20_000, left_ms=-5_000, phase=Phase.CLOSING)
+    write_tally(segment, VIEWERS if totals is None else totals)
+    return segment
+
+
+def run_all(segment: Segment) -> Draw:
+    """Every step in this process, as `segment draw --here` does it."""
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    for draw in segment.draws.all():
+        steps.run_draw(draw.pk)
+    segment.refresh_from_db()
+    return segment.draws.first()
+
+
+def actions_of(segment: Segment) -> list[str]:
+    entries = LedgerEntry.objects.filter(show=segment.show_id).order_by("position")
+    return [entry.action for entry in entries if f'"segment":{segment.pk}' in entry.details]
+
+
+# --- the straight way ---
+
+
+def test_a_segment_goes_from_its_last_shake_to_verified_winners(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    draw = run_all(segment)
+    assert segment.phase == Phase.DRAWN
+    assert actions_of(segment) == ["arm", "fence", "freeze", "seal", "beacon", "drawn"]
+    assert draw.entries == len([total for total in VIEWERS.values() if total])
+    assert draw.segment.freeze.shakes == sum(VIEWERS.values())
+    assert [check for check in audit_draw(draw) if not check.ok] == []
+    assert Win.objects.filter(draw=draw).count() == 2
+    assert find_break(show) is None
+
+
+def test_publishing_tells_everybody_who_won_and_numbers_the_result_before_the_state(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    run_all(segment)
+    before = Show.objects.get(pk=show.pk).seq
+    publish_segment(segment.pk, actor=OPERATOR)
+    segment.refresh_from_db()
+    assert segment.phase == Phase.PUBLISHED and Show.objects.get(pk=show.pk).seq == before + 2
+    (result,) = segment.announced_results
+    assert len(result["winners"]) == 2 and result["strength"] == "rehearsal"
+    assert {winner["pseudonym"] for winner in result["winners"]} == set(Win.objects.values_list("pseudonym", flat=True))
+    with pytest.raises(Conflict, match="published already"):
+        publish_segment(segment.pk, actor=OPERATOR)
+
+
+def test_nobody_shook_so_nobody_wins_and_the_show_goes_on(show: Show) -> None:
+    segment = ended(armed_segment(show), {})
+    draw = run_all(segment)
+    assert draw.step == Draw.Step.DRAWN and draw.entries == 0 and not draw.wins.exists()
+    assert all(check.ok for check in audit_draw(draw))
+
+
+def test_excluded_viewers_and_those_below_the_minimum_are_not_in_the_roll(show: Show) -> None:
+    staff, lazy = bytes([1]) * 14, bytes([2]) * 14
+    Exclusion.objects.create(show=show, pseudonym=staff.hex())
+    segment = make_segment(show)
+    PrizeList.objects.update(tickets=[[10, 1], [20, 3]])
+    segment = ended(arm(segment), {staff: 50, lazy: 9, bytes([3]) * 14: 10, bytes([4]) * 14: 99})
+    Exclusion.objects.all().delete()  # what was committed to counts, not what is edited later
+    draw = run_all(segment)
+    assert (draw.entries, draw.tickets) == (2, 4)
+    assert draw.segment.freeze.viewers == 4
+    assert all(check.ok for check in audit_draw(draw))
+
+
+def test_a_winner_of_an_earlier_segment_is_skipped(show: Show) -> None:
+    totals = {bytes([number]) * 14: 5 for number in range(1, 5)}
+    first = run_all(ended(armed_segment(show), totals))
+    Draw.objects.update(started_at=from_ms(now_ms() - 60_000))
+    second = run_all(ended(armed_segment(show), totals))
+    winners = [set(draw.wins.values_list("pseudonym", flat=True)) for draw in (first, second)]
+    assert len(winners[0] | winners[1]) == 4
+    skipped = [row for row in json.loads(record_path(second.pk).read_bytes())["ranked"] if row["won"]]
+    assert {row["won"] for row in skipped} <= {first.draw_id}
+    assert all(check.ok for check in audit_draw(second))
+
+
+def test_two_prize_lists_are_drawn_in_their_order_with_one_win_per_viewer(show: Show) -> None:
+    segment = make_segment(show, prizes=1)
+    other = PrizeList.objects.create(segment=segment, number=2, reserves=0)
+    add_prize(other)
+    segment = ended(arm(segment), {bytes([number]) * 14: 5 for number in (1, 2)})
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    one, two = segment.draws.all()
+    with pytest.raises(steps.Waiting):
+        steps.run_draw(two.pk)
+    steps.run_draw(one.pk)
+    Draw.objects.update(started_at=from_ms(now_ms() - 60_000))
+    Draw.objects.filter(pk=two.pk).update(started_at=None)
+    segment.refresh_from_db()
+    assert segment.phase == Phase.SEALED
+    steps.run_draw(two.pk)
+    segment.refresh_from_db()
+    assert segment.phase == Phase.DRAWN
+    assert Win.objects.filter(show=show).values("pseudonym").distinct().count() == 2
+
+
+# --- killed and run again ---
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """The process dies at the entry of this function, once."""
+    original = getattr(steps, where)
+
+    def die(*args: object, **kwargs: object) -> None:
+        monkeypatch.setattr(steps, where, original)
+        raise Killed(where)
+
+    monkeypatch.setattr(steps, where, die)
+
+
+KILL_POINTS = ["close_tally", "freeze_shard", "complete_freeze", "_make_roll", "seal_draw", "build_seal", "start_draw",
+               "ensure_beacon", "set_beacon", "make_record", "rank_roll", "check_record", "store_record", "finish_draw",
+               "_wins", "record_change"]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", KILL_POINTS)
+def test_killed_anywhere_and_run_again_every_step_is_done_once(
+    show: Show, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    segment = ended(armed_segment(show))
+    kill_at(monkeypatch, where)
+    with pytest.raises(Killed):
+        run_all(segment)
+    draw = run_all(segment)
+    assert segment.phase == Phase.DRAWN
+    assert actions_of(segment) == ["arm", "fence", "freeze", "seal", "beacon", "drawn"]
+    assert draw.wins.count() == 2
+    assert [check for check in audit_draw(draw) if not check.ok] == []
+
+
+def test_the_record_is_the_same_bytes_however_often_it_is_made(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = ended(armed_segment(show))
+    kill_at(monkeypatch, "finish_draw")
+    with pytest.raises(Killed):
+        run_all(segment)
+    draw = segment.draws.get()
+    first = record_path(draw.pk).read_bytes()
+    assert steps.make_record(draw) == first
+    run_all(segment)
+    assert record_path(draw.pk).read_bytes() == first
+
+
+def test_late_writes_after_the_fence_change_nothing(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    freeze = steps.close_tally(segment, now_ms())
+    write_tally(segment, {bytes([7]) * 14: 90, bytes([8]) * 14: 90})
+    tally.close_tally(segment.pk, segment.shards)
+    for number in steps.missing_shards(freeze):
+        steps.freeze_shard(segment.pk, number)
+    assert sum(shard.shakes for shard in FrozenShard.objects.all()) == 4
+
+
+def test_twenty_deliveries_in_parallel_give_one_result(show: Show) -> None:
+    segment = ended(armed_segment(show))
+
+    def deliver(_: int) -> str:
+        try:
+            run_all(Segment.objects.select_related("show").get(pk=segment.pk))
+            return "done"
+        except (steps.Waiting, steps.Disagreement, IntegrityError) as error:
+            return type(error).__name__
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(deliver, range(20)))
+    segment.refresh_from_db()
+    assert "done" in answers and "Disagreement" not in answers
+    assert segment.phase == Phase.DRAWN
+    assert actions_of(segment) == ["arm", "fence", "freeze", "seal", "beacon", "drawn"]
+    assert Win.objects.count() == 2 and Freeze.objects.count() == 1
+
+
+# --- what stops a draw ---
+
+
+def test_nothing_is_sealed_before_the_grace_has_ended(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=5_000, phase=Phase.CLOSING)
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    assert not Freeze.objects.exists()
+
+
+def test_a_live_gateway_that_has_not_flushed_is_waited_for_and_then_named(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    beat = {"at": now_ms(), "shows": {show.slug: {}}}
+    tally.connect().hset("gateways", "slow-gateway", json.dumps(beat))
+    with pytest.raises(steps.Waiting, match="slow-gateway"):
+        steps.close_tally(segment, now_ms())
+    Segment.objects.filter(pk=segment.pk).update(closes_at=from_ms(now_ms() - 15_000))
+    segment = Segment.objects.select_related("show").get(pk=segment.pk)
+    assert steps.close_tally(segment, now_ms()).missing_gateways == ["slow-gateway"]
+    tally.connect().hdel("gateways", "slow-gateway")
+
+
+def test_a_changed_shard_file_stops_the_freeze(show: Show) -> None:
+    from prizes.files import shard_path
+
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    freeze = steps.close_tally(segment, now_ms())
+    for number in steps.missing_shards(freeze):
+        steps.freeze_shard(segment.pk, number)
+    shard_path(segment.pk, 0).write_bytes(bytes([7]) * 14 + bytes([0, 0, 0, 99]))
+    tasks.advance_seal(segment.pk, lambda number: None)
+    draw = segment.draws.get()
+    assert not draw.seal and "changed after the freeze" in draw.trouble and draw.attempts == 1
+
+
+def test_a_changed_roll_is_found_by_the_second_implementation_and_nothing_is_drawn(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    path = roll_path(draw.pk)
+    content = bytearray(path.read_bytes())
+    content[64 + 15] = content[64 + 15] % 10 + 1 if content[64 + 15] != 10 else 1
+    path.write_bytes(content)
+    for _ in range(4):
+        tasks.run_draw(draw.pk)
+    draw.refresh_from_db()
+    assert draw.step == Draw.Step.DRAWING and draw.attempts == 3 and draw.trouble
+    assert not Win.objects.exists()
+
+
+def test_a_poisoned_step_stops_after_three_attempts_and_can_be_asked_for_again(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = ended(armed_segment(show))
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    draw, calls = segment.draws.get(), []
+    original = steps.make_record
+    monkeypatch.setattr(steps, "make_record", lambda draw: calls.append(1) or 1 / 0)
+    for _ in range(5):
+        tasks.run_draw(draw.pk)
+    draw.refresh_from_db()
+    assert len(calls) == 3 and "ZeroDivisionError" in draw.trouble
+    monkeypatch.setattr(steps, "make_record", original)
+    request_draw(segment.pk, actor=OPERATOR)
+    tasks.run_draw(draw.pk)
+    draw.refresh_from_db()
+    assert draw.step == Draw.Step.DRAWN and draw.trouble == ""
+
+
+def test_draws_of_a_show_keep_their_distance(show: Show) -> None:
+    Show.objects.filter(pk=show.pk).update(draws_per_minute=6)
+    first = run_all(ended(armed_segment(show)))
+    segment = ended(armed_segment(show))
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    draw = segment.draws.select_related("show", "prize_list", "segment").get()
+    assert steps.next_draw_at(draw) - first.started_at.timestamp() * 1000 == pytest.approx(10_000, abs=1)
+    with pytest.raises(steps.Waiting):
+        steps.run_draw(draw.pk)
+    assert steps.may_start(draw, steps.next_draw_at(draw))
+
+
+def test_only_one_draw_of_a_show_runs_at_a_time(show: Show) -> None:
+    one, two = ended(armed_segment(show)), None
+    tasks.advance_seal(one.pk, lambda number: steps.freeze_shard(one.pk, number))
+    two = ended(armed_segment(show))
+    tasks.advance_seal(two.pk, lambda number: steps.freeze_shard(two.pk, number))
+    draws = Draw.objects.select_related("show", "segment", "prize_list")
+    long_ago = from_ms(now_ms() - 600_000)
+    Draw.objects.filter(segment=one).update(step=Draw.Step.DRAWING, started_at=long_ago)
+    assert not steps.start_draw(draws.get(segment=two), now_ms())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Draw.objects.filter(segment=two).update(step=Draw.Step.DRAWING)
+
+
+def test_after_the_seal_nothing_can_be_called_off(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    with pytest.raises(ActionRefused, match="after the seal"):
+        void_segment(segment.pk, actor=OPERATOR, reason="changed our minds")
+
+
+# --- constraints of the database ---
+
+
+def test_the_database_refuses_a_second_draw_of_a_prize_list(show: Show) -> None:
+    draw = armed_segment(show).draws.get()
+    draw.pk, draw.draw_id = None, "another"
+    with pytest.raises(IntegrityError), transaction.atomic():
+        draw.save(force_insert=True)
+
+
+def test_the_database_refuses_a_second_win_of_a_viewer(show: Show) -> None:
+    draw = run_all(ended(armed_segment(show)))
+    win = draw.wins.first()
+    win.pk, win.piece = None, 2
+    with pytest.raises(IntegrityError), transaction.atomic():
+        win.save(force_insert=True)
+
+
+def test_the_database_refuses_a_draw_before_the_seal(show: Show) -> None:
+    draw = armed_segment(show).draws.get()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Draw.objects.filter(pk=draw.pk).update(step=Draw.Step.DRAWING)
+
+
+# --- dice ---
+
+THROWS = "123456" * 9
+
+
+@pytest.fixture
+def dice_segment(show: Show) -> Segment:
+    segment = ended(armed_segment(show, beacon="dice"))
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    segment.refresh_from_db()
+    return segment
+
+
+def test_dice_count_when_two_operators_typed_the_same(dice_segment: Segment) -> None:
+    draw = dice_segment.draws.get()
+    with pytest.raises(steps.Waiting):
+        steps.run_draw(draw.pk)
+    enter_dice(dice_segment.pk, " ".join(THROWS), actor=OPERATOR)
+    with pytest.raises(steps.Waiting):
+        steps.run_draw(draw.pk)
+    enter_dice(dice_segment.pk, THROWS, actor=OPERATOR)  # the same person twice is still one
+    assert enter_dice(dice_segment.pk, THROWS, actor=AUDITOR).beacon_value
+    drawn = steps.run_draw(draw.pk)
+    record = parse_canonical(record_path(draw.pk).read_bytes())
+    assert drawn.step == Draw.Step.DRAWN and record["beacon"]["proof"] == {"digits": THROWS}
+    assert record["beacon"]["strength"] == "public"
+    assert all(check.ok for check in audit_draw(drawn))
+
+
+def test_dice_that_differ_do_not_count_until_they_agree(dice_segment: Segment) -> None:
+    enter_dice(dice_segment.pk, THROWS, actor=OPERATOR)
+    assert not enter_dice(dice_segment.pk, THROWS[:-1] + "1", actor=AUDITOR).beacon_value
+    assert '"differs":true' in LedgerEntry.objects.filter(action="dice typed").latest("position").details
+    assert enter_dice(dice_segment.pk, THROWS, actor=AUDITOR).beacon_value
+
+
+@pytest.mark.parametrize("typed", ["", "123", "1234567" * 9, "abc" * 30])
+def test_dice_need_fifty_throws_of_one_to_six(dice_segment: Segment, typed: str) -> None:
+    with pytest.raises(ActionRefused, match="dice: expected"):
+        enter_dice(dice_segment.pk, typed, actor=OPERATOR)
+
+
+def test_dice_are_refused_before_the_seal_and_after_the_beacon(show: Show, dice_segment: Segment) -> None:
+    with pytest.raises(ActionRefused, match="does not wait for dice"):
+        enter_dice(armed_segment(show, beacon="dice").pk, THROWS, actor=OPERATOR)
+    for operator in (OPERATOR, AUDITOR):
+        enter_dice(dice_segment.pk, THROWS, actor=operator)
+    with pytest.raises(ActionRefused, match="does not wait for dice"):
+        enter_dice(dice_segment.pk, THROWS[::-1], actor=OPERATOR)
