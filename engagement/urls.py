@@ -1,13 +1,17 @@
 """Pages and sockets of the live side."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from engagement import views
 from engagement.gateway.consumer import ShakeConsumer
 
 urlpatterns = [
+    path("", views.home, name="home"),
     path("play/<slug:slug>/", views.play, name="play"),
     path("stage/<slug:slug>/", views.stage, name="stage"),
+    path("stage/<slug:slug>/join.svg", views.join_qr, name="join_qr"),
+    re_path(r"^seals/(?P<seal>[0-9a-f]{64})\.svg$", views.seal_qr, name="seal_qr"),
+    path("console/<slug:slug>/ledger/", views.ledger, name="ledger"),
 ]
 
 websocket_urlpatterns = [path("ws/shows/<slug:slug>/", ShakeConsumer.as_asgi())]

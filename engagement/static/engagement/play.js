@@ -1,0 +1,337 @@
+// The phone page: counts shakes, reports the total, shows what comes of it.
+"use strict";
+
+(() => {
+  const { slug, feed } = document.body.dataset;
+  const FINAL_SPREAD_MS = 1000; // the last total has to arrive within the grace
+  const FINAL_EVERY_MS = 1500;
+  const TICK_MS = 100;
+
+  // --- what is kept over a reload: the pass, and the count of the segment ---
+
+  const kept = {
+    read(name) {
+      try {
+        return JSON.parse(localStorage.getItem(`shake.${slug}.${name}`));
+      } catch {
+        return null; // storage is off, as in some private windows
+      }
+    },
+    write(name, value) {
+      try {
+        localStorage.setItem(`shake.${slug}.${name}`, JSON.stringify(value));
+      } catch {
+        // then a reload starts from what the server has acknowledged
+      }
+    },
+  };
+
+  async function fetchPass() {
+    const known = kept.read("pass");
+    if (known && known.expires_at > Date.now() + 60000) return known.pass;
+    const answer = await askForPass();
+    if (!answer.ok) throw await refusalOf(answer);
+    const fresh = await answer.json();
+    kept.write("pass", fresh);
+    return fresh.pass;
+  }
+
+  async function askForPass() {
+    try {
+      return await fetch(`/api/shows/${encodeURIComponent(slug)}/passes`, { method: "POST" });
+    } catch {
+      throw new Shake.PassRefused("offline", "", 0);
+    }
+  }
+
+  async function refusalOf(answer) {
+    const { code, message } = await answer.json().catch(() => ({ code: "", message: answer.statusText }));
+    const mayComeBack = answer.status === 429 || answer.status >= 500;
+    const retryMs = mayComeBack ? Number(answer.headers.get("Retry-After") || 2) * 1000 : null;
+    return new Shake.PassRefused(code, message, retryMs);
+  }
+
+  // --- the count, and its way to the server ---
+
+  const count = {
+    segment: null, viewer: "", own: 0, acknowledged: 0,
+    leftover: null, // the last total of the segment before, where the server has not got it yet
+
+    /** Continues from the larger of what this phone and what the server has. */
+    resume(viewer, segment, total) {
+      const before = this.segment === segment && this.viewer === viewer ? this : kept.read("count");
+      const same = before && before.segment === segment && before.viewer === viewer;
+      Object.assign(this, { viewer, segment, own: Math.max(same ? before.own : 0, total), acknowledged: total });
+    },
+
+    begin(segment) {
+      if (segment === this.segment) return;
+      // The next segment may be announced while the grace of this one still runs.
+      if (this.own > this.acknowledged) this.leftover = { segment: this.segment, total: this.own };
+      Object.assign(this, { segment, own: 0, acknowledged: 0 });
+    },
+
+    add() {
+      this.own += 1;
+      this.keep();
+    },
+
+    acknowledge({ segment, total }) {
+      if (segment === this.leftover?.segment && total >= this.leftover.total) this.leftover = null;
+      if (segment !== this.segment) return;
+      this.acknowledged = Math.max(this.acknowledged, total);
+      this.own = Math.max(this.own, total); // another device of the same viewer
+    },
+
+    keep() {
+      const { segment, viewer, own } = this;
+      kept.write("count", { segment, viewer, own });
+    },
+  };
+
+  const reporter = {
+    at: 0, // server time of the next report
+    moment: "", // the moment that `at` was chosen for
+    done: false, // the server takes no more for this segment
+
+    /** Spreads the phones: everybody's window begins and ends in the same instant. */
+    enter(moment, now) {
+      const { report_every_ms, jitter_ms } = connection.pace;
+      const spread = moment === "open" ? report_every_ms + jitter_ms : Math.min(jitter_ms, FINAL_SPREAD_MS);
+      this.at = now + Math.random() * spread;
+      this.done = false;
+      this.moment = moment;
+    },
+
+    tick(moment, now) {
+      if (moment !== this.moment) this.enter(moment, now);
+      const report = now < this.at ? null : count.leftover || this.due(moment);
+      if (report === null) return;
+      connection.send("shakes", report);
+      this.at = now + this.pause(moment);
+    },
+
+    /** The report that this moment asks for, or null. */
+    due(moment) {
+      const taken = moment === "open" || (moment === "closing" && !this.done);
+      return taken && count.own > count.acknowledged ? { segment: count.segment, total: count.own } : null;
+    },
+
+    pause(moment) {
+      const { report_every_ms, jitter_ms } = connection.pace;
+      if (moment === "open") return report_every_ms + Math.random() * jitter_ms;
+      return Math.min(report_every_ms, FINAL_EVERY_MS) + Math.random() * 500;
+    },
+
+    refused({ code }) {
+      if (code !== "not_open") return;
+      // While the window is open by our clock it opens by the server's in a moment; after it there is nothing to add.
+      if (count.leftover) count.leftover = null;
+      else if (this.moment === "closing") this.done = true;
+    },
+  };
+
+  // --- shaking ---
+
+  const THRESHOLD = 11; // m/s² beside gravity: walking stays below, a shake goes well above
+  const GAP_MS = 110;
+
+  const sensor = {
+    heard: false, lastAt: 0, gravity: 9.81,
+
+    onMotion(event) {
+      const strength = sensor.strength(event);
+      if (strength === null) return;
+      if (!sensor.heard) {
+        sensor.heard = true;
+        Shake.setText("how", Shake.say("sensor_on"));
+      }
+      if (strength > THRESHOLD && event.timeStamp - sensor.lastAt > GAP_MS) {
+        sensor.lastAt = event.timeStamp;
+        shaken();
+      }
+    },
+
+    /** The acceleration beside gravity; null where the device measures none. */
+    strength({ acceleration, accelerationIncludingGravity }) {
+      const pure = sensor.length(acceleration);
+      if (pure !== null) return pure;
+      const raw = sensor.length(accelerationIncludingGravity);
+      if (raw === null) return null;
+      sensor.gravity = 0.9 * sensor.gravity + 0.1 * raw;
+      return Math.abs(raw - sensor.gravity);
+    },
+
+    length(vector) {
+      if (!vector || vector.x === null || vector.x === undefined) return null;
+      return Math.hypot(vector.x, vector.y, vector.z);
+    },
+
+    listen() {
+      window.addEventListener("devicemotion", sensor.onMotion);
+      setTimeout(() => sensor.heard || Shake.setText("how", Shake.say("why_silent")), 2000);
+    },
+
+    async ask() {
+      const answer = await DeviceMotionEvent.requestPermission().catch(() => "denied");
+      Shake.show("sensor", false);
+      if (answer === "granted") sensor.listen();
+      else Shake.setText("how", Shake.say("why_denied"));
+    },
+
+    start() {
+      if (!window.isSecureContext) Shake.setText("how", Shake.say("why_insecure"));
+      else if (!("DeviceMotionEvent" in window)) Shake.setText("how", Shake.say("why_missing"));
+      else if (typeof DeviceMotionEvent.requestPermission === "function") Shake.show("sensor", true);
+      else sensor.listen();
+    },
+  };
+
+  function shaken() {
+    if (momentNow() !== "open") return;
+    count.add();
+    drawCount();
+    const button = Shake.byId("tap");
+    button.classList.remove("hit");
+    void button.offsetWidth; // starts the animation again
+    button.classList.add("hit");
+  }
+
+  let wakeLock = null;
+  async function keepAwake() {
+    if (!navigator.wakeLock || (wakeLock && !wakeLock.released) || document.hidden) return;
+    wakeLock = await navigator.wakeLock.request("screen").catch(() => null);
+  }
+
+  // --- what is shown ---
+
+  let state = { segment: null, results: [] };
+  let won = []; // every `won` of this evening
+
+  const momentNow = () => Shake.momentOf(state.segment, connection.clock.now());
+
+  function tick() {
+    const now = connection.clock.now();
+    const moment = Shake.momentOf(state.segment, now);
+    reporter.tick(moment, now);
+    drawMoment(moment, now);
+    drawCount();
+  }
+
+  function drawMoment(moment, now) {
+    document.body.dataset.moment = moment;
+    Shake.setText("moment", Shake.say(moment));
+    const until = { soon: state.segment?.opens_at, open: state.segment?.closes_at }[moment];
+    Shake.show("countdown", until !== undefined);
+    if (until !== undefined) Shake.setText("countdown", Shake.countdownText(until - now));
+    Shake.byId("tap").disabled = moment !== "open";
+    Shake.show("counter", ["open", "closing"].includes(moment) || count.own > 0);
+    Shake.show("shaking", ["idle", "armed", "soon", "open"].includes(moment));
+    Shake.show("result", moment === "published");
+  }
+
+  function drawCount() {
+    Shake.setText("own", Shake.numberText(count.own));
+    Shake.setText("acknowledged", Shake.say("counted", { total: Shake.numberText(count.acknowledged) }));
+  }
+
+  function drawState() {
+    const segment = state.segment;
+    Shake.setText("segment", segment ? Shake.localized(segment, "title") : "");
+    const prizes = segment ? segment.prizes : [];
+    Shake.show("prizes", prizes.length > 0);
+    Shake.setRows("prize-list", prizes, prizeRow);
+    const results = segment ? Shake.resultsOf(state.results, segment.id) : [];
+    Shake.setRows("winners", results.flatMap((result) => result.winners), winnerRow);
+    Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
+    const mine = results.some((result) => result.winners.some((winner) => winner.pseudonym === count.viewer));
+    Shake.show("not-won", results.length > 0 && count.acknowledged > 0 && !mine);
+  }
+
+  function prizeRow(prize) {
+    const row = Shake.make("li", "", Shake.prizeText(prize));
+    if (prize.quantity > 1) row.append(Shake.make("span", "times", ` × ${prize.quantity}`));
+    row.append(Shake.make("span", "price", Shake.say("worth", { price: Shake.priceText(prize) })));
+    return row;
+  }
+
+  function winnerRow(winner) {
+    const row = Shake.make("li", winner.pseudonym === count.viewer ? "me" : "");
+    row.append(Shake.make("strong", "", winner.name), Shake.make("span", "", Shake.prizeText(winner.prize)));
+    return row;
+  }
+
+  function drawWon() {
+    Shake.show("won", won.length > 0);
+    Shake.setRows("won-list", won, (win) => {
+      const row = Shake.make("div", "win");
+      row.append(Shake.make("p", "garment", Shake.prizeText(win.prize)));
+      const until = new Date(win.claim_by).toLocaleString(Shake.language());
+      row.append(Shake.make("p", "", Shake.say("claim_by", { time: until })));
+      row.append(claimLink(win.claim_url));
+      return row;
+    });
+  }
+
+  function claimLink(address) {
+    const link = Shake.make("a", "button", Shake.say("claim"));
+    const url = new URL(address, location.href);
+    if (["http:", "https:"].includes(url.protocol)) link.href = url.href;
+    return link;
+  }
+
+  function drawStatus(status, { waitMs = 0, code = "", message = "" }) {
+    document.body.dataset.status = status;
+    const known = code in ShakeTexts.en ? Shake.say(code) : Shake.say("refused", { message: message || code });
+    const seconds = Math.ceil(waitMs / 1000);
+    Shake.setText("status", status === "refused" ? known : Shake.say(status, { seconds }));
+    Shake.show("again", status === "refused");
+  }
+
+  // --- what comes in ---
+
+  function takeState(message) {
+    state = { segment: message.segment, results: message.results };
+    if (state.segment) count.begin(state.segment.id);
+    drawState();
+    tick();
+  }
+
+  const connection = new Shake.Connection({
+    slug,
+    hello: async () => ({ pass: await fetchPass(), ...(feed ? { feed } : {}) }),
+    onBadPass: () => kept.write("pass", null),
+    on: {
+      status: drawStatus,
+      welcome(message) {
+        count.resume(message.viewer, message.state.segment?.id ?? null, message.total);
+        Shake.setText("show", Shake.localized(message.show, "title"));
+        Shake.setText("you", Shake.say("you_are", { name: Shake.stageName(message.viewer) }));
+        reporter.moment = "";
+        takeState(message.state);
+      },
+      state: takeState,
+      result(message) {
+        state.results = Shake.withResult(state.results, message);
+        drawState();
+      },
+      won(message) {
+        won = [message, ...won.filter((other) => other.draw !== message.draw)];
+        drawWon();
+      },
+      ack: (message) => count.acknowledge(message),
+      error: (message) => reporter.refused(message),
+    },
+  });
+
+  Shake.writeTexts();
+  Shake.byId("tap").addEventListener("pointerdown", shaken);
+  Shake.byId("tap").addEventListener("keydown", (event) => event.key === "Enter" && !event.repeat && shaken());
+  Shake.byId("sensor").addEventListener("click", sensor.ask);
+  Shake.byId("again").addEventListener("click", () => location.reload());
+  document.addEventListener("pointerdown", keepAwake);
+  document.addEventListener("visibilitychange", keepAwake);
+  sensor.start();
+  connection.start();
+  setInterval(tick, TICK_MS);
+})();

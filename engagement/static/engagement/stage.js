@@ -1,0 +1,124 @@
+// The stage page: what everybody in the hall sees. It only watches.
+"use strict";
+
+(() => {
+  const { slug } = document.body.dataset;
+  const RELOAD_MS = 15000; // nobody stands beside the big screen to press a button
+
+  let state = { segment: null, results: [] };
+  let pulse = null;
+
+  // --- what is shown ---
+
+  function tick() {
+    const now = connection.clock.now();
+    const moment = Shake.momentOf(state.segment, now);
+    document.body.dataset.moment = moment;
+    Shake.setText("moment", Shake.say(moment));
+    drawCountdown(moment, now);
+    Shake.show("live", ["open", "closing"].includes(moment));
+    Shake.show("sealed", ["sealed", "drawn"].includes(moment) && Boolean(state.segment.seal));
+    Shake.show("result", moment === "published");
+    Shake.show("prizes", ["armed", "soon", "open"].includes(moment) && state.segment.prizes.length > 0);
+    Shake.show("leaders", ["open", "closing"].includes(moment) && hasLeaders());
+  }
+
+  function drawCountdown(moment, now) {
+    const until = { soon: state.segment?.opens_at, open: state.segment?.closes_at }[moment];
+    Shake.show("countdown", until !== undefined);
+    if (until === undefined) return;
+    Shake.setText("countdown-label", Shake.say(moment === "soon" ? "opens_in" : "closes_in"));
+    Shake.setText("seconds", Shake.countdownText(until - now));
+  }
+
+  const isOfSegment = () => pulse !== null && pulse.segment === state.segment?.id;
+  const hasLeaders = () => isOfSegment() && pulse.leaders.length > 0;
+
+  function drawPulse() {
+    Shake.setText("phones", Shake.numberText(pulse ? pulse.phones : 0));
+    Shake.setText("shakes", Shake.numberText(isOfSegment() ? pulse.shakes : 0));
+    Shake.setText("per-second", Shake.numberText(isOfSegment() ? pulse.per_second : 0));
+    Shake.setRows("leader-list", hasLeaders() ? pulse.leaders : [], ({ name, total }) => {
+      const row = Shake.make("li");
+      row.append(Shake.make("span", "name", name), Shake.make("span", "total", Shake.numberText(total)));
+      return row;
+    });
+  }
+
+  function drawState() {
+    const segment = state.segment;
+    Shake.setText("segment", segment ? Shake.localized(segment, "title") : "");
+    Shake.setRows("prize-list", segment ? segment.prizes : [], prizeRow);
+    drawSeal(segment?.seal);
+    const results = segment ? Shake.resultsOf(state.results, segment.id) : [];
+    Shake.setRows("winners", results.flatMap((result) => result.winners), winnerRow);
+    Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
+    Shake.setText("result-seal", results.map((result) => `${Shake.say("seal")} ${firstDigits(result.seal)}`).join(" · "));
+  }
+
+  /** The first 20 digits in groups of four, for people to compare. */
+  const firstDigits = (seal) => `${seal.slice(0, 20).replace(/(.{4})(?=.)/g, "$1 ")} …`;
+
+  function drawSeal(seal) {
+    if (!seal) return;
+    Shake.setText("seal", firstDigits(seal));
+    const image = Shake.byId("seal-qr");
+    const address = image.dataset.address.replace("SEAL", seal);
+    if (image.getAttribute("src") !== address) image.setAttribute("src", address);
+  }
+
+  function prizeRow(prize) {
+    const row = Shake.make("li");
+    row.append(Shake.make("strong", "", Shake.localized(prize, "garment")));
+    row.append(Shake.make("span", "", `${prize.brand} · ${Shake.localized(prize, "celebrity")} · ${prize.size}`));
+    const times = prize.quantity > 1 ? ` × ${prize.quantity}` : "";
+    row.append(Shake.make("span", "price", Shake.priceText(prize) + times));
+    return row;
+  }
+
+  function winnerRow({ name, prize }) {
+    const row = Shake.make("li");
+    row.append(Shake.make("strong", "", name), Shake.make("span", "", Shake.prizeText(prize)));
+    return row;
+  }
+
+  // --- what comes in ---
+
+  function takeState(message) {
+    state = { segment: message.segment, results: message.results };
+    drawState();
+    drawPulse();
+    tick();
+  }
+
+  function drawStatus(status) {
+    document.body.dataset.status = status;
+    Shake.show("offline", status !== "connected");
+    if (status === "refused") setTimeout(() => location.reload(), RELOAD_MS);
+  }
+
+  const connection = new Shake.Connection({
+    slug,
+    hello: async () => ({ role: "screen" }),
+    on: {
+      status: drawStatus,
+      welcome(message) {
+        Shake.setText("show", Shake.localized(message.show, "title"));
+        takeState(message.state);
+      },
+      state: takeState,
+      result(message) {
+        state.results = Shake.withResult(state.results, message);
+        drawState();
+      },
+      pulse(message) {
+        pulse = message;
+        drawPulse();
+      },
+    },
+  });
+
+  Shake.writeTexts();
+  connection.start();
+  setInterval(tick, 100);
+})();

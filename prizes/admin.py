@@ -1,0 +1,157 @@
+"""The administration of the draw side: prize lists, prizes and exclusions; draws and wins to read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest
+
+from engagement.admin import AnnouncingAdmin, ReadOnlyAdmin, refuse_unless_draft
+from engagement.models import EDITABLE, Segment, Show
+from prizes.core.rules import MAX_EXTRA_RESERVES
+from prizes.models import DiceEntry, Draw, Exclusion, Freeze, FrozenShard, Prize, PrizeList, Win
+
+COMMITTED = (
+    "Rules that are committed to contain the list of exclusions of this show: it cannot change any more."
+)
+
+
+class PrizeFormSet(BaseInlineFormSet):
+    """All prizes of a list together."""
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        kept = [
+            form.cleaned_data
+            for form in self.forms
+            if form.cleaned_data and not form.cleaned_data.get("DELETE")
+        ]
+        most = sum(row["quantity"] for row in kept) + MAX_EXTRA_RESERVES
+        if kept and self.instance.reserves is not None and self.instance.reserves > most:
+            raise ValidationError(
+                f"Reserves: expected at most {most} for these prizes, got {self.instance.reserves}."
+            )
+
+
+class PrizeInline(admin.StackedInline):
+    model = Prize
+    formset = PrizeFormSet
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj) and super().has_delete_permission(request, obj)
+
+
+@admin.register(PrizeList)
+class PrizeListAdmin(AnnouncingAdmin):
+    list_display = ("__str__", "beacon", "reserves", "draw_at_once")
+    list_filter = ("segment__show",)
+    list_select_related = ("segment",)
+    inlines = (PrizeInline,)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if "segment" in form.base_fields:
+            # Disabled, not read-only: so that the form still sees that a number is taken in this segment.
+            form.base_fields["segment"].disabled = obj is not None
+            form.base_fields["segment"].queryset = Segment.objects.filter(phase__in=EDITABLE)  # type: ignore[attr-defined]
+        return form
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj) and super().has_delete_permission(request, obj)
+
+    def show_of(self, obj: PrizeList) -> Show:
+        return obj.segment.show
+
+    def check_still_editable(self, obj: PrizeList) -> None:
+        refuse_unless_draft(obj.segment)
+
+
+def _is_draft(prize_list: PrizeList | None) -> bool:
+    return prize_list is None or prize_list.segment.phase in EDITABLE
+
+
+@admin.register(Exclusion)
+class ExclusionAdmin(admin.ModelAdmin):
+    """Added or removed, never edited. Draws that are armed keep the list as it was then."""
+
+    list_display = ("pseudonym", "show", "note")
+    list_filter = ("show",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class WinInline(admin.TabularInline):
+    model = Win
+    can_delete = False
+    extra = 0
+    fields = readonly_fields = ("rank", "pseudonym", "prize", "piece")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Draw)
+class DrawAdmin(ReadOnlyAdmin):
+    list_display = ("draw_id", "step", "entries", "attempts", "trouble")
+    list_filter = ("show", "step")
+    exclude = ("house_secret",)
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type[admin.TabularInline], ...]:
+        """Winners are told on stage first; before that they are the auditor's to see."""
+        told = obj is not None and obj.step == Draw.Step.PUBLISHED
+        return (WinInline,) if told or request.user.has_perm("prizes.audit_draw") else ()
+
+
+@admin.register(Win)
+class WinAdmin(ReadOnlyAdmin):
+    list_display = ("show", "draw", "rank", "pseudonym", "prize", "piece")
+    list_filter = ("show",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        wins = super().get_queryset(request).select_related("show", "draw", "prize")
+        return (
+            wins
+            if request.user.has_perm("prizes.audit_draw")
+            else wins.filter(draw__step=Draw.Step.PUBLISHED)
+        )
+
+
+class FrozenShardInline(admin.TabularInline):
+    model = FrozenShard
+    can_delete = False
+    extra = 0
+    fields = readonly_fields = ("number", "viewers", "shakes", "sha256")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Freeze)
+class FreezeAdmin(ReadOnlyAdmin):
+    list_display = ("segment", "viewers", "shakes", "missing_gateways")
+    inlines = (FrozenShardInline,)
+
+
+@admin.register(DiceEntry)
+class DiceEntryAdmin(ReadOnlyAdmin):
+    """Who has typed, not what: the second operator has to look at the dice, not at the first one's digits."""
+
+    list_display = ("draw", "operator", "entered_at")
+    fields = ("draw", "operator", "entered_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.fields

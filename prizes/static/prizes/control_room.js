@@ -1,0 +1,166 @@
+// The control room: presses buttons without leaving the page, and asks for the live figures every second.
+"use strict";
+
+(() => {
+  const POLL_MS = 1000;
+  const RATE_MS = 3000; // shakes per second are measured over this time
+  let clockOffset = 0;
+  let latest = null;
+  let counts = []; // [server time, segment, shakes] of the last polls
+
+  const byId = (id) => document.getElementById(id);
+  const rowOf = (id) => document.querySelector(`tr[data-segment="${id}"]`);
+  const numberText = (number) => (number === null || number === undefined ? "–" : number.toLocaleString("en"));
+
+  function make(tag, text, className = "") {
+    const element = document.createElement(tag);
+    element.textContent = text;
+    element.className = className;
+    return element;
+  }
+
+  // --- buttons ---
+
+  async function press(event) {
+    const form = event.target.closest("form[data-action]");
+    if (!form) return;
+    event.preventDefault();
+    const button = form.querySelector("button");
+    button.disabled = true;
+    try {
+      say(await post(form));
+    } finally {
+      button.disabled = false;
+    }
+    poll();
+  }
+
+  async function post(form) {
+    try {
+      const answer = await fetch(form.action, {
+        method: "POST",
+        headers: { Accept: "application/json" },
+        body: new FormData(form),
+        redirect: "error",
+      });
+      return await answer.json();
+    } catch {
+      return { ok: false, message: "No answer that makes sense. See the phase below before you press again, or reload the page." };
+    }
+  }
+
+  function say({ ok, message }) {
+    byId("said").replaceChildren(make("p", message, ok ? "banner good" : "banner bad"));
+  }
+
+  // --- live ---
+
+  async function poll() {
+    try {
+      const answer = await fetch(document.body.dataset.live, { headers: { Accept: "application/json" } });
+      const live = await answer.json();
+      if (live.ok) take(live);
+      else warn([live.message]);
+    } catch {
+      warn(["This page does not reach the server. What you see is old."]);
+    }
+  }
+
+  function take(live) {
+    latest = live;
+    clockOffset = live.now - Date.now();
+    warn(live.warnings);
+    for (const figure of document.querySelectorAll("[data-figure]")) {
+      figure.textContent = numberText(live.counters?.[figure.dataset.figure]);
+    }
+    byId("per-second").textContent = numberText(perSecond(live));
+    live.segments.forEach(drawSegment);
+    byId("gateways").replaceChildren(...live.gateways.map(gatewayRow));
+  }
+
+  function perSecond({ now, counters }) {
+    if (!counters) return null;
+    counts = counts.filter(([at, segment]) => segment === counters.segment && at > now - RATE_MS);
+    counts.push([now, counters.segment, counters.shakes]);
+    const [[since, , before]] = counts;
+    return now > since ? Math.round(((counters.shakes - before) * 1000) / (now - since)) : 0;
+  }
+
+  function warn(warnings) {
+    const list = byId("warnings");
+    list.hidden = warnings.length === 0;
+    const key = warnings.join("\n");
+    if (list.dataset.key === key) return; // a screen reader is not told the same thing every second
+    list.dataset.key = key;
+    list.replaceChildren(...warnings.map((text) => make("li", text)));
+  }
+
+  function drawSegment(segment) {
+    const row = rowOf(segment.id);
+    if (!row) return location.reload(); // somebody has added a segment
+    const phase = row.querySelector(".phase");
+    phase.textContent = segment.phase;
+    phase.dataset.phase = segment.phase;
+    row.querySelector(".entries").textContent = segment.entries === null ? "" : numberText(segment.entries);
+    const seal = row.querySelector(".seal");
+    seal.textContent = segment.seal.slice(0, 20);
+    seal.title = segment.seal;
+    const trouble = row.querySelector(".trouble");
+    trouble.textContent = segment.trouble;
+    trouble.hidden = !segment.trouble;
+    for (const form of row.querySelectorAll("form[data-action]")) {
+      form.hidden = !segment.actions.includes(form.dataset.action);
+    }
+    drawLinks(row, segment.draws);
+  }
+
+  function drawLinks(row, draws) {
+    const links = draws.map(({ number, address }) => {
+      const link = make("a", `Draw ${number}`);
+      link.href = address;
+      return link;
+    });
+    const line = row.querySelector(".draws");
+    if (line.children.length !== links.length) line.replaceChildren(...links);
+  }
+
+  function gatewayRow({ name, phones, screens, pending, lag_ms, connections }) {
+    const row = document.createElement("tr");
+    row.append(make("td", name, "mono"));
+    for (const figure of [phones, screens, pending]) row.append(make("td", numberText(figure), "number"));
+    row.append(make("td", `${numberText(lag_ms)} ms`, "number"), make("td", numberText(connections), "number"));
+    return row;
+  }
+
+  // --- clocks ---
+
+  function tick() {
+    if (!latest) return;
+    const now = Date.now() + clockOffset;
+    for (const segment of latest.segments) {
+      const cell = rowOf(segment.id)?.querySelector(".clock");
+      if (cell) cell.textContent = clockText(segment, now);
+    }
+  }
+
+  function clockText({ phase, air }, now) {
+    if (air === null) return "";
+    const { opens_at, closes_at, ends_at } = air;
+    if (phase === "armed" && now < opens_at) return `opens in ${secondsText(opens_at - now)}`;
+    if (["armed", "open"].includes(phase)) {
+      if (now < closes_at) return `closes in ${secondsText(closes_at - now)}`;
+      return now < ends_at ? `last feed ends in ${secondsText(ends_at - now)}` : "closing";
+    }
+    const time = (ms) => new Date(ms).toLocaleTimeString("en-GB");
+    return `${time(opens_at)} to ${time(closes_at)}`;
+  }
+
+  const secondsText = (ms) => `${Math.max(0, ms / 1000).toFixed(1)} s`;
+
+  document.addEventListener("submit", press);
+  setInterval(tick, 100);
+  (async function pollForever() {
+    await poll();
+    setTimeout(pollForever, POLL_MS);
+  })();
+})();

@@ -1,0 +1,370 @@
+"""The control room of a show, and the public pages of its draws."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from redis.exceptions import RedisError
+
+from engagement import tally
+from engagement.actions import (
+    MAX_LEAD_S,
+    ActionRefused,
+    close_segment,
+    open_segment,
+    void_segment,
+)
+from engagement.clock import from_ms, now_ms
+from engagement.core.names import stage_name
+from engagement.core.phases import Phase
+from engagement.models import Segment, Show
+from prizes.actions import arm_segment, enter_dice, publish_segment, request_draw
+from prizes.files import record_path, roll_path
+from prizes.models import Beacon, Draw
+
+CONSOLE = "engagement.view_segment"
+LEAD_S = 10  # suggested in the form: enough for a host to count down
+LATE_MS = 5_000  # the conductor looks every second
+SEAL_LATE_MS = 20_000  # after the grace: the barrier alone may take ten seconds
+LAG_MS = 1_000  # a gateway that has waited longer than this to write totals is worth a warning
+
+RUN = "engagement.run_segment"
+# Every button, and who may press it.
+ACTIONS = {
+    "arm": RUN,
+    "open": RUN,
+    "close": RUN,
+    "draw": RUN,
+    "dice": "prizes.enter_dice",
+    "publish": RUN,
+    "void": "engagement.void_segment",
+}
+
+
+class BadNumber(ValueError):
+    """A form field is not a number in its range; the text is for the operator."""
+
+
+# --- pages of the crew --------------------------------------------------------------------------------------
+
+
+@require_safe
+@login_required
+@permission_required(CONSOLE, raise_exception=True)
+def console(request: HttpRequest) -> HttpResponseBase:
+    """All shows."""
+    return render(request, "prizes/console.html", {"shows": Show.objects.all()})
+
+
+@require_safe
+@never_cache
+@login_required
+@permission_required(CONSOLE, raise_exception=True)
+def control_room(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """The rundown of one show with a button for everything that can be done now."""
+    show = get_object_or_404(Show, slug=slug)
+    now = now_ms()
+    rows = [{"segment": segment, **_describe(segment, request.user, now)} for segment in rundown(show)]
+    context = {"show": show, "rows": rows, "lead_s": LEAD_S, "max_lead_s": MAX_LEAD_S}
+    return render(request, "prizes/control_room.html", context)
+
+
+@require_safe
+@never_cache
+def live(request: HttpRequest, slug: str) -> JsonResponse:
+    """What changes every second in the control room. JSON for every answer: a script reads it, not a person."""
+    if not request.user.has_perm(CONSOLE):
+        return JsonResponse({"ok": False, "message": "please log in again"}, status=403)
+    return JsonResponse(describe_live(get_object_or_404(Show, slug=slug), request.user, now_ms()))
+
+
+# --- buttons ------------------------------------------------------------------------------------------------
+
+
+@require_POST
+def act(request: HttpRequest, slug: str, segment_id: int, action: str) -> HttpResponseBase:
+    """One press of a button: does it, and tells what came of it."""
+    segment = get_object_or_404(Segment, pk=segment_id, show__slug=slug)
+    if action not in ACTIONS:
+        raise Http404(f"there is no action {action!r}")
+    if not request.user.has_perm(ACTIONS[action]):
+        return _forbid(request, slug)
+    status, message = _perform(request, segment, action)
+    return _answer(request, slug, segment_id, status, message)
+
+
+def _perform(request: HttpRequest, segment: Segment, action: str) -> tuple[int, str]:
+    try:
+        return 200, _do(action, segment, request.POST, request.user.get_username())
+    except ActionRefused as refusal:
+        return 409, str(refusal)
+    except BadNumber as error:
+        return 400, str(error)
+    except OperationalError:
+        # Another action holds the show for longer than we wait: nothing was written, and that is worth saying.
+        return 503, "The database is busy; nothing was changed. Please try again."
+
+
+def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
+    """Runs the action; returns what to tell the operator."""
+    reason = fields.get("reason", "").strip()[:500]
+    if action == "arm":
+        return f"{arm_segment(segment.pk, actor=actor)} is armed: its rules and prizes are committed to."
+    if action == "open":
+        lead_s = _number(fields, "lead", LEAD_S, 0, MAX_LEAD_S)
+        opened = open_segment(segment.pk, actor=actor, lead_s=lead_s)
+        return f"{opened} opens in {lead_s} s, for {opened.window_s} s."
+    if action == "close":
+        return f"{close_segment(segment.pk, actor=actor, reason=reason)} is closed; delayed feeds follow."
+    if action == "void":
+        return f"{void_segment(segment.pk, actor=actor, reason=reason)} is void."
+    if action == "draw":
+        return f"{request_draw(segment.pk, actor=actor)} is being drawn."
+    if action == "publish":
+        return f"{publish_segment(segment.pk, actor=actor)} is published."
+    return _enter_dice(segment, fields.get("digits", ""), actor)
+
+
+def _enter_dice(segment: Segment, digits: str, actor: str) -> str:
+    draw = enter_dice(segment.pk, digits, actor=actor)
+    if draw.beacon_value:
+        return f"Both agree: the throws of {draw} are taken."
+    if draw.dice_entries.exclude(operator=actor).exists():
+        return f"Your throws of {draw} differ from those of another operator: compare, and type again what was wrong."
+    return f"Your throws of {draw} are kept; a second operator has to type the same."
+
+
+def _number(fields: Any, name: str, default: int, low: int, high: int) -> int:
+    text = fields.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+        raise BadNumber(f"{name}: expected {low} to {high} seconds, got {text[:20]!r}")
+    return int(text)
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return bool(request.get_preferred_type(["text/html", "application/json"]) == "application/json")
+
+
+def _forbid(request: HttpRequest, slug: str) -> HttpResponseBase:
+    if not _wants_json(request):
+        if request.user.is_authenticated:
+            raise PermissionDenied
+        return redirect("control_room", slug=slug)  # by way of the login page
+    message = "You may not do this." if request.user.is_authenticated else "Please log in again."
+    return JsonResponse({"ok": False, "message": message}, status=403)
+
+
+def _answer(request: HttpRequest, slug: str, segment_id: int, status: int, message: str) -> HttpResponseBase:
+    if not _wants_json(request):
+        (messages.success if status == 200 else messages.error)(request, message)
+        return redirect("control_room", slug=slug)
+    body: dict[str, Any] = {"ok": status == 200, "message": message}
+    if status == 409:
+        body["phase"] = Segment.objects.values_list("phase", flat=True).get(pk=segment_id)
+    return JsonResponse(body, status=status)
+
+
+def rundown(show: Show) -> list[Segment]:
+    """The segments of a show with all that the control room needs, in a fixed number of queries."""
+    related = ("show__feeds", "draws__prize_list", "prize_lists")
+    return list(show.segments.select_related("show").prefetch_related(*related))
+
+
+# --- what can be done ---------------------------------------------------------------------------------------
+
+
+def allowed_actions(segment: Segment, user: Any, now: int) -> list[str]:
+    """The buttons that make sense now, for this user. Only a hint: the actions have the last word."""
+    return [name for name in possible_actions(segment, now) if user.has_perm(ACTIONS[name])]
+
+
+def possible_actions(segment: Segment, now: int) -> list[str]:
+    """What the phase allows, whoever asks."""
+    phase = Phase(segment.phase)
+    if phase == Phase.DRAFT:
+        return ["arm", "void"]
+    if phase == Phase.ARMED and segment.opens_at is None:
+        return ["open", "void"]
+    if phase in (Phase.ARMED, Phase.OPEN):
+        return ["close", "void"] if _on_air(segment, now) else ["void"]
+    if phase == Phase.CLOSING:
+        return ["void"]
+    if phase == Phase.SEALED:
+        return _possible_when_sealed(list(segment.draws.all()))
+    return ["publish"] if phase == Phase.DRAWN else []
+
+
+def _on_air(segment: Segment, now: int) -> bool:
+    return segment.air_time.opens_at <= now < segment.air_time.closes_at
+
+
+def _possible_when_sealed(draws: list[Draw]) -> list[str]:
+    waits = any(draw.step == Draw.Step.SEALED and draw.requested_at is None for draw in draws)
+    gave_up = any(draw.attempts > 0 for draw in draws)
+    return (["draw"] if waits or gave_up else []) + (["dice"] if any(map(waits_for_dice, draws)) else [])
+
+
+def waits_for_dice(draw: Draw) -> bool:
+    """Whether operators have to type in what was thrown on air."""
+    return draw.prize_list.beacon == Beacon.DICE and draw.seal != "" and draw.beacon_value == ""
+
+
+# --- live ---------------------------------------------------------------------------------------------------
+
+
+def describe_live(show: Show, user: Any, now: int) -> dict[str, Any]:
+    """The JSON that the control room asks for every second."""
+    segments = rundown(show)
+    figures, warnings = _read_redis(show, segments, now)
+    return {
+        "ok": True,
+        "now": now,
+        "segments": [_describe(segment, user, now) for segment in segments],
+        "warnings": warnings + late_steps(segments, now),
+        **figures,
+    }
+
+
+def _describe(segment: Segment, user: Any, now: int) -> dict[str, Any]:
+    draws = list(segment.draws.all())
+    shown = [draw for draw in draws if may_see(draw, user)]
+    return {
+        "id": segment.pk,
+        "phase": segment.phase,
+        "air": None if segment.opens_at is None else segment.air_time._asdict(),
+        "entries": next((draw.entries for draw in draws), None),
+        "seal": next((draw.seal for draw in draws), ""),
+        "trouble": "; ".join(draw.trouble for draw in draws if draw.trouble),
+        "actions": allowed_actions(segment, user, now),
+        "draws": [
+            {"number": draw.prize_list.number, "address": reverse("draw_page", args=[draw.pk])}
+            for draw in shown
+        ],
+    }
+
+
+def _read_redis(show: Show, segments: list[Segment], now: int) -> tuple[dict[str, Any], list[str]]:
+    """Figures of people and shakes; without Redis there are none, which is said instead of waited for."""
+    segment = current_segment(segments)
+    try:
+        counters = tally.read_live(segment.pk) if segment else {}
+        gateways = tally.read_gateways(now)
+    except (RedisError, OSError):
+        return {"counters": None, "gateways": []}, [
+            "Redis does not answer. What was acknowledged is kept; please wait."
+        ]
+    described = [_describe_gateway(name, beat, show.slug) for name, beat in sorted(gateways.items())]
+    totals = {
+        key: sum(gateway[key] for gateway in described) for key in ("phones", "screens", "pending", "refused")
+    }
+    figures = {name: counters.get(name, 0) for name in ("shakes", "reports", "clamped")}
+    live = {"segment": segment.pk if segment else None, **figures, **totals}
+    return {"counters": live, "gateways": described}, _gateway_troubles(described)
+
+
+def current_segment(segments: list[Segment]) -> Segment | None:
+    """The segment whose shakes are shown: the one that was on air last."""
+    aired = [segment for segment in segments if segment.opens_at is not None and segment.phase != Phase.VOID]
+    return max(aired, key=lambda segment: segment.air_time.opens_at, default=None)
+
+
+def _describe_gateway(name: str, beat: dict[str, Any], slug: str) -> dict[str, Any]:
+    show = beat["shows"].get(slug, {})
+    people = {key: show.get(key, 0) for key in ("phones", "screens", "refused")}
+    return {"name": name, **people, **{key: beat[key] for key in ("pending", "lag_ms", "connections")}}
+
+
+def _gateway_troubles(gateways: list[dict[str, Any]]) -> list[str]:
+    if not gateways:
+        return ["No gateway is alive: phones cannot connect."]
+    return [
+        f"Gateway {gateway['name']} has not written for {gateway['lag_ms'] / 1000:.1f} s."
+        for gateway in gateways
+        if gateway["lag_ms"] > LAG_MS
+    ]
+
+
+def late_steps(segments: list[Segment], now: int) -> list[str]:
+    """What should have happened by itself and has not: then beat or the workers do not answer."""
+    late = [text for segment in segments if (text := _late_step(segment, now))]
+    return [*late, "Are the Celery worker and beat running? The conductor is late."] if late else []
+
+
+def _late_step(segment: Segment, now: int) -> str | None:
+    if segment.opens_at is None:
+        return None
+    air = segment.air_time
+    due = {
+        Phase.ARMED: ("open", air.opens_at + LATE_MS),
+        Phase.OPEN: ("closing", air.ends_at + LATE_MS),
+        Phase.CLOSING: ("sealed", air.grace_ends_at + SEAL_LATE_MS),
+    }
+    wanted, latest = due.get(Phase(segment.phase), ("", now))
+    return f"{segment} is {segment.phase} and should be {wanted} by now." if now > latest else None
+
+
+# --- draws, for everybody -----------------------------------------------------------------------------------
+
+
+@require_safe
+def draws(request: HttpRequest) -> HttpResponseBase:
+    """The audit index: every published draw, newest first."""
+    published = Draw.objects.filter(step=Draw.Step.PUBLISHED).select_related("show", "segment", "prize_list")
+    return render(request, "prizes/draws.html", {"draws": published.order_by("-published_at", "-pk")})
+
+
+@require_safe
+def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
+    """One draw: public once it is published, before that for the auditor."""
+    draw = get_object_or_404(Draw.objects.select_related("show", "segment", "prize_list"), pk=draw_id)
+    if not may_see(draw, request.user):
+        raise Http404("no such draw, or it is not published yet")
+    context = {
+        "draw": draw,
+        "public": draw.step == Draw.Step.PUBLISHED,
+        "rehearsal": draw.prize_list.beacon == Beacon.LOCAL,
+        "prizes": draw.prize_list.prizes.all(),
+        "winners": _winners(draw),
+        "sealed_at": None if draw.sealed_at_ms is None else from_ms(draw.sealed_at_ms),
+        "roll_sha256": _sha256(roll_path(draw.pk)) if draw.roll_root else None,
+        "record_exists": record_path(draw.pk).exists(),
+    }
+    return render(request, "prizes/draw.html", context)
+
+
+def may_see(draw: Draw, user: Any) -> bool:
+    """Everybody once it is published, before that the auditor."""
+    return draw.step == Draw.Step.PUBLISHED or user.has_perm("prizes.audit_draw")
+
+
+def _winners(draw: Draw) -> list[dict[str, Any]]:
+    wins = draw.wins.select_related("prize").order_by("rank")
+    return [{"name": stage_name(bytes.fromhex(win.pseudonym)), "win": win} for win in wins]
+
+
+def _sha256(path: Path) -> str | None:
+    """The digest of a file as it is on this server now, so that a reader can compare the download; None without it."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return _digest_of_version(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_version(path: Path, _changed_at: int, _size: int) -> str:
+    # A roll of 35 million entries takes a second to read, so it is read once per version of the file.
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
