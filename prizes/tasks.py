@@ -4,7 +4,8 @@ What is due is read from the database once a second; a lost message or a killed 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from celery import shared_task
@@ -24,7 +25,9 @@ from prizes.models import Draw
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-DISPATCH_S = 3  # a step that is due is not put into the queue again before that
+DISPATCH_S = (
+    3  # a step that was queued and never ended (a killed worker, a lost message) is queued again after that
+)
 
 
 @shared_task
@@ -43,21 +46,37 @@ def conduct_draws() -> None:
 
 
 def dispatch(task: Any, *args: int) -> None:
-    """Queues a step unless it was queued a moment ago; the mark is only there to keep the queue short."""
-    if cache.add(f"dispatched:{task.name}:{args}", 1, timeout=DISPATCH_S):
+    """Queues a step unless it is in the queue; the mark only keeps the queue short, twice does no harm."""
+    if cache.add(_mark(task, args), 1, timeout=DISPATCH_S):
         task.delay(*args)
+
+
+def _mark(task: Any, args: tuple[int, ...]) -> str:
+    return f"dispatched:{task.name}:{args}"
+
+
+@contextmanager
+def dispatched(task: Any, *args: int) -> Iterator[None]:
+    """The body of a dispatched step: however it ends, the next second may queue it again."""
+    try:
+        yield
+    finally:
+        with suppress(RedisError, OSError):
+            cache.delete(_mark(task, args))
 
 
 @shared_task
 def seal_segment(segment_id: int) -> None:
     """Barrier, freeze and seal, as far as they go now; shards are frozen by tasks of their own, which return here."""
-    advance_seal(segment_id, lambda number: dispatch(freeze_shard, segment_id, number))
+    with dispatched(seal_segment, segment_id):
+        advance_seal(segment_id, lambda number: dispatch(freeze_shard, segment_id, number))
 
 
 @shared_task
 def freeze_shard(segment_id: int, number: int) -> None:
     """Freezes one shard; the last one goes on with the seal."""
-    shard = steps.freeze_shard(segment_id, number)
+    with dispatched(freeze_shard, segment_id, number):
+        shard = steps.freeze_shard(segment_id, number)
     if not steps.missing_shards(shard.freeze):
         seal_segment.delay(segment_id)
 
@@ -65,7 +84,8 @@ def freeze_shard(segment_id: int, number: int) -> None:
 @shared_task
 def run_draw(draw_id: int) -> None:
     """Draws, has the second implementation check it, and writes the record and the winners."""
-    attempt([draw_id], lambda: steps.run_draw(draw_id))
+    with dispatched(run_draw, draw_id):
+        attempt([draw_id], lambda: steps.run_draw(draw_id))
 
 
 @shared_task

@@ -82,10 +82,14 @@ def test_publishing_tells_everybody_who_won_and_numbers_the_result_before_the_st
     before = Show.objects.get(pk=show.pk).seq
     publish_segment(segment.pk, actor=OPERATOR)
     segment.refresh_from_db()
-    assert segment.phase == Phase.PUBLISHED and Show.objects.get(pk=show.pk).seq == before + 2
+    assert segment.phase == Phase.PUBLISHED
+    assert Show.objects.get(pk=show.pk).seq == before + 2
     (result,) = segment.announced_results
-    assert len(result["winners"]) == 2 and result["strength"] == "rehearsal"
-    assert {winner["pseudonym"] for winner in result["winners"]} == set(Win.objects.values_list("pseudonym", flat=True))
+    assert len(result["winners"]) == 2
+    assert result["strength"] == "rehearsal"
+    assert {winner["pseudonym"] for winner in result["winners"]} == set(
+        Win.objects.values_list("pseudonym", flat=True)
+    )
     with pytest.raises(Conflict, match="published already"):
         publish_segment(segment.pk, actor=OPERATOR)
 
@@ -93,7 +97,9 @@ def test_publishing_tells_everybody_who_won_and_numbers_the_result_before_the_st
 def test_nobody_shook_so_nobody_wins_and_the_show_goes_on(show: Show) -> None:
     segment = ended(armed_segment(show), {})
     draw = run_all(segment)
-    assert draw.step == Draw.Step.DRAWN and draw.entries == 0 and not draw.wins.exists()
+    assert draw.step == Draw.Step.DRAWN
+    assert draw.entries == 0
+    assert not draw.wins.exists()
     assert all(check.ok for check in audit_draw(draw))
 
 
@@ -176,7 +182,9 @@ def test_killed_anywhere_and_run_again_every_step_is_done_once(
     assert [check for check in audit_draw(draw) if not check.ok] == []
 
 
-def test_the_record_is_the_same_bytes_however_often_it_is_made(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_is_the_same_bytes_however_often_it_is_made(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
     segment = ended(armed_segment(show))
     kill_at(monkeypatch, "finish_draw")
     with pytest.raises(Killed):
@@ -213,10 +221,12 @@ def test_twenty_deliveries_in_parallel_give_one_result(show: Show) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(deliver, range(20)))
     segment.refresh_from_db()
-    assert "done" in answers and "Disagreement" not in answers
+    assert "done" in answers
+    assert "Disagreement" not in answers
     assert segment.phase == Phase.DRAWN
     assert actions_of(segment) == ["arm", "fence", "freeze", "seal", "beacon", "drawn"]
-    assert Win.objects.count() == 2 and Freeze.objects.count() == 1
+    assert Win.objects.count() == 2
+    assert Freeze.objects.count() == 1
 
 
 # --- what stops a draw ---
@@ -250,7 +260,9 @@ def test_a_changed_shard_file_stops_the_freeze(show: Show) -> None:
     shard_path(segment.pk, 0).write_bytes(bytes([7]) * 14 + bytes([0, 0, 0, 99]))
     tasks.advance_seal(segment.pk, lambda number: None)
     draw = segment.draws.get()
-    assert not draw.seal and "changed after the freeze" in draw.trouble and draw.attempts == 1
+    assert not draw.seal
+    assert "changed after the freeze" in draw.trouble
+    assert draw.attempts == 1
 
 
 def test_a_changed_roll_is_found_by_the_second_implementation_and_nothing_is_drawn(show: Show) -> None:
@@ -264,7 +276,9 @@ def test_a_changed_roll_is_found_by_the_second_implementation_and_nothing_is_dra
     for _ in range(4):
         tasks.run_draw(draw.pk)
     draw.refresh_from_db()
-    assert draw.step == Draw.Step.DRAWING and draw.attempts == 3 and draw.trouble
+    assert draw.step == Draw.Step.DRAWING
+    assert draw.attempts == 3
+    assert draw.trouble
     assert not Win.objects.exists()
 
 
@@ -279,12 +293,14 @@ def test_a_poisoned_step_stops_after_three_attempts_and_can_be_asked_for_again(
     for _ in range(5):
         tasks.run_draw(draw.pk)
     draw.refresh_from_db()
-    assert len(calls) == 3 and "ZeroDivisionError" in draw.trouble
+    assert len(calls) == 3
+    assert "ZeroDivisionError" in draw.trouble
     monkeypatch.setattr(steps, "make_record", original)
     request_draw(segment.pk, actor=OPERATOR)
     tasks.run_draw(draw.pk)
     draw.refresh_from_db()
-    assert draw.step == Draw.Step.DRAWN and draw.trouble == ""
+    assert draw.step == Draw.Step.DRAWN
+    assert draw.trouble == ""
 
 
 def test_draws_of_a_show_keep_their_distance(show: Show) -> None:
@@ -367,7 +383,8 @@ def test_dice_count_when_two_operators_typed_the_same(dice_segment: Segment) -> 
     assert enter_dice(dice_segment.pk, THROWS, actor=AUDITOR).beacon_value
     drawn = steps.run_draw(draw.pk)
     record = parse_canonical(record_path(draw.pk).read_bytes())
-    assert drawn.step == Draw.Step.DRAWN and record["beacon"]["proof"] == {"digits": THROWS}
+    assert drawn.step == Draw.Step.DRAWN
+    assert record["beacon"]["proof"] == {"digits": THROWS}
     assert record["beacon"]["strength"] == "public"
     assert all(check.ok for check in audit_draw(drawn))
 

@@ -59,7 +59,7 @@ class Command(BaseCommand):
         night.add_argument("--fresh", action="store_true", help="delete the data directory's content first")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console(highlight=False)
+        console = Console(highlight=False, soft_wrap=True)
         supervisor = Supervisor(settings.DATA_DIR)
         try:
             with ended_by_signals(), stopped_at_the_end(supervisor):

@@ -323,6 +323,8 @@ def test_the_file_runs_alone_on_the_command_line(drawn, tmp_path):
     for arguments in ([], ["totals.bin", "excluded.txt"]):
         good = subprocess.run(command + arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (good.returncode, "FAIL" in good.stdout, good.stderr) == (0, False, "")
+    files = [str(tmp_path / name) for name in ("record.json", "roll.bin", "totals.bin", "excluded.txt")]
+    assert [verify.main(files[:2]), verify.main(files[:3]), verify.main(files)] == [0, 1, 0]
     bad = subprocess.run([*command, "totals.bin"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (bad.returncode, "FAIL  exclusions" in bad.stdout) == (1, True)
 

@@ -1,0 +1,113 @@
+"""Which segment is shown, when it takes reports, and what a phone is told of it."""
+
+import json
+
+import msgspec
+import pytest
+
+from engagement.core.phases import REPORTING, TRANSITIONS, IllegalTransition, Phase, check_transition
+from engagement.core.show_state import (
+    MAX_RESULTS,
+    SegmentState,
+    choose_current,
+    demo_state,
+    parse_state,
+    state_fields,
+    state_frame,
+)
+
+
+def segment(number: int, phase: Phase, opens_at: int | None = None) -> SegmentState:
+    closes_at = None if opens_at is None else opens_at + 10
+    changes = {"id": number, "phase": phase, "opens_at": opens_at, "closes_at": closes_at}
+    return msgspec.structs.replace(demo_state().segments[0], **changes)
+
+
+@pytest.mark.parametrize(
+    ("rundown", "current"),
+    [
+        ([], None),
+        ([segment(1, Phase.DRAFT), segment(2, Phase.VOID)], None),
+        ([segment(1, Phase.DRAFT), segment(2, Phase.ARMED), segment(3, Phase.ARMED)], 2),
+        ([segment(1, Phase.PUBLISHED, 5), segment(2, Phase.ARMED)], 1),
+        ([segment(1, Phase.PUBLISHED, 5), segment(2, Phase.DRAWN, 50), segment(3, Phase.ARMED)], 2),
+        ([segment(1, Phase.CLOSING, 5), segment(2, Phase.ARMED, 90), segment(3, Phase.ARMED, 80)], 3),
+        ([segment(1, Phase.CLOSING, 5), segment(2, Phase.OPEN, 50), segment(3, Phase.ARMED, 80)], 2),
+        ([segment(1, Phase.VOID, 50), segment(2, Phase.PUBLISHED, 5)], 2),
+    ],
+)
+def test_the_segment_shown_is_on_air_else_next_else_last(rundown: list, current: int | None) -> None:
+    assert choose_current(rundown) == current
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_only_segments_that_may_take_reports_have_a_window(phase: Phase) -> None:
+    state = demo_state()
+    found = state.window(segment(7, phase, 10_000), "tv")
+    assert (found is not None) == (phase in REPORTING)
+
+
+def test_a_segment_that_is_not_scheduled_has_no_window() -> None:
+    assert demo_state().window(segment(7, Phase.ARMED), "tv") is None
+
+
+def test_a_newer_number_or_another_epoch_replaces_a_state() -> None:
+    state = demo_state()
+    later = msgspec.structs.replace(state, seq=state.seq + 1)
+    restarted = msgspec.structs.replace(state, epoch=99, seq=0)
+    assert state.is_newer_than(None)
+    assert later.is_newer_than(state)
+    assert restarted.is_newer_than(later)
+    assert not state.is_newer_than(state)
+    assert not state.is_newer_than(later)
+
+
+def test_phones_are_told_times_of_their_feed_and_a_screen_those_of_the_studio() -> None:
+    state = demo_state()
+    times = {feed: state_fields(state, feed)["segment"]["closes_at"] for feed in ("app", "tv", None)}
+    assert times == {"app": 30_000, "tv": 31_500, None: 30_000}
+
+
+def test_nothing_is_told_of_a_show_without_a_current_segment() -> None:
+    state = msgspec.structs.replace(demo_state(), current=None, feeds={})
+    assert json.loads(state_frame(state, None))["segment"] is None
+    assert state.default_feed is None
+    assert state.last_delay_ms == 0
+
+
+def test_a_seal_is_told_once_there_is_one_and_times_are_null_before_they_are_known() -> None:
+    sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seal="ab" * 32)
+    fields = state_fields(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
+    assert fields["seal"] == "ab" * 32
+    assert fields["opens_at"] is None
+    assert fields["closes_at"] is None
+
+
+def test_the_show_key_is_never_told() -> None:
+    state = msgspec.structs.replace(demo_state(), k_show="the-locked-key")
+    assert "the-locked-key" not in state_frame(state, "tv")
+
+
+def test_a_phone_hears_of_twenty_results_at_most() -> None:
+    state = msgspec.structs.replace(demo_state(), results=[{"draw": number} for number in range(30)])
+    assert len(state_fields(state, "tv")["results"]) == MAX_RESULTS
+
+
+def test_a_document_of_another_shape_is_refused() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        parse_state(b'{"slug":"demo"}')
+
+
+def test_every_phase_has_a_row_and_end_states_an_empty_one() -> None:
+    assert set(TRANSITIONS) == set(Phase)
+    assert {phase for phase, row in TRANSITIONS.items() if not row} == {Phase.PUBLISHED, Phase.VOID}
+
+
+@pytest.mark.parametrize("old", Phase)
+@pytest.mark.parametrize("new", Phase)
+def test_a_move_that_is_not_in_the_table_is_an_error(old: Phase, new: Phase) -> None:
+    if new in TRANSITIONS[old]:
+        check_transition(old, new)
+    else:
+        with pytest.raises(IllegalTransition, match=f"a {old} segment cannot become {new}"):
+            check_transition(old, new)
