@@ -144,6 +144,7 @@
       if (strength === null) return;
       if (!sensor.heard) {
         sensor.heard = true;
+        Shake.show("sensor", false);
         Shake.setText("how", Shake.say("sensor_on"));
       }
       if (strength > THRESHOLD && event.timeStamp - sensor.lastAt > GAP_MS) {
@@ -167,23 +168,24 @@
       return Math.hypot(vector.x, vector.y, vector.z);
     },
 
-    listen() {
-      window.addEventListener("devicemotion", sensor.onMotion);
-      setTimeout(() => sensor.heard || Shake.setText("how", Shake.say("why_silent")), 2000);
-    },
-
     async ask() {
       const answer = await DeviceMotionEvent.requestPermission().catch(() => "denied");
       Shake.show("sensor", false);
-      if (answer === "granted") sensor.listen();
+      if (answer === "granted") sensor.expect();
       else Shake.setText("how", Shake.say("why_denied"));
     },
 
+    expect() {
+      setTimeout(() => sensor.heard || Shake.setText("how", Shake.say("why_silent")), 2000);
+    },
+
     start() {
-      if (!window.isSecureContext) Shake.setText("how", Shake.say("why_insecure"));
-      else if (!("DeviceMotionEvent" in window)) Shake.setText("how", Shake.say("why_missing"));
-      else if (typeof DeviceMotionEvent.requestPermission === "function") Shake.show("sensor", true);
-      else sensor.listen();
+      if (!window.isSecureContext) return Shake.setText("how", Shake.say("why_insecure"));
+      if (!("DeviceMotionEvent" in window)) return Shake.setText("how", Shake.say("why_missing"));
+      window.addEventListener("devicemotion", sensor.onMotion);
+      // On some phones only a press of a button opens the sensor; on others it speaks at once.
+      if (typeof DeviceMotionEvent.requestPermission === "function") return Shake.show("sensor", true);
+      return sensor.expect();
     },
   };
 
@@ -227,6 +229,7 @@
     Shake.byId("tap").disabled = moment !== "open";
     Shake.show("counter", ["open", "closing"].includes(moment) || count.own > 0);
     Shake.show("shaking", ["idle", "armed", "soon", "open"].includes(moment));
+    Shake.show("prizes", Boolean(state.segment?.prizes.length) && !["published", "void"].includes(moment));
     Shake.show("result", moment === "published");
   }
 
@@ -238,9 +241,7 @@
   function drawState() {
     const segment = state.segment;
     Shake.setText("segment", segment ? Shake.localized(segment, "title") : "");
-    const prizes = segment ? segment.prizes : [];
-    Shake.show("prizes", prizes.length > 0);
-    Shake.setRows("prize-list", prizes, prizeRow);
+    Shake.setRows("prize-list", segment ? segment.prizes : [], prizeRow);
     const results = segment ? Shake.resultsOf(state.results, segment.id) : [];
     Shake.setRows("winners", results.flatMap((result) => result.winners), winnerRow);
     Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
@@ -266,7 +267,7 @@
     Shake.setRows("won-list", won, (win) => {
       const row = Shake.make("div", "win");
       row.append(Shake.make("p", "garment", Shake.prizeText(win.prize)));
-      const until = new Date(win.claim_by).toLocaleString(Shake.language());
+      const until = new Date(win.claim_by).toLocaleString(Shake.language(), { dateStyle: "long", timeStyle: "short" });
       row.append(Shake.make("p", "", Shake.say("claim_by", { time: until })));
       row.append(claimLink(win.claim_url));
       return row;

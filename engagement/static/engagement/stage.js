@@ -35,7 +35,7 @@
   const hasLeaders = () => isOfSegment() && pulse.leaders.length > 0;
 
   function drawPulse() {
-    Shake.setText("phones", Shake.numberText(pulse ? pulse.phones : 0));
+    Shake.setText("phones", pulse ? Shake.numberText(pulse.phones) : "–");
     Shake.setText("shakes", Shake.numberText(isOfSegment() ? pulse.shakes : 0));
     Shake.setText("per-second", Shake.numberText(isOfSegment() ? pulse.per_second : 0));
     Shake.setRows("leader-list", hasLeaders() ? pulse.leaders : [], ({ name, total }) => {

@@ -151,8 +151,8 @@
       if (now < closes_at) return `closes in ${secondsText(closes_at - now)}`;
       return now < ends_at ? `last feed ends in ${secondsText(ends_at - now)}` : "closing";
     }
-    const time = (ms) => new Date(ms).toLocaleTimeString("en-GB");
-    return `${time(opens_at)} to ${time(closes_at)}`;
+    const time = (ms) => new Date(ms).toISOString().slice(11, 19);
+    return `${time(opens_at)} to ${time(closes_at)} UTC`; // as in the ledger, and as the actions say it
   }
 
   const secondsText = (ms) => `${Math.max(0, ms / 1000).toFixed(1)} s`;

@@ -1,0 +1,192 @@
+"""A night as people see it: in the control room, on the big screen, on their phones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from engagement.core.names import stage_name
+from tests.browser.conftest import PHONE, Night, log_in
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Page]
+
+SHAKE = """() => window.dispatchEvent(
+    new DeviceMotionEvent("devicemotion", { acceleration: { x: 25, y: 3, z: 1 }, interval: 16 }))"""
+
+
+def press(room: Page, segment: int, button: str, **fields: str) -> None:
+    """Presses a button of the control room by its name, with its fields filled in; waits for the answer."""
+    form = row(room, segment).locator("form").filter(has=room.get_by_role("button", name=button, exact=True))
+    for name, value in fields.items():
+        form.locator(f"[name={name}]").fill(value)
+    form.get_by_role("button", name=button, exact=True).click()
+
+
+def row(room: Page, segment: int) -> Locator:
+    return room.locator(f'tr[data-segment="{segment}"]')
+
+
+def wait_for_phase(room: Page, segment: int, phase: str) -> None:
+    expect(row(room, segment).locator(".phase")).to_have_text(phase, timeout=20_000)
+
+
+def tap(phone: Page, times: int) -> None:
+    for _ in range(times):
+        phone.locator("#tap").tap()
+        phone.wait_for_timeout(60)
+
+
+def shake(phone: Page, times: int) -> None:
+    for _ in range(times):
+        phone.evaluate(SHAKE)
+        phone.wait_for_timeout(150)
+
+
+def open_control_room(open_page: OpenPage, night: Night, role: str) -> Page:
+    room = open_page("/console/night/", viewport={"width": 1500, "height": 950})
+    log_in(room, night, role)
+    expect(room.locator("h1")).to_have_text("Night of Coats")
+    return room
+
+
+def test_a_segment_runs_from_arm_to_the_winners_phones(
+    night: Night, open_page: OpenPage, shots: Path
+) -> None:
+    stage = open_page("/stage/night/", viewport={"width": 1600, "height": 900})
+    tapper = open_page("/play/night/?feed=tv", **PHONE)
+    shaker = open_page("/play/night/", locale="zh-CN", **PHONE)
+    expect(tapper.locator("#you")).to_contain_text("You are ")
+    expect(shaker.locator("#status")).to_have_text("已连接")
+    room = open_control_room(open_page, night, "operator")
+    expect(row(room, 1).get_by_role("button", name="Void")).to_be_hidden()  # a director's button
+    press(room, 1, "Arm")
+    wait_for_phase(room, 1, "armed")
+    expect(stage.locator("#segment")).to_have_text("Red carpet")
+    stage.screenshot(path=shots / "stage-armed.png")
+    tapper.screenshot(path=shots / "play-armed.png")
+
+    press(room, 1, "Open", lead="2")
+    expect(stage.locator("#countdown-label")).to_have_text("Opens in")
+    expect(tapper.locator("#tap")).to_be_enabled()
+    tap(tapper, 12)
+    shake(shaker, 10)
+    stage.screenshot(path=shots / "stage-open.png")
+    tapper.screenshot(path=shots / "play-open.png")
+    shaker.screenshot(path=shots / "play-open-zh.png")
+    room.screenshot(path=shots / "control-room-open.png")
+    expect(stage.locator("#shakes")).to_have_text("22")
+    expect(stage.locator("#leader-list li")).to_have_count(2)
+    expect(tapper.locator("#acknowledged")).to_have_text("12 of them are counted")
+    expect(tapper.locator("#own")).to_have_text("12")
+
+    expect(stage.locator("#seal")).to_be_visible(timeout=20_000)
+    wait_for_phase(room, 1, "drawn")
+    expect(row(room, 1).locator(".entries")).to_have_text("2")
+    stage.screenshot(path=shots / "stage-sealed.png")
+    assert stage.locator("#seal-qr").evaluate("image => image.naturalWidth") > 0
+
+    press(room, 1, "Publish")
+    wait_for_phase(room, 1, "published")
+    expect(tapper.locator("#won h2")).to_have_text("You have won!")
+    expect(shaker.locator("#won h2")).to_have_text("恭喜您中奖！")
+    expect(stage.locator("#winners li")).to_have_count(2)
+    expect(stage.locator("#rehearsal")).to_have_text("REHEARSAL")
+    own_name = tapper.locator("#you").inner_text().removeprefix("You are ")
+    expect(stage.locator("#winners")).to_contain_text(own_name)
+    stage.screenshot(path=shots / "stage-published.png")
+    tapper.screenshot(path=shots / "play-won.png")
+    shaker.screenshot(path=shots / "play-won-zh.png")
+    room.screenshot(path=shots / "control-room-published.png", full_page=True)
+
+    tapper.get_by_text("How to claim it").click()
+    expect(tapper.locator("h1")).to_contain_text("night/seg-1/draw-1")
+    tapper.screenshot(path=shots / "draw.png", full_page=True)
+    room.get_by_role("link", name="Ledger").click()
+    expect(room.locator("#chain")).to_contain_text("The chain is whole")
+    room.screenshot(path=shots / "ledger.png")
+
+
+def test_a_killed_gateway_costs_no_shake(night: Night, open_page: OpenPage, shots: Path) -> None:
+    stage = open_page("/stage/night/", viewport={"width": 1600, "height": 900})
+    phone = open_page("/play/night/", **PHONE)
+    room = open_control_room(open_page, night, "director")
+    press(room, 2, "Arm")
+    wait_for_phase(room, 2, "armed")
+    press(room, 2, "Open", lead="0")
+    expect(phone.locator("#tap")).to_be_enabled()
+    tap(phone, 5)
+    night.restart_gateway()
+    tap(phone, 5)  # counted by the phone alone
+    phone.screenshot(path=shots / "play-offline.png")
+    expect(phone.locator("#status")).to_have_text("Connected")
+    expect(phone.locator("#acknowledged")).to_have_text("10 of them are counted")
+    expect(stage.locator("#offline")).to_be_hidden()
+    expect(stage.locator("#shakes")).to_have_text("10")
+    phone.reload()  # neither does a reload
+    expect(phone.locator("#own")).to_have_text("10")
+    press(room, 2, "Void", reason="the host fell ill")
+    wait_for_phase(room, 2, "void")
+    expect(row(room, 2).locator("form:visible")).to_have_count(0)
+
+
+def test_a_page_over_http_says_why_it_wants_taps(night: Night, open_page: OpenPage, shots: Path) -> None:
+    host = f"studio.test:{night.address.rpartition(':')[2]}"
+    phone = open_page("/play/night/", host=host, **PHONE)
+    expect(phone.locator("#how")).to_contain_text("only over https")
+    expect(phone.locator("#status")).to_have_text("Connected")
+    phone.screenshot(path=shots / "play-http.png")
+
+
+def test_a_wrong_feed_is_said_and_not_tried_again(open_page: OpenPage) -> None:
+    phone = open_page("/play/night/?feed=radio", **PHONE)
+    expect(phone.locator("#status")).to_contain_text("expected one of app, tv, got 'radio'")
+    expect(phone.locator("#again")).to_be_visible()
+
+
+def test_the_operator_is_told_why_a_button_did_nothing(night: Night, open_page: OpenPage) -> None:
+    first, second = (open_control_room(open_page, night, role) for role in ("operator", "director"))
+    expect(second.locator("#gateways tr")).to_have_count(1)
+    second.route("**/live", lambda route: route.abort())  # it still shows what was true a moment ago
+    press(first, 3, "Arm")
+    wait_for_phase(first, 3, "armed")
+    press(second, 3, "Arm")
+    expect(second.locator("#said")).to_contain_text("is armed already: arm by operator at ")
+
+
+def test_the_scripts_agree_with_the_server_and_with_the_protocol(open_page: OpenPage) -> None:
+    page = open_page("/play/night/", **PHONE)
+    for viewer in (
+        "7d2b9ad16a51a6099939d32fb499",
+        "00000000000000000000000000ff",
+        "ffff0fa0ffffffffffffffffffff",
+    ):
+        assert page.evaluate("viewer => Shake.stageName(viewer)", viewer) == stage_name(bytes.fromhex(viewer))
+    keys = page.evaluate("() => ['en', 'zh'].map((name) => Object.keys(ShakeTexts[name]).sort())")
+    assert keys[0] == keys[1]
+
+
+WAITS = [  # close code, reason, attempts so far; and the wait with every dice in the middle and spread_ms 30 s
+    (4400, "", 0, None),
+    (4404, "", 0, None),
+    (4413, "", 0, None),
+    (1009, "", 0, None),
+    (4429, "retry=3000", 0, 4_500),
+    (4503, "retry=2000", 4, 3_000),
+    (1012, "", 5, 2_500),
+    (1006, "", 0, 15_000),
+    (4508, "", 0, 15_000),
+    (1006, "", 3, 2_000),
+    (1006, "", 60, 10_000),
+    (4401, "", 0, 250),
+    (4408, "", 0, 250),
+]
+
+
+def test_a_phone_waits_as_the_table_of_close_codes_says(open_page: OpenPage) -> None:
+    page = open_page("/play/night/", **PHONE)
+    script = "lost => Shake.waitAfter({ ...lost, spreadMs: 30000, random: () => 0.5 })"
+    for code, reason, attempt, wait in WAITS:
+        lost = {"code": code, "reason": reason, "attempt": attempt}
+        assert page.evaluate(script, lost) == wait, lost
