@@ -80,11 +80,19 @@ async def write_totals(
 
 
 async def read_totals(redis: AsyncRedis, wanted: Iterable[tuple[int, int, bytes]]) -> list[int]:
-    """The totals of (segment, shards, viewer), 0 where there is none; one round trip."""
+    """What is written of (segment, shards, viewer), 0 where there is nothing; one round trip.
+
+    After the fence that is the frozen total: a write that came too late stands in the tally, but does not count.
+    """
     async with redis.pipeline(transaction=False) as pipe:
         for segment, shards, viewer in wanted:
-            pipe.zscore(_tally(segment, shard_of(viewer, shards)), viewer)
-        return [int(score or 0) for score in await pipe.execute()]
+            shard = shard_of(viewer, shards)
+            pipe.exists(_closed(segment))
+            pipe.zscore(_frozen(segment, shard), viewer)
+            pipe.zscore(_tally(segment, shard), viewer)
+        answers = iter(await pipe.execute())
+    rows = zip(answers, answers, answers, strict=True)
+    return [int((frozen if closed else total) or 0) for closed, frozen, total in rows]
 
 
 async def confirm_flushed(redis: AsyncRedis, segment: int, gateway: str) -> None:

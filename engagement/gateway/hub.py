@@ -122,14 +122,17 @@ class Hub:
         return self.totals.totals_of(segment, shards)
 
     async def current_total(self, state: ShowState, viewer: bytes) -> int:
-        """What the show holds of a viewer in the current segment; without Redis, what this process knows."""
+        """What is written of a viewer in the current segment; without Redis, what this process has accepted."""
         segment = state.segment(state.current)
         if segment is None or not segment.shards:
             return 0
         totals = self.segment_totals(segment.id, segment.shards)
-        if viewer not in totals.accepted:
-            self.totals.learn(totals, viewer, await self._look_up((segment.id, segment.shards, viewer)))
-        return totals.accepted.get(viewer, 0)
+        try:
+            written = await self._look_up((segment.id, segment.shards, viewer))
+        except (RedisError, OSError):
+            return totals.accepted.get(viewer, 0)
+        self.totals.learn(totals, viewer, written)
+        return written
 
     async def _look_up(self, wanted: tuple[int, int, bytes]) -> int:
         # Everybody who says hello in the same moment shares one round trip.
@@ -141,11 +144,16 @@ class Hub:
 
     async def _answer_lookups(self) -> None:
         waiting, self._lookups = self._lookups, []
+        futures = [future for _, future in waiting if not future.done()]
         try:
-            totals = await tally.read_totals(self.redis, [wanted for wanted, _ in waiting])
-        except (RedisError, OSError):
-            totals = [0] * len(waiting)
-        for (_, future), total in zip(waiting, totals, strict=True):
+            totals = await tally.read_totals(
+                self.redis, [wanted for wanted, future in waiting if not future.done()]
+            )
+        except (RedisError, OSError) as error:
+            for future in futures:
+                future.set_exception(error)
+            return
+        for future, total in zip(futures, totals, strict=True):
             if not future.done():
                 future.set_result(total)
 

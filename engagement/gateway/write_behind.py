@@ -57,11 +57,10 @@ class WriteBehind:
             self.segments[segment] = SegmentTotals(shards)
         return self.segments[segment]
 
-    def learn(self, totals: SegmentTotals, viewer: bytes, total: int) -> int:
-        """Takes over what the tally holds of a viewer who came from another process; the largest total known."""
+    def learn(self, totals: SegmentTotals, viewer: bytes, total: int) -> None:
+        """Takes over what the tally holds of a viewer who came from another process."""
         if total > totals.accepted.get(viewer, 0):
             totals.accepted[viewer] = total
-        return totals.accepted.get(viewer, 0)
 
     def accept(self, totals: SegmentTotals, viewer: bytes, total: int, *, clamped: bool) -> None:
         """Takes one clamped total; it is acknowledged once it is written, a repeated one at the next flush."""

@@ -8,6 +8,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,18 @@ from gala.supervisor import CannotStart, ChildDied, Supervisor, raise_descriptor
 
 CANNOT_START, FAILED = 2, 1
 PHONES_END_S = 30
+# What a data directory holds; --fresh deletes nothing where it finds anything else.
+OURS = (
+    "secret_key",
+    "gala.sqlite3*",
+    "valkey.*",
+    "appendonlydir",
+    "logs",
+    "draws",
+    "media",
+    "static",
+    "phones.json",
+)
 
 
 class Command(BaseCommand):
@@ -139,12 +152,12 @@ def check_options(options: dict[str, Any]) -> None:
 
 
 def empty(data: Path) -> None:
-    """Deletes what is in the data directory, if it is one of ours."""
-    if any(data.iterdir()) and not (data / "secret_key").exists():
-        raise CannotStart(
-            f"--fresh: {data} does not look like a data directory of this program, not touching it"
-        )
-    for path in data.iterdir():
+    """Deletes what is in the data directory, unless there is something in it that is not ours."""
+    paths = list(data.iterdir()) if data.is_dir() else []
+    foreign = [path.name for path in paths if not any(fnmatch(path.name, ours) for ours in OURS)]
+    if foreign:
+        raise CannotStart(f"--fresh: {data} holds {foreign[0]!r}, which is not ours; nothing was deleted")
+    for path in paths:
         if path.name == "secret_key":
             continue  # these settings have read it already
         shutil.rmtree(path) if path.is_dir() else path.unlink()
