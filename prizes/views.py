@@ -30,7 +30,7 @@ from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from prizes.actions import arm_segment, enter_dice, publish_segment, request_draw
 from prizes.files import record_path, roll_path
-from prizes.models import Beacon, Draw
+from prizes.models import Beacon, DiceEntry, Draw
 
 CONSOLE = "engagement.view_segment"
 LEAD_S = 10  # suggested in the form: enough for a host to count down
@@ -51,8 +51,11 @@ ACTIONS = {
 }
 
 
-class BadNumber(ValueError):
-    """A form field is not a number in its range; the text is for the operator."""
+MOST_THROWS = DiceEntry._meta.get_field("digits").max_length
+
+
+class BadInput(ValueError):
+    """A form field is not what it should be; the text is for the operator."""
 
 
 # --- pages of the crew --------------------------------------------------------------------------------------
@@ -108,7 +111,7 @@ def _perform(request: HttpRequest, segment: Segment, action: str) -> tuple[int, 
         return 200, _do(action, segment, request.POST, request.user.get_username())
     except ActionRefused as refusal:
         return 409, str(refusal)
-    except BadNumber as error:
+    except BadInput as error:
         return 400, str(error)
     except OperationalError:
         # Another action holds the show for longer than we wait: nothing was written, and that is worth saying.
@@ -117,7 +120,7 @@ def _perform(request: HttpRequest, segment: Segment, action: str) -> tuple[int, 
 
 def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
     """Runs the action; returns what to tell the operator."""
-    reason = fields.get("reason", "").strip()[:500]
+    reason = "".join(letter for letter in fields.get("reason", "").strip()[:500] if letter.isprintable())
     if action == "arm":
         return f"{arm_segment(segment.pk, actor=actor)} is armed: its rules and prizes are committed to."
     if action == "open":
@@ -135,7 +138,10 @@ def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
     return _enter_dice(segment, fields.get("digits", ""), actor)
 
 
-def _enter_dice(segment: Segment, digits: str, actor: str) -> str:
+def _enter_dice(segment: Segment, typed: str, actor: str) -> str:
+    digits = "".join(typed.split())
+    if len(digits) > MOST_THROWS:
+        raise BadInput(f"dice: expected at most {MOST_THROWS} throws, got {len(digits)}")
     draw = enter_dice(segment.pk, digits, actor=actor)
     if draw.beacon_value:
         return f"Both agree: the throws of {draw} are taken."
@@ -149,7 +155,7 @@ def _number(fields: Any, name: str, default: int, low: int, high: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
-        raise BadNumber(f"{name}: expected {low} to {high} seconds, got {text[:20]!r}")
+        raise BadInput(f"{name}: expected {low} to {high} seconds, got {text[:20]!r}")
     return int(text)
 
 

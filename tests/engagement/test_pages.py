@@ -1,0 +1,163 @@
+"""The phone page, the stage page, their QR codes and the ledger, as a browser gets them."""
+
+import re
+from datetime import timedelta
+
+import pytest
+import segno
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from engagement.actions import void_segment
+from engagement.models import Show
+from engagement.roles import AUDITOR, OPERATOR
+from tests.cast import make_segment, make_show
+
+pytestmark = pytest.mark.django_db
+
+SEAL = "5a" * 32
+
+
+@pytest.fixture(autouse=True)
+def plain_static(settings) -> None:
+    """Static files under their own names, so that no test has to collect them first."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(slug="gala", title="Gala <b>", title_zh="晚会")
+
+
+def crew(client: Client, role: str | None) -> Client:
+    """The browser of somebody who has logged in; without a role, of an intruder with an account."""
+    user = User.objects.create(username=role or "mallory", is_staff=role is not None)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    client.force_login(user)
+    return client
+
+
+# --- languages ---
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "language"),
+    [
+        ("", "", "en"),
+        ("", "de-DE,de;q=0.9", "en"),
+        ("", "de,zh-CN;q=0.8,en;q=0.7", "zh"),
+        ("?lang=zh", "en-GB", "zh"),
+        ("?lang=en", "zh-TW", "en"),
+        ("?lang=xx", "zh", "zh"),
+    ],
+)
+def test_a_page_speaks_the_language_asked_for_or_preferred(
+    client: Client, show: Show, query: str, header: str, language: str
+) -> None:
+    for page in ("play", "stage"):
+        answer = client.get(f"/{page}/gala/{query}", headers={"Accept-Language": header})
+        assert f'<html lang="{language}">' in answer.text
+        assert ("晚会" if language == "zh" else "Gala &lt;b&gt;") in answer.text
+
+
+def test_a_show_without_a_chinese_title_shows_the_one_it_has(client: Client) -> None:
+    make_show(slug="plain", title="Plain")
+    assert "<title>Plain</title>" in client.get("/play/plain/?lang=zh").text
+
+
+def test_the_language_switch_keeps_the_feed(client: Client, show: Show) -> None:
+    answer = client.get("/play/gala/?feed=tv&lang=zh")
+    assert 'data-feed="tv"' in answer.text
+    assert 'href="?lang=en&amp;feed=tv"' in answer.text
+
+
+def test_what_stands_in_the_address_is_escaped(client: Client, show: Show) -> None:
+    answer = client.get("/play/gala/", {"feed": '"><script>alert(1)</script>'})
+    assert "<script>alert" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/play/gala/", "/stage/gala/", "/console/gala/ledger/"])
+def test_no_page_has_inline_scripts_or_styles_or_foreign_addresses(
+    client: Client, show: Show, path: str
+) -> None:
+    page = crew(client, AUDITOR).get(path).text
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=|javascript:", page) == []
+    assert re.findall(r"<script(?![^>]*\ssrc=)", page) == []
+    assert all(source.startswith("/") for source in re.findall(r'\s(?:src|action)="([^"]*)"', page))
+
+
+@pytest.mark.parametrize(
+    "path", ["/play/nowhere/", "/stage/nowhere/", "/stage/nowhere/join.svg", "/seals/123.svg"]
+)
+def test_an_unknown_show_or_seal_is_not_found(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+# --- QR codes ---
+
+
+def test_the_stage_shows_the_address_to_join_as_text_and_as_a_code(client: Client, show: Show) -> None:
+    address = "http://localhost/play/gala/"
+    assert address in client.get("/stage/gala/", headers={"Host": "localhost"}).text
+    answer = client.get("/stage/gala/join.svg", headers={"Host": "localhost"})
+    assert answer["Content-Type"] == "image/svg+xml"
+    assert drawing(answer.text) == drawing(segno.make(address, error="m").svg_inline(border=3))
+
+
+def test_a_seal_has_a_code_with_all_of_its_digits(client: Client) -> None:
+    answer = client.get(f"/seals/{SEAL}.svg")
+    assert drawing(answer.text) == drawing(segno.make(SEAL, error="m").svg_inline(border=3))
+    assert "immutable" in answer["Cache-Control"]
+
+
+def drawing(svg: str) -> str:
+    """The modules of a QR code in an SVG."""
+    (path,) = re.findall(r' d="([^"]+)"', svg)
+    return path
+
+
+# --- the first page ---
+
+
+def test_the_crew_is_sent_to_the_console_and_viewers_to_the_newest_show(client: Client, show: Show) -> None:
+    older = make_show(slug="older")
+    Show.objects.filter(pk=older.pk).update(created_at=timezone.now() - timedelta(days=1))
+    assert client.get("/")["Location"] == "/play/gala/"
+    assert crew(client, OPERATOR).get("/")["Location"] == "/console/"
+
+
+def test_without_a_show_the_first_page_says_so(client: Client) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert "There is no show yet" in answer.text
+
+
+# --- the ledger ---
+
+
+def test_the_auditor_reads_what_was_done_and_that_the_chain_is_whole(client: Client, show: Show) -> None:
+    segment = make_segment(show)
+    void_segment(segment.pk, actor="dirk", reason="<rain>")
+    page = crew(client, AUDITOR).get("/console/gala/ledger/").text
+    assert "The chain is whole: all 1 entries" in page
+    assert "&lt;rain&gt;" in page
+    assert "dirk" in page
+
+
+@pytest.mark.parametrize("damage", ["actor = 'nobody'", "details = 'no json'", "previous = 'no hex'"])
+def test_a_changed_entry_is_shown_in_red(client: Client, show: Show, damage: str) -> None:
+    for _ in range(2):
+        void_segment(make_segment(show).pk, actor="dirk", reason="rain")
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE engagement_ledgerentry SET {damage} WHERE position = 1")
+    page = crew(client, AUDITOR).get("/console/gala/ledger/").text
+    assert "The chain is broken at entry 1" in page
+
+
+def test_the_ledger_is_for_those_who_may_read_it(client: Client, show: Show) -> None:
+    assert client.get("/console/gala/ledger/")["Location"] == "/admin/login/?next=/console/gala/ledger/"
+    assert crew(client, None).get("/console/gala/ledger/").status_code == 403

@@ -1,0 +1,387 @@
+"""The control room, its buttons and live figures, and the public pages of draws, over HTTP."""
+
+import hashlib
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+
+from engagement import tally
+from engagement.clock import from_ms, now_ms
+from engagement.core.phases import Phase
+from engagement.models import LedgerEntry, Segment, Show
+from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
+from gala.embedded import start_server
+from prizes import steps, tasks
+from prizes.actions import publish_segment
+from prizes.files import roll_path
+from prizes.models import Draw
+from tests.cast import armed_segment, make_segment, make_show, put_on_air
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+JSON = {"Accept": "application/json"}
+VIEWERS = {bytes([number * 40, number]) + bytes(12): 10 for number in range(1, 6)}
+THROWS = "123456" * 9
+
+
+@pytest.fixture(autouse=True)
+def plain_static(settings) -> None:
+    """Static files under their own names, so that no test has to collect them first."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(slug="gala", title="Gala", draws_per_minute=60)
+
+
+def crew(role: str | None, name: str = "") -> Client:
+    """The browser of somebody who has logged in; without a role, of an intruder with an account."""
+    user = User.objects.create(username=name or role or "mallory", is_staff=role is not None)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def press(client: Client, segment: Segment, action: str, **fields: Any) -> tuple[int, dict[str, Any]]:
+    answer = client.post(f"/console/gala/segments/{segment.pk}/{action}/", fields, headers=JSON)
+    return answer.status_code, answer.json()
+
+
+def phase_of(segment: Segment) -> str:
+    return Segment.objects.values_list("phase", flat=True).get(pk=segment.pk)
+
+
+def sealed(segment: Segment) -> Segment:
+    """An armed segment with a few viewers in the tally, after its window, frozen and sealed."""
+    segment = put_on_air(segment, opened_ms_ago=20_000, left_ms=-5_000, phase=Phase.CLOSING)
+    for viewer, total in VIEWERS.items():
+        tally.connect().zadd(f"tally:{segment.pk}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    segment.refresh_from_db()
+    return segment
+
+
+def drawn(segment: Segment) -> Draw:
+    draw = sealed(segment).draws.get()
+    return steps.run_draw(draw.pk)
+
+
+# --- who may come in ---
+
+
+@pytest.mark.parametrize("path", ["/console/", "/console/gala/"])
+def test_the_console_asks_strangers_to_log_in_and_refuses_intruders(
+    client: Client, show: Show, path: str
+) -> None:
+    assert client.get(path)["Location"] == f"/admin/login/?next={path}"
+    assert crew(None).get(path).status_code == 403
+    for role in (OPERATOR, DIRECTOR, AUDITOR):
+        assert "Gala" in crew(role).get(path).text
+
+
+def test_live_figures_and_buttons_refuse_in_json(client: Client, show: Show) -> None:
+    segment = make_segment(show)
+    for browser, word in ((client, "log in"), (crew(None), "may not")):
+        assert browser.get("/console/gala/live").status_code == 403
+        status, body = press(browser, segment, "arm")
+        assert (status, body["ok"]) == (403, False)
+        assert word in body["message"]
+    assert phase_of(segment) == Phase.DRAFT
+
+
+def test_an_auditor_presses_nothing_and_only_a_director_voids(show: Show) -> None:
+    segment = make_segment(show)
+    auditor, operator, director = crew(AUDITOR), crew(OPERATOR), crew(DIRECTOR)
+    assert [press(auditor, segment, action)[0] for action in ("arm", "open", "dice", "void")] == [403] * 4
+    assert press(operator, segment, "void", reason="rain")[0] == 403
+    assert press(director, segment, "void", reason="rain")[0] == 200
+    assert phase_of(segment) == Phase.VOID
+
+
+def test_a_button_needs_the_token_against_forged_forms(show: Show) -> None:
+    segment = make_segment(show)
+    forger = Client(enforce_csrf_checks=True)
+    forger.cookies = crew(OPERATOR).cookies
+    assert forger.post(f"/console/gala/segments/{segment.pk}/arm/").status_code == 403
+    assert phase_of(segment) == Phase.DRAFT
+
+
+def test_a_button_is_pressed_with_post_on_its_own_show_only(show: Show) -> None:
+    operator, segment = crew(OPERATOR), make_segment(make_show(slug="other"))
+    assert operator.get(f"/console/other/segments/{segment.pk}/arm/").status_code == 405
+    assert operator.post(f"/console/gala/segments/{segment.pk}/arm/").status_code == 404
+    assert operator.post(f"/console/other/segments/{segment.pk}/explode/").status_code == 404
+
+
+# --- what the buttons do ---
+
+
+def test_a_segment_is_armed_opened_and_closed_by_name(show: Show) -> None:
+    operator, segment = crew(OPERATOR, "olga"), make_segment(show, window_s=20)
+    assert press(operator, segment, "arm")[0] == 200
+    status, body = press(operator, segment, "open", lead="0")
+    assert (status, body) == (200, {"ok": True, "message": "1. Segment 1 opens in 0 s, for 20 s."})
+    assert press(operator, segment, "close", reason="host is ahead")[0] == 200
+    entries = LedgerEntry.objects.filter(show=show).order_by("position")
+    assert [(entry.action, entry.actor) for entry in entries] == [
+        ("arm", "olga"),
+        ("open", "olga"),
+        ("close", "olga"),
+    ]
+
+
+@pytest.mark.parametrize("lead", ["-1", "3601", "1.5", "1e3", "ten", "９", "1" * 400])
+def test_a_bad_number_changes_nothing(show: Show, lead: str) -> None:
+    segment = armed_segment(show)
+    status, body = press(crew(OPERATOR), segment, "open", lead=lead)
+    assert status == 400
+    assert "lead: expected 0 to 3600 seconds" in body["message"]
+    segment.refresh_from_db()
+    assert segment.opens_at is None
+
+
+def test_a_refused_action_says_why_and_in_which_phase_the_segment_is(show: Show) -> None:
+    segment = make_segment(show)
+    status, body = press(crew(OPERATOR), segment, "publish")
+    assert status == 409
+    assert body == {
+        "ok": False,
+        "message": "1. Segment 1 is draft: only a drawn segment can be published",
+        "phase": "draft",
+    }
+    assert press(crew(DIRECTOR), segment, "void", reason=" \x00 ")[0] == 409
+
+
+def test_without_a_script_the_answer_is_on_the_page(show: Show) -> None:
+    operator, segment = crew(OPERATOR), make_segment(show)
+    address = f"/console/gala/segments/{segment.pk}/arm/"
+    assert "is armed" in operator.post(address, follow=True).text
+    assert "is armed already: arm by operator" in operator.post(address, follow=True).text
+    assert crew(None).post(address).status_code == 403
+    assert Client().post(address, follow=True).redirect_chain[-1][0].startswith("/admin/login/")
+
+
+@pytest.mark.parametrize("action", ["arm", "open", "close", "void", "publish"])
+def test_of_two_who_press_at_once_one_wins_and_the_other_is_told(show: Show, action: str) -> None:
+    first, second = crew(DIRECTOR, "dirk"), crew(DIRECTOR, "dora")
+    segment = {
+        "arm": make_segment,
+        "open": armed_segment,
+        "close": lambda show: put_on_air(armed_segment(show)),
+        "void": make_segment,
+        "publish": lambda show: drawn(armed_segment(show)).segment,
+    }[action](show)
+    together = Barrier(2)
+
+    def press_at_once(client: Client) -> tuple[int, dict[str, Any]]:
+        together.wait()
+        try:
+            return press(client, segment, action, lead="5", reason="rain")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(press_at_once, (first, second)), key=lambda answer: answer[0])
+    assert [status for status, _ in answers] == [200, 409]
+    assert f"{action} by d" in answers[1][1]["message"]
+    assert answers[1][1]["phase"] == phase_of(segment)
+    assert LedgerEntry.objects.filter(show=show, action=action).count() == 1
+
+
+def test_two_operators_have_to_type_the_same_throws(show: Show) -> None:
+    segment = sealed(armed_segment(show, beacon="dice"))
+    olga, omar = crew(OPERATOR, "olga"), crew(OPERATOR, "omar")
+    assert press(olga, segment, "dice", digits="123")[0] == 409
+    assert "at most 400 throws" in press(olga, segment, "dice", digits="1" * 401)[1]["message"]
+    assert "a second operator" in press(olga, segment, "dice", digits=THROWS)[1]["message"]
+    assert "differ" in press(omar, segment, "dice", digits="6" + THROWS)[1]["message"]
+    assert "Both agree" in press(omar, segment, "dice", digits=THROWS)[1]["message"]
+    assert press(omar, segment, "dice", digits=THROWS)[0] == 409
+    assert THROWS not in olga.get("/console/gala/").text
+
+
+# --- what the page offers ---
+
+
+def offered(client: Client, segment: Segment) -> list[str]:
+    live = client.get("/console/gala/live").json()
+    (actions,) = [row["actions"] for row in live["segments"] if row["id"] == segment.pk]
+    return actions
+
+
+@pytest.mark.parametrize(
+    ("phase", "opened_ms_ago", "buttons"),
+    [
+        (Phase.ARMED, -60_000, ["void"]),
+        (Phase.ARMED, 100, ["close", "void"]),
+        (Phase.OPEN, 1_000, ["close", "void"]),
+        (Phase.OPEN, 90_000, ["void"]),
+        (Phase.CLOSING, 90_000, ["void"]),
+        (Phase.SEALED, 90_000, []),
+        (Phase.DRAWN, 90_000, ["publish"]),
+        (Phase.PUBLISHED, 90_000, []),
+        (Phase.VOID, 90_000, []),
+    ],
+)
+def test_the_page_offers_what_the_phase_allows(
+    show: Show, phase: Phase, opened_ms_ago: int, buttons: list[str]
+) -> None:
+    segment = put_on_air(
+        armed_segment(show), opened_ms_ago=opened_ms_ago, left_ms=80_000 - opened_ms_ago, phase=phase
+    )
+    assert offered(crew(DIRECTOR), segment) == buttons
+
+
+def test_the_page_offers_arm_then_open_and_dice_after_the_seal(show: Show) -> None:
+    draft, armed = make_segment(show), armed_segment(show)
+    waiting = sealed(armed_segment(show, beacon="dice"))
+    director, operator, auditor = crew(DIRECTOR), crew(OPERATOR), crew(AUDITOR)
+    assert [offered(director, segment) for segment in (draft, armed)] == [["arm", "void"], ["open", "void"]]
+    assert offered(operator, draft) == ["arm"]
+    assert offered(operator, waiting) == ["draw", "dice"]
+    assert [offered(auditor, segment) for segment in (draft, armed, waiting)] == [[], [], []]
+    page = operator.get("/console/gala/").text
+    assert page.count('data-action="arm" >') == 1
+    assert page.count('data-action="arm" hidden>') == 2
+
+
+# --- live figures and trouble ---
+
+
+def test_live_figures_come_from_all_gateways(show: Show) -> None:
+    segment = put_on_air(armed_segment(show))
+    redis, now = tally.connect(), now_ms()
+    redis.hset(f"live:{segment.pk}", mapping={"shakes": 120, "reports": 30, "clamped": 2})
+    for name, phones, lag_ms in (("one", 3, 10), ("two", 4, 2_500)):
+        people = f'{{"phones":{phones},"screens":1,"refused":5,"leaders":{{}}}}'
+        beat = f'{{"at":{now},"pending":2,"lag_ms":{lag_ms},"connections":9,"shows":{{"gala":{people}}}}}'
+        redis.hset("gateways", name, beat)
+    try:
+        live = crew(AUDITOR).get("/console/gala/live").json()
+    finally:
+        redis.hdel("gateways", "one", "two")
+    assert live["counters"] == {
+        "segment": segment.pk,
+        "shakes": 120,
+        "reports": 30,
+        "clamped": 2,
+        "phones": 7,
+        "screens": 2,
+        "pending": 4,
+        "refused": 10,
+    }
+    assert "Gateway two has not written for 2.5 s." in live["warnings"]
+    (row,) = live["segments"]
+    assert (row["phase"], row["air"]["closes_at"] - row["air"]["opens_at"]) == ("open", 20_000)
+
+
+def test_a_draw_in_trouble_says_so(show: Show) -> None:
+    segment = sealed(armed_segment(show))
+    Draw.objects.update(trouble="will be tried again: <disk full>", attempts=3)
+    operator = crew(OPERATOR)
+    (row,) = operator.get("/console/gala/live").json()["segments"]
+    assert row["trouble"] == "will be tried again: <disk full>"
+    assert (row["entries"], len(row["seal"])) == (len(VIEWERS), 64)
+    assert "&lt;disk full&gt;" in operator.get("/console/gala/").text
+    assert press(operator, segment, "draw")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("phase", "wanted"), [(Phase.ARMED, "open"), (Phase.OPEN, "closing"), (Phase.CLOSING, "sealed")]
+)
+def test_a_late_conductor_is_missed(show: Show, phase: Phase, wanted: str) -> None:
+    segment = put_on_air(armed_segment(show), opened_ms_ago=3_000, left_ms=1_000, phase=phase)
+    operator = crew(OPERATOR)
+    assert not [text for text in operator.get("/console/gala/live").json()["warnings"] if "Celery" in text]
+    times = {"opens_at": from_ms(now_ms() - 60_000), "closes_at": from_ms(now_ms() - 30_000)}
+    Segment.objects.filter(pk=segment.pk).update(**times)
+    warnings = operator.get("/console/gala/live").json()["warnings"]
+    assert f"1. Segment 1 is {phase} and should be {wanted} by now." in warnings
+    assert any("Celery worker" in text for text in warnings)
+
+
+def test_no_page_hangs_and_buttons_work_while_redis_hangs(show: Show, settings, tmp_path: Path) -> None:
+    server = start_server(tmp_path)
+    segment, operator = make_segment(show), crew(OPERATOR)
+    try:
+        caches = settings.CACHES["default"]
+        settings.CACHES = {"default": {**caches, "LOCATION": server.url}}
+        assert operator.get("/console/gala/live").json()["counters"] is not None
+        os.kill(server.process.pid, signal.SIGSTOP)
+        started = time.monotonic()
+        live = operator.get("/console/gala/live").json()
+        assert time.monotonic() - started < 1.5
+        assert live["counters"] is None
+        assert "Redis does not answer" in live["warnings"][0]
+        assert [
+            operator.get(path).status_code for path in ("/console/gala/", "/play/gala/", "/stage/gala/")
+        ] == [200] * 3
+        assert press(operator, segment, "arm")[0] == 200
+        assert time.monotonic() - started < 4
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+        server.stop()
+
+
+def test_the_control_room_asks_the_database_as_often_for_ten_segments_as_for_two(
+    show: Show, django_assert_max_num_queries
+) -> None:
+    operator = crew(OPERATOR)
+    for _ in range(10):
+        armed_segment(show)
+    with django_assert_max_num_queries(14):
+        operator.get("/console/gala/live")
+    with django_assert_max_num_queries(14):
+        operator.get("/console/gala/")
+
+
+# --- draws ---
+
+
+def test_a_draw_is_for_the_auditor_first_and_for_everybody_once_published(client: Client, show: Show) -> None:
+    draw = drawn(armed_segment(show))
+    address = f"/draws/{draw.pk}/"
+    assert client.get(address).status_code == 404
+    assert crew(OPERATOR).get(address).status_code == 404
+    assert "only auditors see this page" in crew(AUDITOR).get(address).text
+    assert draw.draw_id not in client.get("/draws/").text
+    publish_segment(draw.segment_id, actor="olga")
+    page = client.get(address).text
+    for text in (draw.seal, draw.record_digest, hashlib.sha256(roll_path(draw.pk).read_bytes()).hexdigest()):
+        assert text in page
+    assert "REHEARSAL" in page
+    assert f'href="/api/draws/{draw.pk}/record"' in page
+    assert draw.wins.count() == page.count('<td class="mono">') == 2
+    index = client.get("/draws/").text
+    assert address in index
+    assert "REHEARSAL" in index
+
+
+def test_a_draw_by_dice_is_no_rehearsal(client: Client, show: Show) -> None:
+    segment = sealed(armed_segment(show, beacon="dice"))
+    for name in ("olga", "omar"):
+        press(crew(OPERATOR, name), segment, "dice", digits=THROWS)
+    draw = steps.run_draw(segment.draws.get().pk)
+    publish_segment(segment.pk, actor="olga")
+    assert "REHEARSAL" not in client.get(f"/draws/{draw.pk}/").text + client.get("/draws/").text
+
+
+def test_a_draw_whose_roll_is_not_on_this_server_still_has_a_page(client: Client, show: Show) -> None:
+    draw = drawn(armed_segment(show))
+    publish_segment(draw.segment_id, actor="olga")
+    roll_path(draw.pk).unlink()
+    assert "not on this server" in client.get(f"/draws/{draw.pk}/").text
+    assert client.get("/draws/987654/").status_code == 404
