@@ -1,0 +1,304 @@
+"""A crowd: thousands of mock phones over real sockets from one process.
+
+One scheduler wakes the phones instead of a task per phone, shakes are computed when they are reported, and broadcasts
+are decoded once: 5,000 phones stay well below one core (docs/connect-a-phone.md has the figures).
+"""
+
+import asyncio
+import heapq
+import logging
+import resource
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from typing import Any
+
+from picows import WSError, ws_connect
+
+from engagement.mock.client import NO_CLOSE_FRAME, Client, now_ms
+from engagement.mock.figures import Figures, describe_figures, describe_segments
+from engagement.mock.hand import HumanHand, SteadyHand
+from engagement.mock.passes import CrowdError, Passes, parse_address
+from engagement.mock.phone import NEVER, Phone
+
+SUBPROTOCOL = "shake.v1"
+TICK_S = 0.02
+SPREAD_S = 1.5  # the first connects are spread over about this long
+SLOWEST_RATE, FASTEST_RATE = 100, 3_000  # connects per second
+HANDSHAKES = 128  # under way at once
+HANDSHAKE_S = 10.0
+CONNECT_S = 60.0  # how long to wait for the last phone to be welcomed
+SPARE_DESCRIPTORS = 64
+CHEATERS = 0.02
+
+# picows tells every connection at INFO; what matters is in the figures.
+_picows_log = logging.getLogger("engagement.mock.picows")
+_picows_log.setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrowdOptions:
+    """What `mock_phones` is told."""
+
+    url: str
+    show: str
+    phones: int = 300
+    hz: float = 4.0
+    feed: str | None = None  # None: spread over all feeds of the show
+    seconds: float = 30.0
+    until_result: bool = False
+    timeout: float = 120.0
+    cheat_hz: float | None = None
+    cheaters: float = CHEATERS
+    drop: float = 0.0
+    seed: int | None = None
+
+
+def raise_descriptor_limit(phones: int) -> None:
+    """Raises the soft limit to the hard one; CrowdError when even that is too low for so many sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            pass  # macOS says unlimited and does not mean it; then the soft limit is what there is
+    needed = phones + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raise CrowdError(
+            f"{phones} phones need {needed} file descriptors, this process may have {soft}: see `ulimit -Hn`"
+        )
+
+
+class Crowd:
+    """N phones in one show; `run` does it all, `figures` and the counters below may be read while it runs."""
+
+    def __init__(self, options: CrowdOptions) -> None:
+        self.options = options
+        self.address = parse_address(options.url, options.show)
+        self.figures = Figures()
+        self.passes = Passes(self.address)
+        self.step = "connecting"
+        self.target: int | None = None  # the segment whose result ends `until_result`
+        self.result_seen = False
+        self._order = count()
+        self._wakes: list[tuple[float, int, Client]] = []
+        self._handshakes = asyncio.Semaphore(HANDSHAKES)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: CrowdError | None = None
+        self._tls = ssl.create_default_context() if self.address.secure else None
+        self.clients = [self._client(number) for number in range(options.phones)]
+
+    def _client(self, number: int) -> Client:
+        options = self.options
+        rng = Random() if options.seed is None else Random(f"{options.seed}:{number}")
+        cheats = options.cheat_hz is not None and rng.random() < options.cheaters
+        hand = SteadyHand(options.cheat_hz or 0) if cheats else HumanHand(options.hz, rng)
+        client = Client(Phone(options.feed), hand, rng, self.figures, options.drop)
+        client.reschedule = self._schedule
+        return client
+
+    # --- the whole run ---
+
+    async def run(self) -> dict[str, Any]:
+        """Connects, shakes, reports to the end, hangs up; returns the summary. CrowdError when there is no point."""
+        began = time.monotonic()
+        ticking = asyncio.create_task(self._tick())
+        try:
+            await self._connect_all()
+            await self._shake()
+        finally:
+            ticking.cancel()
+            for task in self._tasks:
+                task.cancel()
+            self.passes.end()
+            for client in self.clients:
+                client.hang_up()
+        await asyncio.sleep(0.2)  # the goodbyes go out
+        return self.describe(time.monotonic() - began)
+
+    async def _shake(self) -> None:
+        options = self.options
+        self.step = "shaking"
+        if options.until_result:
+            self.step = "waiting for a result"
+            self.result_seen = await self._wait(self._all_saw_the_result, options.timeout)
+            return
+        await self._wait(lambda: False, options.seconds)
+        self.step = "waiting for acks"
+        for client in self.clients:
+            client.stop(now_ms())
+        await self._wait(lambda: all(client.phone.settled for client in self.clients), options.timeout)
+
+    async def _wait(self, reached: Callable[[], bool], seconds: float) -> bool:
+        """Whether it was reached within so many seconds; what went wrong in the background is raised here."""
+        deadline = time.monotonic() + seconds
+        while not reached():
+            if self._failed is not None:
+                raise self._failed
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(min(0.1, max(0.0, deadline - time.monotonic())))
+        return True
+
+    # --- connecting ---
+
+    async def _connect_all(self) -> None:
+        """The first connects, at a bounded rate; a phone that fails comes back by itself, as any phone does."""
+        await self._spread_over_feeds()
+        rate = min(FASTEST_RATE, max(SLOWEST_RATE, len(self.clients) / SPREAD_S))
+        began = now_ms()
+        for number, client in enumerate(self.clients):
+            client.connect_at = began + number * 1000 / rate
+            self._schedule(client)
+        await self._wait(lambda: all(client.welcomed or client.gave_up for client in self.clients), CONNECT_S)
+
+    async def _spread_over_feeds(self) -> None:
+        """The first pass also says which feeds there are."""
+        answer = await self._get_pass()
+        self.clients[0].pass_ = answer["pass"]
+        feeds = answer["feeds"]
+        if self.options.feed is None:
+            for number, client in enumerate(self.clients):
+                client.phone.feed = feeds[number % len(feeds)] if feeds else None
+        elif self.options.feed not in feeds:
+            raise CrowdError(f"--feed: expected one of {', '.join(feeds)}, got {self.options.feed!r}")
+
+    async def _get_pass(self) -> dict[str, Any]:
+        answer = await self.passes.get()
+        self.figures.passes += 1
+        return answer
+
+    async def _connect(self, client: Client) -> None:
+        try:
+            if client.pass_ is None:
+                client.pass_ = (await self._get_pass())["pass"]
+            self.figures.reconnects += client.welcomed
+            async with self._handshakes:
+                await ws_connect(
+                    lambda: client,
+                    self.address.socket,
+                    ssl_context=self._tls,
+                    extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL},
+                    websocket_handshake_timeout=HANDSHAKE_S,
+                    read_buffer_init_size=2_048,
+                    logger_name=_picows_log,
+                )
+        except CrowdError as error:
+            self._failed = error
+        except (OSError, WSError, TimeoutError):
+            self.figures.errors["connect_failed"] += 1
+            client.lost(NO_CLOSE_FRAME, "", now_ms())
+
+    # --- the one clock of all phones ---
+
+    def _schedule(self, client: Client) -> None:
+        """Wakes the client when it wants; an earlier wish that is outdated by then is dropped by `_tick`."""
+        wake_at = client.wake_at
+        if wake_at < client.planned_at:
+            client.planned_at = wake_at
+            heapq.heappush(self._wakes, (wake_at, next(self._order), client))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = now_ms()
+            while self._wakes and self._wakes[0][0] <= now:
+                planned_at, _, client = heapq.heappop(self._wakes)
+                if planned_at == client.planned_at:
+                    client.planned_at = NEVER
+                    self._wake(client, now)
+
+    def _wake(self, client: Client, now: float) -> None:
+        if client.transport is not None:
+            client.wake(now)
+        elif client.connect_at <= now:
+            client.connect_at = NEVER
+            task = asyncio.create_task(self._connect(client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._schedule(client)
+
+    # --- how it goes ---
+
+    @property
+    def connected(self) -> int:
+        return sum(client.phone.online for client in self.clients)
+
+    @property
+    def shaking(self) -> int:
+        """Phones that have counted at least one shake."""
+        return sum(any(count.total for count in client.phone.counts.values()) for client in self.clients)
+
+    def _all_saw_the_result(self) -> bool:
+        phones = [client.phone for client in self.clients if client.phone.online]
+        self._choose_target(phones)
+        if self.target is None or not phones:
+            return False
+        published: set[int] = set()
+        for phone in phones:
+            segment = phone.segment
+            if segment is not None and segment["id"] == self.target and segment["phase"] == "void":
+                raise CrowdError(f"segment {self.target} was called off: there will be no result")
+            published.update(
+                draw for draw, result in phone.results.items() if result["segment"] == self.target
+            )
+        # The state that follows the results ends it: a segment can have several draws.
+        complete = all(self._is_over_for(phone) and published <= phone.results.keys() for phone in phones)
+        return bool(published) and complete
+
+    def _choose_target(self, phones: list[Phone]) -> None:
+        """The segment that is on air, or the next one that will be."""
+        coming = [
+            phone.segment
+            for phone in phones
+            if phone.segment and phone.segment["phase"] in ("armed", "open", "closing")
+        ]
+        if self.target is None and coming:
+            self.target = coming[0]["id"]
+
+    def _is_over_for(self, phone: Phone) -> bool:
+        segment = phone.segment
+        return segment is None or segment["id"] != self.target or segment["phase"] == "published"
+
+    # --- what came out ---
+
+    def problems(self) -> list[str]:
+        """Why this run was not a success; empty when it was."""
+        missing = [client for client in self.clients if client.missing()]
+        cut_off = sum(client.was_cut_off for client in missing)
+        absent = sum(not client.welcomed for client in self.clients)
+        found = []
+        if absent:
+            found.append(f"{absent} of {len(self.clients)} phones were never welcomed")
+        if len(missing) > cut_off:
+            found.append(f"{len(missing) - cut_off} phones have counted shakes that were not acknowledged")
+        if self.options.until_result and not self.result_seen:
+            found.append(f"no result was seen by all phones within {self.options.timeout:.0f} s")
+        return found
+
+    def describe(self, seconds: float) -> dict[str, Any]:
+        """The summary, as `--json` writes it."""
+        segments = describe_segments(client.phone for client in self.clients)
+        missing = [client for client in self.clients if client.missing()]
+        figures = describe_figures(self.figures)
+        figures["errors"] |= self.passes.refused
+        return {
+            "url": self.address.socket,
+            "show": self.options.show,
+            "phones": len(self.clients),
+            "phones_connected": sum(client.welcomed for client in self.clients),
+            "phones_that_shook": self.shaking,
+            **figures,
+            "cut_off": sum(client.was_cut_off for client in missing),
+            "shakes_counted": sum(sum(segment["counted"].values()) for segment in segments.values()),
+            "shakes_acknowledged": sum(
+                sum(segment["acknowledged"].values()) for segment in segments.values()
+            ),
+            "segments": segments,
+            "problems": self.problems(),
+            "seconds": round(seconds, 1),
+        }

@@ -1,0 +1,148 @@
+"""Guest passes over HTTP, as an app's phone or a browser gets them; and the addresses of a show."""
+
+import asyncio
+import json
+import random
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+CONNECTIONS = 16  # requests under way at once
+TIMEOUT_S = 10.0
+PATIENCE_S = 60.0
+LATER = frozenset(
+    {0, 429, 502, 503, 504}
+)  # no answer, too many, or nobody behind the proxy: worth another try
+SECURE = {"ws": False, "http": False, "wss": True, "https": True}
+
+
+class CrowdError(Exception):
+    """The crowd cannot take part; the text says why and what to do."""
+
+
+class Address(NamedTuple):
+    """Where a show is: the host for HTTP, and the path in front of `/api` and `/ws`, mostly none."""
+
+    secure: bool
+    host: str
+    prefix: str
+    show: str
+
+    @property
+    def socket(self) -> str:
+        """The address to connect to."""
+        return f"{'wss' if self.secure else 'ws'}://{self.host}{self.prefix}/ws/shows/{self.show}/"
+
+    @property
+    def passes(self) -> str:
+        """The path that gives passes."""
+        return f"{self.prefix}/api/shows/{self.show}/passes"
+
+
+def parse_address(url: str, show: str) -> Address:
+    """The address of a show on a server: ws, wss, http or https, with or without the path of the socket.
+
+    >>> parse_address("https://gala.example", "demo").socket
+    'wss://gala.example/ws/shows/demo/'
+    >>> parse_address("ws://127.0.0.1:8000/ws/shows/demo/", "demo").passes
+    '/api/shows/demo/passes'
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in SECURE or not parts.hostname:
+        raise CrowdError(f"--url: expected an address like ws://127.0.0.1:8000, got {url!r}")
+    prefix, found, rest = parts.path.rstrip("/").partition("/ws/shows/")
+    if found and rest != show:
+        raise CrowdError(f"--url is the address of the show {rest!r}, but --show is {show!r}")
+    return Address(SECURE[parts.scheme], parts.netloc, prefix, show)
+
+
+class Passes:
+    """Asks for passes on a few kept connections in threads of their own, and comes back when the server says later."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.refused: dict[str, int] = {}
+        self._pool = ThreadPoolExecutor(CONNECTIONS, "passes")
+        self._kept = threading.local()  # each thread keeps a connection
+        self._opened: list[HTTPConnection] = []
+        self._tls = ssl.create_default_context() if address.secure else None
+
+    async def get(self) -> dict[str, Any]:
+        """The answer of the passes endpoint: `pass`, `feeds` and more. CrowdError when there is none to be had."""
+        deadline = time.monotonic() + PATIENCE_S
+        for attempt in range(1_000_000):
+            status, wait_s, answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask)
+            if status == 200:
+                return answer
+            if status not in LATER:
+                raise CrowdError(
+                    f"{self.address.host} gives no passes for {self.address.show!r}: {status} {_text(answer)}"
+                )
+            name = f"http_{status}" if status else "no_answer"
+            self.refused[name] = self.refused.get(name, 0) + 1
+            wait_s = (
+                random.uniform(1, 2) * wait_s
+                if wait_s
+                else random.uniform(0, min(10.0, 0.5 * 2 ** min(attempt, 5)))
+            )
+            if time.monotonic() + wait_s > deadline:
+                raise CrowdError(f"{self.address.host} gave no pass for {PATIENCE_S:.0f} s: {_text(answer)}")
+            await asyncio.sleep(wait_s)
+        raise AssertionError("a deadline comes first")
+
+    def end(self) -> None:
+        """Asks for nothing any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for connection in self._opened:
+            connection.close()
+
+    def _ask(self) -> tuple[int, float, Any]:
+        """Status (0: no answer), seconds of Retry-After (0: not said) and content of one request."""
+        try:
+            connection = self._connection()
+            connection.request("POST", self.address.passes, body=b"", headers={"Accept": "application/json"})
+            response = connection.getresponse()
+            content = response.read()
+            return response.status, _seconds(response.getheader("Retry-After")), _parse(content)
+        except (OSError, HTTPException) as error:
+            self._forget()
+            return 0, 0.0, {"message": f"{type(error).__name__}: {error}"}
+
+    def _forget(self) -> None:
+        connection: HTTPConnection | None = getattr(self._kept, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._opened.remove(connection)
+            self._kept.connection = None
+
+    def _connection(self) -> HTTPConnection:
+        kept: HTTPConnection | None = getattr(self._kept, "connection", None)
+        if kept is None:
+            host = self.address.host
+            kept = (
+                HTTPSConnection(host, timeout=TIMEOUT_S, context=self._tls)
+                if self._tls
+                else HTTPConnection(host, timeout=TIMEOUT_S)
+            )
+            self._kept.connection = kept
+            self._opened.append(kept)
+        return kept
+
+
+def _seconds(header: str | None) -> float:
+    return float(header) if header and header.isdecimal() else 0.0
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return {"message": content[:200].decode(errors="replace")}
+
+
+def _text(answer: Any) -> str:
+    return str(answer.get("message", answer)) if isinstance(answer, dict) else str(answer)

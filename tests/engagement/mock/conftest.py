@@ -1,0 +1,16 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import running_gateway
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A gateway in its own process: its host:port."""
+    log: Path = tmp_path_factory.mktemp("mock") / "gateway.log"
+    with running_gateway(log) as (address, _):
+        yield address
+    text = log.read_text(errors="replace")
+    assert "Traceback" not in text and "ERROR" not in text, text[-5000:]

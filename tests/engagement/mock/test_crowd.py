@@ -1,0 +1,204 @@
+"""The crowd against a real gateway, through the command line: what it was told is counted is in the tally."""
+
+import json
+import resource
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from engagement import tally
+from engagement.actions import announce
+from engagement.core.phases import Phase
+from engagement.mock.crowd import raise_descriptor_limit
+from engagement.mock.passes import CrowdError, Passes, parse_address
+from engagement.models import Segment, Show
+from tests.cast import armed_segment, make_show, put_on_air
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def on_air(seconds: float, **fields: Any) -> Segment:
+    """A segment that opened just now."""
+    show = make_show(**{"grace_ms": 3_000} | fields)
+    return put_on_air(armed_segment(show), opened_ms_ago=0, left_ms=int(seconds * 1000))
+
+
+def totals_in_redis(segment: Segment) -> dict[str, int]:
+    redis = tally.connect()
+    return {
+        viewer.hex(): int(total)
+        for shard in range(segment.shards)
+        for viewer, total in redis.zrange(f"tally:{segment.pk}:{shard}", 0, -1, withscores=True)
+    }
+
+
+def mock_phones(address: str, segment: Segment, path: Path, **options: Any) -> dict[str, Any]:
+    """Runs the command; its summary, written also when it failed."""
+    options = {"phones": 40, "seconds": 3.0, "timeout": 20.0, "seed": 7, "quiet": True} | options
+    call_command("mock_phones", url=f"ws://{address}", show=segment.show.slug, json=str(path), **options)
+    summary: dict[str, Any] = json.loads(path.read_text())
+    return summary
+
+
+def test_viewer_by_viewer_the_acknowledged_totals_are_the_tally(gateway: str, tmp_path: Path) -> None:
+    segment = on_air(3)
+    summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=5.0)
+    found = summary["segments"][str(segment.pk)]
+    assert found["acknowledged"] == found["counted"] == totals_in_redis(segment)
+    assert summary["phones_connected"] == summary["phones_that_shook"] == len(found["counted"]) == 40
+    assert summary["shakes_counted"] == summary["shakes_acknowledged"] == sum(found["counted"].values())
+    assert summary["acks"] == summary["reports_sent"] > 40
+    assert summary["problems"] == []
+    assert 0 < summary["ack_ms"]["p50"] <= summary["ack_ms"]["p99"]
+
+
+def test_phones_that_stop_while_the_segment_is_open_get_their_last_ack(gateway: str, tmp_path: Path) -> None:
+    segment = on_air(60)
+    summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=1.5)
+    assert summary["segments"][str(segment.pk)]["acknowledged"] == totals_in_redis(segment)
+    assert summary["problems"] == []
+
+
+def test_dropped_phones_come_back_and_lose_nothing_that_was_acknowledged(
+    gateway: str, tmp_path: Path
+) -> None:
+    segment = on_air(8)
+    summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=9.0, drop=0.1)
+    found, held = summary["segments"][str(segment.pk)], totals_in_redis(segment)
+    assert summary["dropped"] > 3
+    assert summary["reconnects"] > 3
+    assert all(total <= held[viewer] for viewer, total in found["acknowledged"].items())
+    assert all(total <= found["counted"][viewer] for viewer, total in held.items())
+
+
+def test_a_machine_is_clamped_and_knows_it(gateway: str, tmp_path: Path) -> None:
+    segment = on_air(2, max_hz=5, burst=10)
+    summary = mock_phones(
+        gateway, segment, tmp_path / "out.json", seconds=4.0, cheat_hz=50.0, cheaters=1.0, phones=5
+    )
+    found = summary["segments"][str(segment.pk)]
+    assert set(found["acknowledged"].values()) == {20}
+    assert found["acknowledged"] == totals_in_redis(segment)
+    assert summary["clamped"] >= 5
+    assert summary["problems"] == []
+
+
+def test_all_on_one_feed_or_spread_over_all(gateway: str, tmp_path: Path) -> None:
+    segment = on_air(30)
+    with pytest.raises(CommandError, match="--feed: expected one of app, tv, got 'radio'"):
+        mock_phones(gateway, segment, tmp_path / "out.json", feed="radio")
+    assert (
+        mock_phones(gateway, segment, tmp_path / "out.json", feed="tv", seconds=1.0)["phones_connected"] == 40
+    )
+
+
+def publish(segment: Segment, *draws: int) -> None:
+    """As prizes publishes: the results and the phase, in one state."""
+    fields = {
+        "segment": segment.pk,
+        "winners": [],
+        "seal": "",
+        "record_url": "",
+        "claim_url": "",
+        "claim_by": 0,
+    }
+    results = [{"draw": draw, "published_at": 1, **fields} for draw in draws]
+    Segment.objects.filter(pk=segment.pk).update(phase=Phase.PUBLISHED, announced_results=results)
+    Show.objects.filter(pk=segment.show_id).update(seq=100_000)
+    announce(segment.show_id)
+
+
+def test_it_can_stay_until_everybody_has_seen_the_result(gateway: str, tmp_path: Path) -> None:
+    segment = on_air(1.5, grace_ms=2_000)
+    timer = threading.Timer(5, publish, (segment, 901, 902))
+    timer.start()
+    summary = mock_phones(gateway, segment, tmp_path / "out.json", until_result=True)
+    timer.join()
+    assert summary["results_seen"] == {"901": 40, "902": 40}
+    assert summary["problems"] == []
+
+
+def test_a_result_that_never_comes_is_a_failure(gateway: str, tmp_path: Path) -> None:
+    segment = on_air(30)
+    with pytest.raises(CommandError, match="no result was seen by all phones within 1 s") as failure:
+        mock_phones(gateway, segment, tmp_path / "out.json", until_result=True, timeout=1.0)
+    assert failure.value.returncode == 1
+
+
+def test_a_show_that_takes_no_guests_says_so(gateway: str, tmp_path: Path) -> None:
+    segment = on_air(30, guests_allowed=False)
+    with pytest.raises(CommandError, match="403 this show takes viewers of its apps only") as failure:
+        mock_phones(gateway, segment, tmp_path / "out.json")
+    assert failure.value.returncode == 2
+
+
+def test_too_few_descriptors_are_told_before_anything_is_opened() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with pytest.raises(CrowdError, match="file descriptors, this process may have"):
+        raise_descriptor_limit(hard + 1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+
+
+@pytest.mark.parametrize(
+    ("url", "socket"),
+    [
+        ("ws://127.0.0.1:8000", "ws://127.0.0.1:8000/ws/shows/demo/"),
+        ("http://127.0.0.1:8000/", "ws://127.0.0.1:8000/ws/shows/demo/"),
+        ("wss://gala.example/ws/shows/demo/", "wss://gala.example/ws/shows/demo/"),
+        ("https://gala.example/live", "wss://gala.example/live/ws/shows/demo/"),
+    ],
+)
+def test_any_spelling_of_the_address_will_do(url: str, socket: str) -> None:
+    assert parse_address(url, "demo").socket == socket
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "ftp://gala.example", "ws://", "ws://gala.example/ws/shows/other/"]
+)
+def test_any_other_address_is_refused(url: str) -> None:
+    with pytest.raises(CrowdError, match="--url"):
+        parse_address(url, "demo")
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Says 429, then 503, then gives a pass."""
+
+    protocol_version = "HTTP/1.1"
+    answers = iter([429, 503])
+
+    def do_POST(self) -> None:
+        status = next(self.answers, 200)
+        content = json.dumps({"pass": "p", "feeds": []} if status == 200 else {"message": "later"}).encode()
+        self.send_response(status)
+        if status != 200:
+            self.send_header("Retry-After", "1")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """The host:port of a server that is busy twice."""
+    server = HTTPServer(("127.0.0.1", 0), _Refusing)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_a_busy_server_is_asked_again_when_it_says_so(refusing: str) -> None:
+    passes = Passes(parse_address(f"http://{refusing}", "demo"))
+    assert (await passes.get())["pass"] == "p"
+    assert passes.refused == {"http_429": 1, "http_503": 1}
+    passes.end()
