@@ -51,7 +51,7 @@ ACTIONS = {
 }
 
 
-MOST_THROWS = DiceEntry._meta.get_field("digits").max_length
+MOST_THROWS = DiceEntry._meta.get_field("digits").max_length or 0
 
 
 class BadInput(ValueError):

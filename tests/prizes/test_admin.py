@@ -1,0 +1,395 @@
+"""The administration: what can be edited, what cannot, and what is never shown."""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db.models import F
+from django.test import Client
+
+from engagement import tally
+from engagement.core.phases import Phase
+from engagement.core.show_state import ShowState, parse_state
+from engagement.models import Feed, LedgerEntry, Segment, Show
+from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
+from prizes import steps, tasks
+from prizes.actions import enter_dice, excluded_viewers
+from prizes.models import DiceEntry, Draw, Exclusion, Freeze, Prize, PrizeList, Win
+from tests.cast import armed_segment, make_segment, make_show, put_on_air
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+READ_ONLY = (LedgerEntry, Draw, Win, Freeze, DiceEntry)
+
+
+@pytest.fixture(autouse=True)
+def plain_static(settings) -> None:
+    """Static files under their own names, so that no test has to collect them first."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+def crew(role: str) -> Client:
+    user, _ = User.objects.get_or_create(username=role, is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def chief() -> Client:
+    """The account that may do everything: the rules below hold for it too."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("chief"))
+    return client
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(slug="gala", title="Gala")
+
+
+def address_of(row: Any, page: str = "change") -> str:
+    return f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/{page}/"
+
+
+def announced(show: Show) -> ShowState:
+    return parse_state(tally.connect().get(f"show:{show.slug}"))
+
+
+def rows_of(prefix: str, *rows: dict[str, Any], initial: int = 0) -> dict[str, Any]:
+    """The fields of an inline table."""
+    fields = {f"{prefix}-TOTAL_FORMS": len(rows), f"{prefix}-INITIAL_FORMS": initial}
+    for number, row in enumerate(rows):
+        fields |= {f"{prefix}-{number}-{name}": value for name, value in row.items()}
+    return fields
+
+
+def errors_of(answer: Any) -> str:
+    """What the form says is wrong; fails where nothing is."""
+    assert answer.status_code == 200, answer.status_code
+    forms = answer.context["errors"]
+    return " ".join(str(error) for error in forms)
+
+
+SHOW = {"slug": "new", "title": "New", "max_hz": 8, "burst": 10, "grace_ms": 3000, "draws_per_minute": 6}
+FEEDS = ({"name": "app", "title": "App", "delay_ms": 0, "position": 0},)
+PRIZE = {
+    "position": 1,
+    "celebrity": "Lin Mei",
+    "brand": "Nord",
+    "garment": "Coat",
+    "size": "M",
+    "quantity": 1,
+    "value_minor": 100,
+    "currency": "CNY",
+}
+LIST = {
+    "number": 1,
+    "tickets": "[[1, 1], [20, 2]]",
+    "reserves": 2,
+    "beacon": "local",
+    "eligibility": "Everybody",
+}
+
+
+# --- shows and feeds ---
+
+
+def test_an_operator_creates_a_show_with_feeds_and_it_is_announced() -> None:
+    answer = crew(OPERATOR).post("/admin/engagement/show/add/", {**SHOW, **rows_of("feeds", *FEEDS)})
+    assert answer.status_code == 302
+    show = Show.objects.get(slug="new")
+    state = announced(show)
+    assert (state.title, state.feeds, state.seq) == ("New", {"app": 0}, 1)
+
+
+def test_an_edit_is_announced_under_a_new_number_and_the_slug_stays(show: Show) -> None:
+    fields = {**SHOW, "slug": "other", "title": "Renamed"}
+    feeds = [{"id": feed.pk, "show": show.pk, "name": feed.name, "title": feed.title, "delay_ms": 900, "position": 1}
+             for feed in show.feeds.all()]  # fmt: skip
+    answer = crew(OPERATOR).post(address_of(show), {**fields, **rows_of("feeds", *feeds, initial=2)})
+    assert answer.status_code == 302
+    show.refresh_from_db()
+    assert (show.slug, show.title, show.seq) == ("gala", "Renamed", 1)
+    state = announced(show)
+    assert (state.title, state.seq, set(state.feeds.values())) == ("Renamed", 1, {900})
+
+
+def test_saving_a_form_never_turns_back_the_number_of_the_state(show: Show, rf) -> None:
+    stale = Show.objects.get(pk=show.pk)
+    Show.objects.filter(pk=show.pk).update(seq=F("seq") + 50)  # the conductor, while the form was open
+    page = admin.site._registry[Show]
+    form = page.get_form(rf.get("/"), stale, change=True)({**SHOW, "title": "Late"}, instance=stale)
+    assert form.is_valid()
+    page.save_model(rf.post("/"), form.save(commit=False), form, change=True)
+    show.refresh_from_db()
+    assert (show.title, show.seq) == ("Late", 50)
+
+
+def test_the_show_key_is_nowhere_on_a_page(show: Show) -> None:
+    client = chief()
+    pages = [client.get(path).text for path in (address_of(show), "/admin/engagement/show/")]
+    assert all(show.k_show not in page and "k_show" not in page for page in pages)
+    assert all('href="/console/gala/"' in page for page in pages)
+
+
+def test_feeds_and_limits_rest_while_a_segment_may_take_reports(show: Show) -> None:
+    armed_segment(show)
+    fields = {**SHOW, "title": "Renamed", "max_hz": 50, "grace_ms": 9000}
+    feeds = [{"id": feed.pk, "show": show.pk, "name": feed.name, "title": feed.title, "delay_ms": 900, "position": 1}
+             for feed in show.feeds.all()]  # fmt: skip
+    chief().post(address_of(show), {**fields, **rows_of("feeds", *feeds, initial=2)})
+    show.refresh_from_db()
+    assert (show.title, show.max_hz, show.grace_ms) == ("Renamed", 8, 600)
+    assert not Feed.objects.filter(delay_ms=900).exists()
+
+
+def test_a_show_with_a_ledger_is_not_deleted(show: Show) -> None:
+    armed_segment(show)
+    chief().post(address_of(show, "delete"), {"post": "yes"})
+    assert Show.objects.filter(pk=show.pk).exists()
+
+
+def test_a_show_that_was_never_used_is_deleted(show: Show) -> None:
+    make_segment(show)
+    assert chief().post(address_of(show, "delete"), {"post": "yes"}).status_code == 302
+    assert not Show.objects.filter(pk=show.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("slug", "two words", "valid “slug”"),
+        ("max_hz", "0", "greater than or equal to 1"),
+        ("max_hz", "51", "less than or equal to 50"),
+        ("grace_ms", "100", "greater than or equal to 500"),
+        ("draws_per_minute", "0", "greater than or equal to 1"),
+        ("title", "", "required"),
+    ],
+)
+def test_a_show_out_of_range_is_an_error_on_the_form(field: str, value: str, said: str) -> None:
+    fields = {**SHOW, field: value, **rows_of("feeds", *FEEDS)}
+    assert said in errors_of(chief().post("/admin/engagement/show/add/", fields))
+    assert not Show.objects.exists()
+
+
+def test_two_feeds_of_one_name_are_an_error_on_the_form() -> None:
+    answer = chief().post("/admin/engagement/show/add/", {**SHOW, **rows_of("feeds", *FEEDS, *FEEDS)})
+    assert "duplicate" in errors_of(answer)
+
+
+# --- segments ---
+
+
+def test_a_draft_is_edited_and_announced(show: Show) -> None:
+    segment = make_segment(show)
+    fields = {"show": show.pk, "position": 4, "title": "Finale", "window_s": 30}
+    assert crew(OPERATOR).post(address_of(segment), fields).status_code == 302
+    segment.refresh_from_db()
+    assert (segment.position, segment.title, segment.window_s) == (4, "Finale", 30)
+    assert announced(show).seq == 1
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase != Phase.DRAFT])
+def test_a_segment_that_left_draft_is_only_read_with_its_prizes(show: Show, phase: Phase) -> None:
+    segment = put_on_air(armed_segment(show), phase=phase)
+    prize_list = segment.prize_lists.get()
+    client = chief()
+    fields = {"show": show.pk, "position": 1, "title": "Changed", "window_s": 99}
+    assert client.post(address_of(segment), fields).status_code == 403
+    prize = prize_list.prizes.first()
+    prizes = rows_of(
+        "prizes", {**PRIZE, "id": prize.pk, "prize_list": prize_list.pk, "size": "XXL"}, initial=1
+    )
+    assert client.post(address_of(prize_list), {**LIST, "segment": segment.pk, **prizes}).status_code == 403
+    for row in (segment, prize_list):
+        assert client.post(address_of(row, "delete"), {"post": "yes"}).status_code == 403
+        assert client.get(address_of(row)).status_code == 200
+    segment.refresh_from_db()
+    assert (segment.title, segment.window_s) == ("Segment 1", 20)
+    assert Prize.objects.filter(size="XXL").count() == 0
+
+
+def test_deleting_many_at_once_spares_what_is_committed_to(show: Show) -> None:
+    draft, armed = make_segment(show), armed_segment(show)
+    fields = {"action": "delete_selected", "_selected_action": [draft.pk, armed.pk], "post": "yes"}
+    chief().post("/admin/engagement/segment/", fields)
+    assert Segment.objects.filter(pk=armed.pk).exists()
+
+
+def test_a_position_that_is_taken_is_an_error_on_the_form(show: Show) -> None:
+    make_segment(show)
+    second = make_segment(show)
+    fields = {"position": 1, "title": "Second", "window_s": 20}
+    assert "already exists" in errors_of(chief().post(address_of(second), fields))
+
+
+@pytest.mark.parametrize("window_s", ["0", "3601", "-5", "soon"])
+def test_a_window_out_of_range_is_an_error_on_the_form(show: Show, window_s: str) -> None:
+    fields = {"show": show.pk, "position": 1, "title": "Opening", "window_s": window_s}
+    errors_of(chief().post("/admin/engagement/segment/add/", fields))
+    assert not Segment.objects.exists()
+
+
+# --- prize lists ---
+
+
+def post_list(segment: Segment, *prizes: dict[str, Any], **fields: Any) -> Any:
+    fields = {**LIST, "segment": segment.pk, **fields, **rows_of("prizes", *prizes)}
+    return chief().post("/admin/prizes/prizelist/add/", fields)
+
+
+@pytest.fixture
+def bare(show: Show) -> Segment:
+    return Segment.objects.create(show=show, position=1, title="Opening")
+
+
+def test_a_prize_list_is_made_with_its_prizes(bare: Segment) -> None:
+    assert post_list(bare, PRIZE, {**PRIZE, "position": 2}).status_code == 302
+    prize_list = PrizeList.objects.get()
+    assert (prize_list.tickets, prize_list.prizes.count()) == ([[1, 1], [20, 2]], 2)
+
+
+@pytest.mark.parametrize(
+    "tickets",
+    [
+        "[[20, 2], [1, 1]]",
+        "[[1, 2], [20, 1]]",
+        "[[0, 1]]",
+        "[[1, 0]]",
+        "[[1.5, 1]]",
+        "[[1]]",
+        "[[1, 1, 1]]",
+        "[1, 2]",
+        "[]",
+        "{}",
+        '"text"',
+        '[["1", "1"]]',
+        "[[true, true]]",
+        "[[1, 1],",
+        "7",
+    ],
+)
+def test_a_ticket_table_out_of_order_is_an_error_on_the_form(bare: Segment, tickets: str) -> None:
+    assert errors_of(post_list(bare, PRIZE, tickets=tickets))
+    assert not PrizeList.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "prize", "said"),
+    [
+        ({"reserves": 7}, {}, "Reserves: expected at most 6 for these prizes, got 7."),
+        ({"beacon": "stars"}, {}, "not one of the available choices"),
+        ({}, {"currency": "cny"}, "Three capital letters"),
+        ({}, {"quantity": 0}, "greater than or equal to 1"),
+        ({}, {"value_minor": -1}, "greater than or equal to 0"),
+        ({}, {"garment": ""}, "required"),
+    ],
+)
+def test_a_prize_list_that_could_not_be_drawn_is_an_error_on_the_form(
+    bare: Segment, fields: dict[str, Any], prize: dict[str, Any], said: str
+) -> None:
+    assert said in errors_of(post_list(bare, {**PRIZE, **prize}, **fields))
+    assert not PrizeList.objects.exists()
+
+
+def test_two_prizes_at_one_position_or_two_lists_of_one_number_are_errors(bare: Segment) -> None:
+    assert "duplicate" in errors_of(post_list(bare, PRIZE, PRIZE))
+    PrizeList.objects.create(segment=bare)
+    User.objects.all().delete()
+    assert "already exists" in errors_of(post_list(bare, PRIZE))
+
+
+def test_an_armed_segment_gets_no_further_prize_list(show: Show) -> None:
+    segment = armed_segment(show)
+    assert "Select a valid choice" in errors_of(post_list(segment, PRIZE, number=2))
+    assert PrizeList.objects.count() == 1
+
+
+def test_a_prize_list_without_a_segment_is_an_error_on_the_form() -> None:
+    client = chief()
+    answer = client.post("/admin/prizes/prizelist/add/", {**LIST, **rows_of("prizes", PRIZE)})
+    assert "This field is required" in errors_of(answer)
+
+
+# --- exclusions ---
+
+
+def test_only_a_director_excludes_viewers_and_armed_draws_keep_their_list(show: Show) -> None:
+    segment = armed_segment(show)
+    fields = {"show": show.pk, "pseudonym": "ab" * 14}
+    assert crew(OPERATOR).post("/admin/prizes/exclusion/add/", fields).status_code == 403
+    director = crew(DIRECTOR)
+    assert "28 hex digits" in errors_of(
+        director.post("/admin/prizes/exclusion/add/", {**fields, "pseudonym": "Lin Mei"})
+    )
+    assert director.post("/admin/prizes/exclusion/add/", fields).status_code == 302
+    exclusion = Exclusion.objects.get()
+    assert director.post(address_of(exclusion), {**fields, "note": "x"}).status_code == 403
+    assert (excluded_viewers(show), segment.draws.get().excluded) == ({bytes.fromhex("ab" * 14)}, [])
+    assert director.post(address_of(exclusion, "delete"), {"post": "yes"}).status_code == 302
+
+
+# --- what is only read ---
+
+
+@pytest.fixture
+def drawn(show: Show) -> Draw:
+    """A drawn segment, not published yet, and another that waits for dice."""
+    draws = []
+    for beacon in ("dice", "local"):
+        segment = put_on_air(
+            armed_segment(show, beacon=beacon), opened_ms_ago=9_000, left_ms=-5_000, phase=Phase.CLOSING
+        )
+        for number in range(1, 4):
+            viewer = bytes([number]) * 14
+            tally.connect().zadd(f"tally:{segment.pk}:{tally.shard_of(viewer, segment.shards)}", {viewer: 9})
+        tasks.advance_seal(segment.pk, lambda shard, pk=segment.pk: steps.freeze_shard(pk, shard))
+        draws.append(segment.draws.get())
+    enter_dice(draws[0].segment_id, "123456" * 9, actor="olga")
+    return steps.run_draw(draws[1].pk)
+
+
+@pytest.mark.parametrize("model", READ_ONLY)
+def test_nobody_adds_changes_or_deletes_what_the_system_writes(drawn: Draw, model: Any) -> None:
+    client, row, before = chief(), model.objects.first(), list(model.objects.values())
+    assert client.get(address_of(row)).status_code == 200
+    folder = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    assert client.get(folder).status_code == 200
+    assert client.get(f"{folder}add/").status_code == 403
+    assert client.post(address_of(row), {"reason": "x", "step": "sealed"}).status_code == 403
+    assert client.post(address_of(row, "delete"), {"post": "yes"}).status_code == 403
+    client.post(folder, {"action": "delete_selected", "_selected_action": row.pk, "post": "yes"})
+    assert list(model.objects.values()) == before
+
+
+def test_no_page_shows_the_house_secret_or_the_digits_of_another_operator(drawn: Draw) -> None:
+    client = chief()
+    pages = [client.get(address_of(draw)).text for draw in Draw.objects.all()]
+    assert not any("gAAAAA" in page for page in pages)  # how everything encrypted at rest begins
+    entry = DiceEntry.objects.get()
+    for path in (address_of(entry), "/admin/prizes/diceentry/"):
+        page = client.get(path).text
+        assert "olga" in page
+        assert "123456" not in page
+
+
+def test_winners_are_told_on_stage_before_an_operator_reads_them(drawn: Draw) -> None:
+    winner = drawn.wins.first().pseudonym
+    paths = (address_of(drawn), "/admin/prizes/win/")
+    assert [winner in crew(OPERATOR).get(path).text for path in paths] == [False, False]
+    assert [winner in crew(AUDITOR).get(path).text for path in paths] == [True, True]
+    assert json.loads(drawn.rules)["draw_id"] in crew(OPERATOR).get(address_of(drawn)).text
+
+
+def test_every_list_of_the_administration_opens_for_those_who_may_read_it(drawn: Draw) -> None:
+    for role in (OPERATOR, DIRECTOR, AUDITOR):
+        client = crew(role)
+        assert "Shake to win" in client.get("/admin/").text
+        for model in admin.site._registry:
+            if model._meta.app_label in ("engagement", "prizes"):
+                path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+                assert client.get(path).status_code == 200, path
