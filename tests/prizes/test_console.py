@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
@@ -256,6 +258,16 @@ def test_the_page_offers_arm_then_open_and_dice_after_the_seal(show: Show) -> No
     page = operator.get("/console/gala/").text
     assert page.count('data-action="arm" >') == 1
     assert page.count('data-action="arm" hidden>') == 2
+
+
+def test_the_manual_calls_every_button_by_its_name(show: Show) -> None:
+    make_segment(show)
+    page = crew(DIRECTOR).get("/console/gala/").text
+    buttons = re.findall(r"<button class=[^>]*>([^<]+)</button>", page)
+    manual = (settings.BASE_DIR / "docs" / "run-a-segment.md").read_text()
+    assert sorted(buttons) == sorted(re.findall(r"^\| \*\*(.+?)\*\* \|", manual, re.MULTILINE))
+    for warning in ("Redis does not answer.", "No gateway is alive: phones cannot connect."):
+        assert warning in manual
 
 
 # --- live figures and trouble ---
