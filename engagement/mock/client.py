@@ -134,7 +134,7 @@ class Client(WSListener):
         self.figures.acks += 1
         self.acked_at = now
         count = self.phone.counts.get(message["segment"])
-        if count is not None and count.reported_at is not None:
+        if count is not None and count.reported_at is not None and not count.is_late_answer(message["total"]):
             self.figures.ack_ms[int(now - count.reported_at)] += 1
             self.figures.clamped += message["total"] < count.reported
 

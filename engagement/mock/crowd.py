@@ -82,6 +82,7 @@ class Crowd:
         self.figures = Figures()
         self.passes = Passes(self.address)
         self.step = "connecting"
+        self.connect_seconds = 0.0
         self.target: int | None = None  # the segment whose result ends `until_result`
         self.result_seen = False
         self._order = count()
@@ -155,6 +156,7 @@ class Crowd:
             client.connect_at = began + number * 1000 / rate
             self._schedule(client)
         await self._wait(lambda: all(client.welcomed or client.gave_up for client in self.clients), CONNECT_S)
+        self.connect_seconds = (now_ms() - began) / 1000
 
     async def _spread_over_feeds(self) -> None:
         """The first pass also says which feeds there are."""
@@ -293,12 +295,14 @@ class Crowd:
             "phones_connected": sum(client.welcomed for client in self.clients),
             "phones_that_shook": self.shaking,
             **figures,
-            "cut_off": sum(client.was_cut_off for client in missing),
+            # Of these the tally may hold more than they were told: they broke off before the answer came.
+            "cut_off": sorted(client.phone.viewer for client in missing if client.was_cut_off),
             "shakes_counted": sum(sum(segment["counted"].values()) for segment in segments.values()),
             "shakes_acknowledged": sum(
                 sum(segment["acknowledged"].values()) for segment in segments.values()
             ),
             "segments": segments,
             "problems": self.problems(),
+            "connect_seconds": round(self.connect_seconds, 1),
             "seconds": round(seconds, 1),
         }

@@ -69,8 +69,8 @@ class Count:
     """What this phone has counted in one segment, and what the server has acknowledged of it."""
 
     __slots__ = (
-        "acknowledged", "called_off", "closes_at", "finished", "opens_at", "reported", "reported_at", "short_acks",
-        "surprises", "total", "was_final",
+        "acknowledged", "called_off", "closes_at", "finished", "opens_at", "reported", "reported_at",
+        "reported_before", "short_acks", "surprises", "total", "was_final",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -79,12 +79,17 @@ class Count:
         self.total = 0
         self.acknowledged = 0
         self.reported = 0
+        self.reported_before = 0
         self.reported_at: float | None = None  # when the report was sent that is not answered yet
         self.was_final = False  # that report was sent after the end of the window
         self.short_acks = 0
         self.surprises = 0
         self.finished = False  # the server takes no report of it any more
         self.called_off = False
+
+    def is_late_answer(self, total: int) -> bool:
+        """Whether this ack is for the report before the last one: then it says nothing about the last one."""
+        return total == self.reported_before < self.reported
 
     @property
     def told(self) -> bool:
@@ -186,7 +191,7 @@ class Phone:
         if due is None:
             return None
         count = self._reported = self.counts[due]
-        count.reported, count.reported_at = count.total, now
+        count.reported_before, count.reported, count.reported_at = count.reported, count.total, now
         count.was_final = now >= self._window_of(count)[1]
         return f'{{"type":"shakes","segment":{due},"total":{count.total}}}'
 
@@ -299,6 +304,8 @@ class Phone:
             return NOTHING
         count.acknowledged = max(count.acknowledged, message["total"])
         count.surprises = 0
+        if count.is_late_answer(message["total"]):
+            return NOTHING
         if count.reported_at is not None and count.was_final and message["total"] < count.reported:
             count.short_acks += 1
         count.reported_at = None

@@ -157,7 +157,7 @@ def _by_code(counted: dict[Any, int]) -> str:
 
 
 def _last_line(summary: dict[str, Any]) -> str:
-    cut_off = f", {summary['cut_off']} came back too late after --drop" if summary["cut_off"] else ""
+    cut_off = f", {len(summary['cut_off'])} came back too late after --drop" if summary["cut_off"] else ""
     return (
         f"{summary['phones_connected']:,} of {summary['phones']:,} phones connected, "
         f"{summary['phones_that_shook']:,} shook, "

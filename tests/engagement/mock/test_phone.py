@@ -250,6 +250,21 @@ def test_a_machine_is_told_twice_what_counts_and_then_stops() -> None:
     assert theatre.reported_at[-1] < CLOSES + GRACE
 
 
+def test_the_late_answer_to_an_earlier_report_says_nothing_about_the_last_one() -> None:
+    phone, rng = welcomed()
+    phone.shake(CLOSES - 1, 5)
+    assert reports(phone, CLOSES - 1, rng) or reports(phone, CLOSES + 1_000, rng)
+    count = phone.counts[7]
+    phone.stop(CLOSES + 1_000, rng)
+    count.total = 9  # shaken before the end, told by the sensor later
+    assert reports(phone, CLOSES + 3_000, rng)
+    phone.receive({"type": "ack", "segment": 7, "total": 5}, CLOSES + 3_010, rng)
+    assert (count.acknowledged, count.short_acks) == (5, 0)
+    assert count.reported_at is not None
+    phone.receive({"type": "ack", "segment": 7, "total": 9}, CLOSES + 3_020, rng)
+    assert count.told
+
+
 def test_a_segment_that_gives_way_to_the_next_is_still_reported_to_the_end() -> None:
     phone, rng = welcomed()
     phone.shake(CLOSES - 1, 5)
