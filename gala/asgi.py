@@ -12,6 +12,7 @@ pages = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
+from engagement.gateway.admission import admission, is_admission  # noqa: E402
 from engagement.gateway.hub import stop_hub  # noqa: E402
 from engagement.gateway.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
@@ -32,9 +33,16 @@ async def lifespan(
             return
 
 
+async def http(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """Passes are handed out in front of Django, everything else is Django's."""
+    await (admission if is_admission(scope) else pages)(scope, receive, send)
+
+
 application = ProtocolTypeRouter(
     {
-        "http": pages,
+        "http": http,
         "websocket": SameOriginOrApp(URLRouter(websocket_urlpatterns)),
         "lifespan": lifespan,
     }

@@ -33,7 +33,8 @@ def gateway(
         *("--backlog", "4096"),
         *("--timeout-graceful-shutdown", str(graceful_seconds)),
         # The client's address comes from the proxy's own header or not at all (TRUST_REAL_IP_HEADER).
-        *("--no-proxy-headers", "--no-server-header", "--no-access-log"),
+        # At INFO uvicorn writes two lines for every phone that connects.
+        *("--no-proxy-headers", "--no-server-header", "--no-access-log", "--log-level", "warning"),
     ]
 
 

@@ -4,12 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 from ninja import NinjaAPI
 
-from engagement.api import router as live_router
 from gala.health import healthy, ready
 from prizes.api import router as draw_router
 
 api = NinjaAPI(title="Shake to win", version="1", docs_url=None, urls_namespace="api")
-api.add_router("", live_router)
 api.add_router("", draw_router)
 
 urlpatterns = [

@@ -34,6 +34,7 @@ QUIET_PULSE_MS = 9_000  # at least every 10 s when nothing is on air
 BLOCKED_S = 9.0  # a blocked socket is closed within 10 s
 RETRY_MS = 2_000
 SPARE_DESCRIPTORS = 200  # for Redis, logs and pages
+STOP_ATTEMPTS = 5
 REPORTS_PER_SECOND = 20_000  # what one process takes without noticing
 CONNECTS_PER_SECOND = 2_000
 
@@ -68,13 +69,15 @@ class Hub:
 
     async def stop(self) -> None:
         """Writes what is left; what cannot be written was never acknowledged, so the phones repeat it."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        # A cancellation can get lost in a client library that is just connecting: it is repeated, and not for ever.
+        for _ in range(STOP_ATTEMPTS):
+            running = [loop for loop in self._loops if loop.cancel()]
+            if running:
+                await asyncio.wait(running, timeout=0.3)
         with contextlib.suppress(RedisError, OSError):
             await self.totals.flush()
             await tally.say_goodbye(self.redis, self.name)
-        await self.redis.aclose()
+        await self.redis.aclose(close_connection_pool=True)
 
     # --- shows and sockets ---
 

@@ -1,14 +1,21 @@
 """Passes, and the two doors where they are handed out."""
 
+import json
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
 import pytest
-from django.test import AsyncClient
+from asgiref.sync import sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engagement.actions import announce
 from engagement.clock import now_ms
+from engagement.gateway.hub import stop_hub
 from engagement.models import Show
 from engagement.passes import GUEST_BIT, LEEWAY_MS, BadPass, check_pass, issue_guest_pass, issue_pass
+from gala.asgi import application
 from tests.cast import make_show
 
 NOW = 1_700_000_000_000
@@ -73,84 +80,113 @@ def show(transactional_db: None) -> Show:
 
 
 @pytest.fixture(autouse=True)
-async def hub_ends_with_the_test():
-    from engagement.gateway.hub import stop_hub
-
+async def hub_ends_with_the_test() -> AsyncIterator[None]:
     yield
     await stop_hub()
 
 
+class Answer(NamedTuple):
+    status: int
+    headers: dict[bytes, bytes]
+    content: dict[str, Any]
+
+
+async def ask(
+    path: str, body: str = "", *, method: str = "POST", address: str = "192.0.2.1", **headers: str
+) -> Answer:
+    """One request to the whole ASGI application, as a server would make it."""
+    sent = {"host": "gala.example", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "scheme": "http",
+        "client": (address, 5000),
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+    }
+    server = ApplicationCommunicator(application, scope)
+    await server.send_input({"type": "http.request", "body": body.encode()})
+    start = await server.receive_output(5)
+    content = await server.receive_output(5)
+    return Answer(start["status"], dict(start["headers"]), json.loads(content["body"]))
+
+
 async def test_a_guest_gets_a_pass_and_the_address_to_say_it_at(show: Show) -> None:
-    answer = await AsyncClient().post(f"/api/shows/{show.slug}/passes")
-    content = answer.json()
-    assert answer.status_code == 200
-    assert content["feeds"] == ["app", "tv"]
-    assert content["url"] == f"ws://testserver/ws/shows/{show.slug}/"
-    assert check_pass(content["pass"], show.slug, now_ms()).uid >= GUEST_BIT
+    answer = await ask(f"/api/shows/{show.slug}/passes")
+    assert answer.status == 200 and answer.content["feeds"] == ["app", "tv"]
+    assert answer.content["url"] == f"ws://gala.example/ws/shows/{show.slug}/"
+    assert check_pass(answer.content["pass"], show.slug, now_ms()).uid >= GUEST_BIT
+    assert answer.headers[b"cache-control"] == b"no-store"
 
 
 async def test_a_show_without_guests_refuses_them(transactional_db: None) -> None:
-    from asgiref.sync import sync_to_async
-
     show = await sync_to_async(make_show)(guests_allowed=False)
     await sync_to_async(announce)(show.pk)
-    answer = await AsyncClient().post(f"/api/shows/{show.slug}/passes")
-    assert answer.status_code == 403
-    assert answer.json()["code"] == "no_guests"
+    answer = await ask(f"/api/shows/{show.slug}/passes")
+    assert (answer.status, answer.content["code"]) == (403, "no_guests")
 
 
 async def test_an_unknown_show_is_404() -> None:
-    answer = await AsyncClient().post("/api/shows/nowhere/passes")
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "no_such_show"
+    answer = await ask("/api/shows/nowhere/passes")
+    assert (answer.status, answer.content["code"]) == (404, "no_such_show")
+
+
+async def test_a_pass_is_asked_for_with_post(show: Show) -> None:
+    assert (await ask(f"/api/shows/{show.slug}/passes", method="GET")).status == 405
 
 
 async def test_too_many_passes_for_one_address_are_429_with_retry_after(show: Show, settings) -> None:
     settings.PASSES_PER_ADDRESS_PER_MINUTE = 3
-    client = AsyncClient(REMOTE_ADDR="192.0.2.7")
-    answers = [await client.post(f"/api/shows/{show.slug}/passes") for _ in range(5)]
-    assert [answer.status_code for answer in answers[:3]] == [200, 200, 200]
-    assert answers[4].status_code == 429
-    assert int(answers[4]["Retry-After"]) > 0
+    path, address = f"/api/shows/{show.slug}/passes", "192.0.2.7"
+    answers = [await ask(path, address=address) for _ in range(7)]
+    assert [answer.status for answer in answers[:3]] == [200, 200, 200]
+    assert answers[-1].status == 429 and answers[-1].headers[b"retry-after"] == b"60"
+    assert (await ask(path, address="192.0.2.8")).status == 200
+
+
+async def test_the_address_is_the_proxys_word_only_where_there_is_a_proxy(show: Show, settings) -> None:
+    settings.PASSES_PER_ADDRESS_PER_MINUTE = 1
+    path = f"/api/shows/{show.slug}/passes"
+    liar = [await ask(path, address="192.0.2.9", x_real_ip=f"192.0.2.{number}") for number in range(100, 106)]
+    assert liar[-1].status == 429
+    settings.TRUST_REAL_IP_HEADER = True
+    assert (await ask(path, address="192.0.2.9", x_real_ip="192.0.2.110")).status == 200
+
+
+async def test_a_full_server_is_503_with_retry_after(show: Show) -> None:
+    from engagement.gateway.hub import get_hub
+
+    (await get_hub()).max_connections = 0
+    answer = await ask(f"/api/shows/{show.slug}/passes")
+    assert answer.status == 503 and int(answer.headers[b"retry-after"]) >= 1
 
 
 async def test_a_host_app_gets_passes_for_its_own_users(show: Show, settings) -> None:
     settings.HOST_API_KEYS = [KEY]
     path = f"/api/shows/{show.slug}/users/passes"
-    headers = {"Authorization": f"Bearer {KEY}"}
-    answer = await AsyncClient().post(path, {"uid": 42}, content_type="application/json", headers=headers)
-    assert check_pass(answer.json()["pass"], show.slug, now_ms()).uid == 42
+    answer = await ask(path, '{"uid": 42}', authorization=f"Bearer {KEY}")
+    assert check_pass(answer.content["pass"], show.slug, now_ms()).uid == 42
 
 
 @pytest.mark.parametrize("header", ["", "Bearer ", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x"])
-async def test_without_its_key_a_host_app_gets_nothing(show: Show, settings, header: str) -> None:
-    settings.HOST_API_KEYS = [KEY]
-    path = f"/api/shows/{show.slug}/users/passes"
-    answer = await AsyncClient().post(
-        path, {"uid": 42}, content_type="application/json", headers={"Authorization": header}
-    )
-    assert answer.status_code == 401
-
-
-async def test_without_any_key_configured_nobody_is_a_host_app(show: Show, settings) -> None:
-    settings.HOST_API_KEYS = []
-    answer = await AsyncClient().post(
-        f"/api/shows/{show.slug}/users/passes",
-        {"uid": 42},
-        content_type="application/json",
-        headers={"Authorization": "Bearer "},
-    )
-    assert answer.status_code == 401
+@pytest.mark.parametrize("keys", [[KEY], [], [""]])
+async def test_without_its_key_a_host_app_gets_nothing(
+    show: Show, settings, header: str, keys: list[str]
+) -> None:
+    settings.HOST_API_KEYS = keys
+    answer = await ask(f"/api/shows/{show.slug}/users/passes", '{"uid": 42}', authorization=header)
+    assert (answer.status, answer.content["code"]) == (401, "bad_key")
 
 
 @pytest.mark.parametrize("body", ['{"uid":-1}', '{"uid":"42"}', '{"uid":1.5}', '{"uid":9223372036854775808}', "{}",
-                                  '{"uid":1,"name":"x"}', "not json"])  # fmt: skip
+                                  '{"uid":1,"name":"x"}', "not json", "", "[" * 900, '{"uid":true}'])  # fmt: skip
 async def test_a_bad_uid_is_a_clear_error(show: Show, settings, body: str) -> None:
     settings.HOST_API_KEYS = [KEY]
-    answer = await AsyncClient().post(
-        f"/api/shows/{show.slug}/users/passes",
-        body,
-        content_type="application/json",
-        headers={"Authorization": f"Bearer {KEY}"},
-    )
-    assert answer.status_code in (400, 422)
+    answer = await ask(f"/api/shows/{show.slug}/users/passes", body, authorization=f"Bearer {KEY}")
+    assert answer.status == 422 and "uid" in answer.content["message"]
+
+
+async def test_a_huge_body_is_refused(show: Show, settings) -> None:
+    settings.HOST_API_KEYS = [KEY]
+    answer = await ask(f"/api/shows/{show.slug}/users/passes", "x" * 5000, authorization=f"Bearer {KEY}")
+    assert answer.status == 413

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from argparse import ArgumentParser
@@ -189,7 +190,10 @@ def play_segment(supervisor: Supervisor, console: Console, show: Show, options: 
     arguments = rehearsal.phone_arguments(supervisor.address, segment, options["phones"], told)
     phones = supervisor.start_command("phones", "mock_phones", *arguments)
     show_progress(supervisor, console, segment)
-    phones.wait(PHONES_END_S)
+    try:
+        phones.wait(PHONES_END_S)
+    except subprocess.TimeoutExpired:
+        raise rehearsal.RehearsalFailed("the mock phones did not end; see logs/phones.log") from None
     supervisor.check()
     summary = rehearsal.summarise(segment, told)
     print_summary(console, summary)

@@ -1,0 +1,154 @@
+"""The door: passes for guests and for the users of host apps, over HTTP. Admission happens here, where a browser can
+read the answer.
+
+    POST /api/shows/<slug>/passes          a guest pass, where the show allows guests
+    POST /api/shows/<slug>/users/passes    {"uid": 42} with `Authorization: Bearer <one of HOST_API_KEYS>`
+
+Plain ASGI in front of Django: when a segment is announced, everybody comes at once, and Django's middleware would let
+in a tenth as many per second.
+"""
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+from django.conf import settings
+from msgspec import Meta, Struct
+from redis.exceptions import RedisError
+
+from engagement.clock import now_ms
+from engagement.core.errors import PhoneFault, WireError
+from engagement.core.show_state import ShowState
+from engagement.gateway.hub import RETRY_MS, Hub, get_hub
+from engagement.passes import GUEST_BIT, issue_guest_pass, issue_pass
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PATHS = re.compile(r"/api/shows/(?P<slug>[^/]+)/(?P<user>users/)?passes")
+MAX_BODY_BYTES = 1024
+
+
+class UserIn(Struct, forbid_unknown_fields=True):
+    """The host app's internal id of a user: an integer, never a phone number."""
+
+    uid: Annotated[int, Meta(ge=0, le=GUEST_BIT - 1)]
+
+
+class Refused(Exception):
+    """The answer is no: an HTTP status, a code for the app, a text for its developer."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.retry_after_s = status, code, message, retry_after_s
+
+
+def is_admission(scope: Scope) -> bool:
+    """Whether a request is for this door."""
+    return PATHS.fullmatch(scope["path"]) is not None
+
+
+async def admission(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application."""
+    try:
+        status, answer, extra = 200, await _admit(scope, receive), []
+    except Refused as refusal:
+        status, answer = refusal.status, {"code": refusal.code, "message": refusal.message}
+        retry = refusal.retry_after_s
+        extra = [] if retry is None else [(b"retry-after", str(retry).encode())]
+    body = msgspec.json.encode(answer)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
+    found = PATHS.fullmatch(scope["path"])
+    assert found is not None
+    if scope["method"] != "POST":
+        raise Refused(405, "post_only", f"expected POST, got {scope['method']}")
+    slug, headers = found["slug"], dict(scope["headers"])
+    hub = await get_hub()
+    if found["user"]:
+        _check_host(headers)
+        uid = _read_uid(await _read_body(receive))
+        state = await _open_show(hub, slug)
+        return _answer(scope, headers, state, issue_pass(slug, uid))
+    await _check_address(hub, _address(scope, headers))
+    state = await _open_show(hub, slug)
+    if not state.guests:
+        raise Refused(403, "no_guests", "this show takes the users of its apps only")
+    return _answer(scope, headers, state, issue_guest_pass(slug))
+
+
+async def _open_show(hub: Hub, slug: str) -> ShowState:
+    """The show, if it exists and this process has room for one more."""
+    try:
+        state = (await hub.audience(slug)).state
+    except PhoneFault as fault:
+        if fault.error is WireError.NO_SUCH_SHOW:
+            raise Refused(404, "no_such_show", fault.message) from None
+        raise Refused(503, "overloaded", fault.message, RETRY_MS // 1000) from None
+    if hub.connections >= hub.max_connections:
+        raise Refused(503, "overloaded", "this server is full, try again in a moment", RETRY_MS // 1000)
+    return state
+
+
+async def _check_address(hub: Hub, address: str) -> None:
+    """A loose limit per address, which whole mobile networks share; without Redis nobody is kept out."""
+    key = f"passes:{address}:{now_ms() // 60_000}"
+    try:
+        async with hub.redis.pipeline(transaction=False) as pipe:
+            count, _ = await pipe.incr(key).expire(key, 120).execute()
+    except (RedisError, OSError):
+        return
+    if count > settings.PASSES_PER_ADDRESS_PER_MINUTE:
+        raise Refused(429, "too_many", "too many passes for this address, try again in a minute", 60)
+
+
+def _address(scope: Scope, headers: dict[bytes, bytes]) -> str:
+    """The viewer's address: the front proxy's own header where there is one, else the peer's."""
+    if settings.TRUST_REAL_IP_HEADER and b"x-real-ip" in headers:
+        return headers[b"x-real-ip"].decode("latin-1")
+    return str((scope.get("client") or ("",))[0])
+
+
+def _check_host(headers: dict[bytes, bytes]) -> None:
+    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+    matches = [hmac.compare_digest(key, known.encode()) for known in settings.HOST_API_KEYS if known]
+    if scheme.lower() != b"bearer" or not any(matches):
+        raise Refused(401, "bad_key", "expected a bearer token that is one of HOST_API_KEYS")
+
+
+async def _read_body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY_BYTES:
+            raise Refused(413, "too_large", f"a body has at most {MAX_BODY_BYTES} bytes")
+    return body
+
+
+def _read_uid(body: bytes) -> int:
+    try:
+        return msgspec.json.decode(body, type=UserIn).uid
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused(422, "bad_body", f'expected {{"uid": <integer>}}: {error}') from None
+
+
+def _answer(scope: Scope, headers: dict[bytes, bytes], state: ShowState, token: str) -> dict[str, Any]:
+    forwarded = headers.get(b"x-forwarded-proto") if settings.SECURE_PROXY_SSL_HEADER else None
+    secure = forwarded == b"https" or scope.get("scheme") == "https"
+    host = headers.get(b"host", b"").decode("latin-1")
+    return {
+        "pass": token,
+        "expires_at": now_ms() + settings.PASS_LIFETIME_S * 1000,
+        "url": f"{'wss' if secure else 'ws'}://{host}/ws/shows/{state.slug}/",
+        "feeds": list(state.feeds),
+    }
