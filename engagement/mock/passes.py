@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 CONNECTIONS = 16  # requests under way at once
 TIMEOUT_S = 10.0
-PATIENCE_S = 60.0
+NOBODY_THERE_S, BUSY_S = 30.0, 180.0  # how long to go on asking; Retry-After can be a minute
 LATER = frozenset(
     {0, 429, 502, 503, 504}
 )  # no answer, too many, or nobody behind the proxy: worth another try
@@ -73,7 +73,7 @@ class Passes:
 
     async def get(self) -> dict[str, Any]:
         """The answer of the passes endpoint: `pass`, `feeds` and more. CrowdError when there is none to be had."""
-        deadline = time.monotonic() + PATIENCE_S
+        began = time.monotonic()
         for attempt in range(1_000_000):
             status, wait_s, answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask)
             if status == 200:
@@ -89,8 +89,9 @@ class Passes:
                 if wait_s
                 else random.uniform(0, min(10.0, 0.5 * 2 ** min(attempt, 5)))
             )
-            if time.monotonic() + wait_s > deadline:
-                raise CrowdError(f"{self.address.host} gave no pass for {PATIENCE_S:.0f} s: {_text(answer)}")
+            asked_s = time.monotonic() - began
+            if asked_s + wait_s > (BUSY_S if status else NOBODY_THERE_S):
+                raise CrowdError(f"{self.address.host} gave no pass for {asked_s:.0f} s: {_text(answer)}")
             await asyncio.sleep(wait_s)
         raise AssertionError("a deadline comes first")
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from engagement.mock.figures import percentile
 from engagement.mock.passes import CrowdError
 
 LIVE_S, LINE_S = 0.5, 2.0
-USAGE = 2
+USAGE, INTERRUPTED = 2, 130
 
 
 class Command(BaseCommand):
@@ -66,6 +67,8 @@ class Command(BaseCommand):
             summary = _run(_play(crowd_options, quiet=options["quiet"]))
         except CrowdError as error:
             raise CommandError(str(error), returncode=USAGE) from None
+        except KeyboardInterrupt:
+            raise CommandError("stopped by hand", returncode=INTERRUPTED) from None
         if options["json"]:
             _write(Path(options["json"]), summary)
         if not options["quiet"]:
@@ -179,19 +182,19 @@ def _write(path: Path, summary: dict[str, Any]) -> None:
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ValueError(f"expected at least 1, got {number}")
+        raise ArgumentTypeError(f"expected at least 1, got {number}")
     return number
 
 
 def _rate(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 1e6:
-        raise ValueError(f"expected 0 to 1,000,000, got {number}")
+        raise ArgumentTypeError(f"expected 0 to 1,000,000, got {number}")
     return number
 
 
 def _share(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 1:
-        raise ValueError(f"expected 0 to 1, got {number}")
+        raise ArgumentTypeError(f"expected 0 to 1, got {number}")
     return number
