@@ -7,6 +7,7 @@ Keys (docs/redis.md): `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`, `cl
 `gateways`, `flushed:{segment}`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 KEEP_S = 7 * 24 * 3600  # the tally outlives the night, for the auditor; then Redis forgets it
 CHUNK = 50_000
+GATEWAY_TIMEOUT_S = 2.0
 ALIVE_MS = 5_000  # a gateway that was silent for longer is taken for dead
 FORGET_MS = 600_000
 # Never a viewer (those have 14 bytes): makes sure that a shard exists when it is renamed.
@@ -31,10 +33,13 @@ def connect() -> Redis:
 
 
 def connect_async() -> AsyncRedis:
-    """A client for one event loop; waits for a free connection instead of raising when all are taken."""
-    pool = AsyncPool.from_url(
-        settings.REDIS_URL, max_connections=8, timeout=settings.REDIS_TIMEOUT_S, **settings.REDIS_OPTIONS
-    )
+    """A client for a gateway's event loop; waits for a free connection instead of raising when all are taken.
+
+    It is more patient than other clients: a loop that was busy for half a second with its sockets would take an answer
+    that has long been there for a timeout, and write everything twice. What a phone waits for has its own limit.
+    """
+    options = {**settings.REDIS_OPTIONS, "socket_timeout": GATEWAY_TIMEOUT_S}
+    pool = AsyncPool.from_url(settings.REDIS_URL, max_connections=8, timeout=GATEWAY_TIMEOUT_S, **options)
     return AsyncRedis(connection_pool=pool)
 
 
@@ -59,9 +64,9 @@ def _closed(segment: int) -> str:
 
 
 async def write_totals(
-    redis: AsyncRedis, segment: int, shards: int, totals: dict[bytes, int], live: dict[str, int]
+    redis: AsyncRedis, segment: int, shards: int, totals: dict[bytes, int], gateway: str, live: dict[str, int]
 ) -> bool:
-    """Writes totals and adds to the live counters, all in one transaction; False when the segment is closed.
+    """Writes totals and this gateway's live counters, all in one transaction; False when the segment is closed.
 
     The check and the writes are one MULTI: a write that answers True happened before the freeze, so its totals may
     be acknowledged, whatever else goes wrong (a gateway that was stopped for a minute and goes on, for example).
@@ -73,8 +78,8 @@ async def write_totals(
         pipe.exists(_closed(segment))
         for shard, part in by_shard.items():
             pipe.zadd(_tally(segment, shard), part, gt=True)
-        for counter, amount in live.items():
-            pipe.hincrby(f"live:{segment}", counter, amount)
+        # Not added to, but overwritten: a write that is repeated because its answer got lost counts nothing twice.
+        pipe.hset(f"live:{segment}", gateway, msgspec.json.encode(live))
         answers = await pipe.execute()
     return not answers[0]
 
@@ -117,7 +122,7 @@ async def exchange_heartbeats(
         for segment in segments:
             pipe.hgetall(f"live:{segment}")
         server, _, life, _, beats, *counters = await pipe.execute()
-    live = {segment: _counters(found) for segment, found in zip(segments, counters, strict=True)}
+    live = {segment: _sum_counters(found) for segment, found in zip(segments, counters, strict=True)}
     return _alive(beats, heartbeat["at"]), live, f"{server['run_id']} {life.decode()}"
 
 
@@ -126,8 +131,9 @@ async def say_goodbye(redis: AsyncRedis, gateway: str) -> None:
     await redis.hdel("gateways", gateway)
 
 
-def _counters(found: dict[Any, Any]) -> dict[str, int]:
-    return {name.decode(): int(value) for name, value in found.items()}
+def _sum_counters(found: dict[Any, Any]) -> dict[str, int]:
+    """The counters of all gateways together."""
+    return dict(sum((Counter(msgspec.json.decode(row)) for row in found.values()), Counter[str]()))
 
 
 def _alive(beats: dict[Any, Any], now: int) -> dict[str, dict[str, Any]]:
@@ -140,7 +146,8 @@ def _alive(beats: dict[Any, Any], now: int) -> dict[str, dict[str, Any]]:
 
 def read_live(segment: int) -> dict[str, int]:
     """The live counters of a segment: shakes, reports, clamped. For people to look at; the truth is frozen later."""
-    return _counters(connect().hgetall(f"live:{segment}"))
+    found: Any = connect().hgetall(f"live:{segment}")
+    return _sum_counters(found)
 
 
 def read_gateways(now: int) -> dict[str, dict[str, Any]]:

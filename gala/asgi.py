@@ -17,12 +17,16 @@ from engagement.gateway.hub import stop_hub  # noqa: E402
 from engagement.gateway.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
 
-Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 
-async def lifespan(
-    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
+async def http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Passes are handed out in front of Django, everything else is Django's."""
+    await (admission if is_admission(scope) else pages)(scope, receive, send)
+
+
+async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """uvicorn's start and stop: before the process ends, what was accepted is written and acknowledged."""
     while True:
         message = await receive()
@@ -31,13 +35,6 @@ async def lifespan(
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-async def http(
-    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
-    """Passes are handed out in front of Django, everything else is Django's."""
-    await (admission if is_admission(scope) else pages)(scope, receive, send)
 
 
 application = ProtocolTypeRouter(

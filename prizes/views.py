@@ -217,9 +217,14 @@ def _on_air(segment: Segment, now: int) -> bool:
 
 
 def _possible_when_sealed(draws: list[Draw]) -> list[str]:
-    waits = any(draw.step == Draw.Step.SEALED and draw.requested_at is None for draw in draws)
+    waits = any(waits_for_operator(draw) for draw in draws)
     gave_up = any(draw.attempts > 0 for draw in draws)
     return (["draw"] if waits or gave_up else []) + (["dice"] if any(map(waits_for_dice, draws)) else [])
+
+
+def waits_for_operator(draw: Draw) -> bool:
+    """Whether a draw is sealed and does not start by itself."""
+    return draw.step == Draw.Step.SEALED and draw.requested_at is None and not draw.prize_list.draw_at_once
 
 
 def waits_for_dice(draw: Draw) -> bool:

@@ -103,7 +103,9 @@ async def _check_address(hub: Hub, address: str) -> None:
     key = f"passes:{address}:{now_ms() // 60_000}"
     try:
         async with hub.redis.pipeline(transaction=False) as pipe:
-            count, _ = await pipe.incr(key).expire(key, 120).execute()
+            pipe.incr(key)
+            pipe.expire(key, 120)
+            count, _ = await pipe.execute()
     except (RedisError, OSError):
         return
     if count > settings.PASSES_PER_ADDRESS_PER_MINUTE:

@@ -45,7 +45,7 @@ class Hub:
     def __init__(self) -> None:
         self.name = f"{system_socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.redis = tally.connect_async()
-        self.totals = WriteBehind(self.redis, self._written)
+        self.totals = WriteBehind(self.redis, self.name, self._written)
         self.audiences: dict[str, Audience] = {}
         self.connections = 0
         self.max_connections = settings.MAX_CONNECTIONS or _descriptors() - SPARE_DESCRIPTORS
@@ -91,8 +91,9 @@ class Hub:
 
     async def _open_audience(self, slug: str) -> None:
         try:
-            state = await fetch_state(self.redis, slug)
-        except (RedisError, OSError):
+            async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
+                state = await fetch_state(self.redis, slug)
+        except (RedisError, OSError, TimeoutError):
             raise PhoneFault(
                 WireError.OVERLOADED, "the show cannot be looked up right now", RETRY_MS
             ) from None
@@ -131,8 +132,9 @@ class Hub:
             return 0
         totals = self.segment_totals(segment.id, segment.shards)
         try:
-            written = await self._look_up((segment.id, segment.shards, viewer))
-        except (RedisError, OSError):
+            async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
+                written = await self._look_up((segment.id, segment.shards, viewer))
+        except (RedisError, OSError, TimeoutError):
             return totals.accepted.get(viewer, 0)
         self.totals.learn(totals, viewer, written)
         return written

@@ -31,20 +31,18 @@ class SegmentTotals:
     shards: int
     accepted: dict[bytes, int] = field(default_factory=dict)
     dirty: dict[bytes, int] = field(default_factory=dict)
-    live: dict[str, int] = field(default_factory=dict)
+    live: dict[str, int] = field(default_factory=lambda: {"shakes": 0, "reports": 0, "clamped": 0})
     leaders: dict[bytes, int] = field(default_factory=dict)
     closed: bool = False
     confirmed: bool = False
-
-    def count(self, counter: str, amount: int) -> None:
-        self.live[counter] = self.live.get(counter, 0) + amount
 
 
 class WriteBehind:
     """The dirty totals of one gateway process, and the loop that writes them."""
 
-    def __init__(self, redis: Redis, on_written: Written) -> None:
+    def __init__(self, redis: Redis, gateway: str, on_written: Written) -> None:
         self._redis = redis
+        self._gateway = gateway
         self._on_written = on_written
         self._dirty_since: float | None = None
         self._failing = False
@@ -67,11 +65,11 @@ class WriteBehind:
         known = totals.accepted.get(viewer, 0)
         if total > known:
             totals.accepted[viewer] = total
-            totals.count("shakes", total - known)
+            totals.live["shakes"] += total - known
         totals.dirty[viewer] = max(total, known)
-        totals.count("reports", 1)
+        totals.live["reports"] += 1
         if clamped:
-            totals.count("clamped", 1)
+            totals.live["clamped"] += 1
         if self._dirty_since is None:
             self._dirty_since = monotonic()
 
@@ -97,7 +95,7 @@ class WriteBehind:
         async with self._flushing:
             started, self._dirty_since = self._dirty_since, None
             for segment, totals in list(self.segments.items()):
-                while totals.dirty or totals.live:
+                while totals.dirty:
                     if not await self._write(segment, totals):
                         self._dirty_since = started
                         return False
@@ -105,11 +103,13 @@ class WriteBehind:
 
     async def _write(self, segment: int, totals: SegmentTotals) -> bool:
         batch, totals.dirty = _split(totals.dirty, BATCH)
-        live, totals.live = totals.live, {}
         try:
-            open_ = await tally.write_totals(self._redis, segment, totals.shards, batch, live)
+            open_ = await tally.write_totals(
+                self._redis, segment, totals.shards, batch, self._gateway, totals.live
+            )
         except (TimeoutError, RedisError, OSError) as error:
-            self._keep(totals, batch, live)
+            # Reports may have come in while the write was under way: theirs are at least as large.
+            totals.dirty = {**batch, **totals.dirty}
             self._complain(error)
             return False
         self._failing = False
@@ -124,12 +124,6 @@ class WriteBehind:
     def _acknowledge(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> None:
         totals.leaders = largest({**totals.leaders, **batch})
         self._on_written(segment, batch)
-
-    def _keep(self, totals: SegmentTotals, batch: dict[bytes, int], live: dict[str, int]) -> None:
-        # Reports may have come in while the write was under way: theirs are at least as large.
-        totals.dirty = {**batch, **totals.dirty}
-        for counter, amount in live.items():
-            totals.count(counter, amount)
 
     def _complain(self, error: BaseException) -> None:
         if not self._failing:

@@ -91,14 +91,15 @@ class Night:
         self.server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     night = Night(tmp_path_factory.mktemp("night"))
     yield night
     night.stop()
 
 
-@pytest.fixture(scope="module")
+# Not for the session: while Playwright is there, its event loop keeps all others out of this thread.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.fail(

@@ -41,7 +41,7 @@ def tap(phone: Page, times: int) -> None:
 def shake(phone: Page, times: int) -> None:
     for _ in range(times):
         phone.evaluate(SHAKE)
-        phone.wait_for_timeout(150)
+        phone.wait_for_timeout(120)
 
 
 def open_control_room(open_page: OpenPage, night: Night, role: str) -> Page:
@@ -67,8 +67,8 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     stage.screenshot(path=shots / "stage-armed.png")
     tapper.screenshot(path=shots / "play-armed.png")
 
-    press(room, 1, "Open", lead="2")
-    expect(stage.locator("#countdown-label")).to_have_text("Opens in")
+    press(room, 1, "Open", lead="1")
+    expect(stage.locator("#moment")).to_have_text("Shaking starts in")
     expect(tapper.locator("#tap")).to_be_enabled()
     tap(tapper, 12)
     shake(shaker, 10)

@@ -25,7 +25,7 @@ from gala.embedded import start_server
 from prizes import steps, tasks
 from prizes.actions import publish_segment
 from prizes.files import roll_path
-from prizes.models import Draw
+from prizes.models import Draw, PrizeList
 from tests.cast import armed_segment, make_segment, make_show, put_on_air
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -253,6 +253,8 @@ def test_the_page_offers_arm_then_open_and_dice_after_the_seal(show: Show) -> No
     director, operator, auditor = crew(DIRECTOR), crew(OPERATOR), crew(AUDITOR)
     assert [offered(director, segment) for segment in (draft, armed)] == [["arm", "void"], ["open", "void"]]
     assert offered(operator, draft) == ["arm"]
+    assert offered(operator, waiting) == ["dice"]
+    PrizeList.objects.update(draw_at_once=False)
     assert offered(operator, waiting) == ["draw", "dice"]
     assert [offered(auditor, segment) for segment in (draft, armed, waiting)] == [[], [], []]
     page = operator.get("/console/gala/").text

@@ -3,6 +3,9 @@
 
 (() => {
   const { slug } = document.body.dataset;
+  const LEADERS = 3; // one line
+  const WINNERS_AT_ONCE = 12;
+  const WINNERS_MS = 8000; // as long as that many names take to read
   const RELOAD_MS = 15000; // nobody stands beside the big screen to press a button
 
   let state = { segment: null, results: [] };
@@ -16,6 +19,7 @@
     document.body.dataset.moment = moment;
     Shake.setText("moment", Shake.say(moment));
     drawCountdown(moment, now);
+    drawWinners(now);
     Shake.show("live", ["open", "closing"].includes(moment));
     Shake.show("sealed", ["sealed", "drawn"].includes(moment) && Boolean(state.segment.seal));
     Shake.show("result", moment === "published");
@@ -27,7 +31,7 @@
     const until = { soon: state.segment?.opens_at, open: state.segment?.closes_at }[moment];
     Shake.show("countdown", until !== undefined);
     if (until === undefined) return;
-    Shake.setText("countdown-label", Shake.say(moment === "soon" ? "opens_in" : "closes_in"));
+    Shake.setText("countdown-label", moment === "open" ? Shake.say("closes_in") : "");
     Shake.setText("seconds", Shake.countdownText(until - now));
   }
 
@@ -38,7 +42,7 @@
     Shake.setText("phones", pulse ? Shake.numberText(pulse.phones) : "–");
     Shake.setText("shakes", Shake.numberText(isOfSegment() ? pulse.shakes : 0));
     Shake.setText("per-second", Shake.numberText(isOfSegment() ? pulse.per_second : 0));
-    Shake.setRows("leader-list", hasLeaders() ? pulse.leaders : [], ({ name, total }) => {
+    Shake.setRows("leader-list", hasLeaders() ? pulse.leaders.slice(0, LEADERS) : [], ({ name, total }) => {
       const row = Shake.make("li");
       row.append(Shake.make("span", "name", name), Shake.make("span", "total", Shake.numberText(total)));
       return row;
@@ -50,8 +54,7 @@
     Shake.setText("segment", segment ? Shake.localized(segment, "title") : "");
     Shake.setRows("prize-list", segment ? segment.prizes : [], prizeRow);
     drawSeal(segment?.seal);
-    const results = segment ? Shake.resultsOf(state.results, segment.id) : [];
-    Shake.setRows("winners", results.flatMap((result) => result.winners), winnerRow);
+    const results = resultsNow();
     Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
     Shake.setText("result-seal", results.map((result) => `${Shake.say("seal")} ${firstDigits(result.seal)}`).join(" · "));
   }
@@ -65,6 +68,18 @@
     const image = Shake.byId("seal-qr");
     const address = image.dataset.address.replace("SEAL", seal);
     if (image.getAttribute("src") !== address) image.setAttribute("src", address);
+  }
+
+  const resultsNow = () => (state.segment ? Shake.resultsOf(state.results, state.segment.id) : []);
+
+  /** All of them where they fit, else page after page. */
+  function drawWinners(now) {
+    const winners = resultsNow().flatMap((result) => result.winners);
+    const pages = Math.max(1, Math.ceil(winners.length / WINNERS_AT_ONCE));
+    const first = (Math.floor(now / WINNERS_MS) % pages) * WINNERS_AT_ONCE;
+    const shown = winners.slice(first, first + WINNERS_AT_ONCE);
+    Shake.byId("winners").dataset.size = winners.length > 6 ? "many" : winners.length > 2 ? "some" : "few";
+    Shake.setRows("winners", shown, winnerRow);
   }
 
   function prizeRow(prize) {

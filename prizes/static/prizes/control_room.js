@@ -49,8 +49,10 @@
     }
   }
 
+  /** What came of a button stays on the page, so it says when that was. */
   function say({ ok, message }) {
-    byId("said").replaceChildren(make("p", message, ok ? "banner good" : "banner bad"));
+    const text = `${utcTime(Date.now() + clockOffset)} ${message}`;
+    byId("said").replaceChildren(make("p", text, ok ? "banner good" : "banner bad"));
   }
 
   // --- live ---
@@ -151,10 +153,11 @@
       if (now < closes_at) return `closes in ${secondsText(closes_at - now)}`;
       return now < ends_at ? `last feed ends in ${secondsText(ends_at - now)}` : "closing";
     }
-    const time = (ms) => new Date(ms).toISOString().slice(11, 19);
-    return `${time(opens_at)} to ${time(closes_at)} UTC`; // as in the ledger, and as the actions say it
+    return `${utcTime(opens_at)} to ${utcTime(closes_at)}`;
   }
 
+  /** As in the ledger, and as the actions say it. */
+  const utcTime = (ms) => `${new Date(ms).toISOString().slice(11, 19)} UTC`;
   const secondsText = (ms) => `${Math.max(0, ms / 1000).toFixed(1)} s`;
 
   document.addEventListener("submit", press);
