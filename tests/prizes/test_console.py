@@ -278,7 +278,8 @@ def test_the_manual_calls_every_button_by_its_name(show: Show) -> None:
 def test_live_figures_come_from_all_gateways(show: Show) -> None:
     segment = put_on_air(armed_segment(show))
     redis, now = tally.connect(), now_ms()
-    redis.hset(f"live:{segment.pk}", mapping={"shakes": 120, "reports": 30, "clamped": 2})
+    rows = {"one": '{"shakes":100,"reports":20,"clamped":2}', "two": '{"shakes":20,"reports":10}'}
+    redis.hset(f"live:{segment.pk}", mapping=rows)
     for name, phones, lag_ms in (("one", 3, 10), ("two", 4, 2_500)):
         people = f'{{"phones":{phones},"screens":1,"refused":5,"leaders":{{}}}}'
         beat = f'{{"at":{now},"pending":2,"lag_ms":{lag_ms},"connections":9,"shows":{{"gala":{people}}}}}'
