@@ -14,4 +14,8 @@ urlpatterns = [
     path("console/<slug:slug>/ledger/", views.ledger, name="ledger"),
 ]
 
-websocket_urlpatterns = [path("ws/shows/<slug:slug>/", ShakeConsumer.as_asgi())]
+websocket_urlpatterns = [
+    path("ws/shows/<slug:slug>/", ShakeConsumer.as_asgi()),
+    # Any other address is a show that does not exist: a close code that can be read, not an error in the log.
+    re_path("", ShakeConsumer.as_asgi()),
+]

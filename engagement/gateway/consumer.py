@@ -50,7 +50,7 @@ class ShakeConsumer(AsyncConsumer):
             await self.socket.close(fault)
             return
         try:
-            await self._converse(hub, scope["url_route"]["kwargs"]["slug"])
+            await self._converse(hub, scope["url_route"]["kwargs"].get("slug", ""))
         except PhoneFault as fault:
             await self.socket.close(fault)
         except Gone:
@@ -155,7 +155,7 @@ class ShakeConsumer(AsyncConsumer):
             salt=salt.hex(),
             show={"slug": state.slug, "title": state.title, "title_zh": state.title_zh, "feed": guest.feed},
             epoch=state.epoch,
-            seq=audience.seq,
+            seq=state.seq,
             state=audience.state_fields(guest.feed),
             total=total,
             **hub.pace._asdict(),

@@ -236,9 +236,11 @@ class Crowd:
         return sum(any(count.total for count in client.phone.counts.values()) for client in self.clients)
 
     def _all_saw_the_result(self) -> bool:
-        phones = [client.phone for client in self.clients if client.phone.online]
+        here = [client for client in self.clients if not client.gave_up]
+        phones = [client.phone for client in here]
         self._choose_target(phones)
-        if self.target is None or not phones:
+        # Who is on the way back is waited for: it shall see the result, and learn what was counted of it.
+        if self.target is None or not phones or not all(phone.online for phone in phones):
             return False
         published: set[int] = set()
         for phone in phones:

@@ -243,8 +243,11 @@ class Phone:
         self.seq = max(self.seq, message["seq"])
         if message["state"]["segment"]:
             count = self.counts[message["state"]["segment"]["id"]]
-            if not count.finished:
-                count.total = max(count.total, message["total"])
+            # The total of a welcome is written, and after the segment's end final: as good as an acknowledgement.
+            count.acknowledged = max(count.acknowledged, message["total"])
+            count.total = max(count.total, message["total"])
+            if count.finished:
+                count.short_acks = SHORT_ACKS
         self._plan_report(now, rng)
         return news
 

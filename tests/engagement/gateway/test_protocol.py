@@ -113,8 +113,9 @@ async def test_a_pass_signed_with_a_rotated_key_is_still_good(
         assert (await phone.closed())[0] == 4401  # the gateway does not know the new key
 
 
-async def test_an_unknown_show_closes_4404(gateway: str) -> None:
-    async with TestPhone(gateway, "no-such-show") as phone:
+@pytest.mark.parametrize("slug", ["no-such-show", "Ünïcode", "a/b", "%00", "x" * 2000])
+async def test_an_unknown_show_closes_4404(gateway: str, slug: str) -> None:
+    async with TestPhone(gateway, slug) as phone:
         assert (await phone.closed())[0] == 4404
     assert phone.heard[-1]["code"] == "no_such_show"
 
