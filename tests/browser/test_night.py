@@ -41,7 +41,7 @@ def tap(phone: Page, times: int) -> None:
 def shake(phone: Page, times: int) -> None:
     for _ in range(times):
         phone.evaluate(SHAKE)
-        phone.wait_for_timeout(120)
+        phone.wait_for_timeout(150)
 
 
 def open_control_room(open_page: OpenPage, night: Night, role: str) -> Page:
@@ -70,16 +70,16 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     press(room, 1, "Open", lead="1")
     expect(stage.locator("#moment")).to_have_text("Shaking starts in")
     expect(tapper.locator("#tap")).to_be_enabled()
-    tap(tapper, 12)
-    shake(shaker, 10)
+    tap(tapper, 6)
+    shake(shaker, 5)
     stage.screenshot(path=shots / "stage-open.png")
     tapper.screenshot(path=shots / "play-open.png")
     shaker.screenshot(path=shots / "play-open-zh.png")
     room.screenshot(path=shots / "control-room-open.png")
-    expect(stage.locator("#shakes")).to_have_text("22")
+    expect(stage.locator("#shakes")).to_have_text("11")
     expect(stage.locator("#leader-list li")).to_have_count(2)
-    expect(tapper.locator("#acknowledged")).to_have_text("12 of them are counted")
-    expect(tapper.locator("#own")).to_have_text("12")
+    expect(tapper.locator("#acknowledged")).to_have_text("6 of them are counted")
+    expect(tapper.locator("#own")).to_have_text("6")
 
     expect(stage.locator("#seal")).to_be_visible(timeout=20_000)
     wait_for_phase(room, 1, "drawn")

@@ -30,7 +30,9 @@ def frozen(segment: int, shards: int) -> list[tuple[bytes, int]]:
 
 
 @given(st.lists(VIEWERS, min_size=2, max_size=2), st.integers(1, 256))
-def test_shards_are_ranges_so_that_their_order_is_the_order_of_the_roll(viewers: list[bytes], shards: int) -> None:
+def test_shards_are_ranges_so_that_their_order_is_the_order_of_the_roll(
+    viewers: list[bytes], shards: int
+) -> None:
     low, high = sorted(viewers)
     assert 0 <= tally.shard_of(low, shards) <= tally.shard_of(high, shards) < shards
 
@@ -58,7 +60,10 @@ async def test_after_the_fence_a_write_says_no_and_reading_tells_what_is_frozen(
     await tally.write_totals(redis, segment, 2, {b"v" * 14: 5}, "g", {})
     tally.close_tally(segment, 2)
     assert not await tally.write_totals(redis, segment, 2, {b"v" * 14: 50, b"late-viewer-xx": 7}, "g", {})
-    assert await tally.read_totals(redis, [(segment, 2, b"v" * 14), (segment, 2, b"late-viewer-xx")]) == [5, 0]
+    assert await tally.read_totals(redis, [(segment, 2, b"v" * 14), (segment, 2, b"late-viewer-xx")]) == [
+        5,
+        0,
+    ]
     tally.close_tally(segment, 2)
     assert frozen(segment, 2) == [(b"v" * 14, 5)]
 
@@ -81,7 +86,9 @@ def test_a_shard_is_read_in_chunks(segment: int, monkeypatch: pytest.MonkeyPatch
     assert frozen(segment, 1) == sorted(totals.items())
 
 
-async def test_live_figures_add_up_over_gateways_and_a_repeated_write_counts_once(redis, segment: int) -> None:
+async def test_live_figures_add_up_over_gateways_and_a_repeated_write_counts_once(
+    redis, segment: int
+) -> None:
     for gateway, shakes in (("one", 5), ("one", 9), ("one", 9), ("two", 4)):
         await tally.write_totals(redis, segment, 1, {}, gateway, {"shakes": shakes, "clamped": 1})
     assert tally.read_live(segment) == {"shakes": 13, "clamped": 2}

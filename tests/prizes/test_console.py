@@ -341,9 +341,8 @@ def test_no_page_hangs_and_buttons_work_while_redis_hangs(show: Show, settings, 
         assert time.monotonic() - started < 1.5
         assert live["counters"] is None
         assert "Redis does not answer" in live["warnings"][0]
-        assert [
-            operator.get(path).status_code for path in ("/console/gala/", "/play/gala/", "/stage/gala/")
-        ] == [200] * 3
+        for path in ("/console/gala/", "/play/gala/", "/stage/gala/"):
+            assert operator.get(path).status_code == 200
         assert press(operator, segment, "arm")[0] == 200
         assert time.monotonic() - started < 4
     finally:
