@@ -122,7 +122,7 @@ def describe_segment(segment: Segment) -> SegmentState:
         closes_at=None if segment.closes_at is None else to_ms(segment.closes_at),
         shards=segment.shards,
         prizes=segment.announced_prizes,
-        seal=segment.announced_seal or None,
+        seals=segment.announced_seals,
     )
 
 
@@ -182,15 +182,19 @@ def close_segment(segment_id: int, *, actor: str, reason: str = "", now: int | N
     """Ends the window now, in studio time; delayed feeds see the end after their delay, then comes the grace."""
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
-    moment = from_ms(now)
-    changed = Segment.objects.filter(
-        pk=segment.pk, phase__in=[Phase.ARMED, Phase.OPEN], opens_at__lte=moment, closes_at__gt=moment
-    ).update(closes_at=moment)
-    if changed != 1:
-        if segment.phase in (Phase.DRAFT, Phase.ARMED):
-            raise ActionRefused(f"{segment} is not open yet, so there is nothing to close")
+    # The conductor may be a second late with the phase; the clock says what is true.
+    if segment.phase not in (Phase.ARMED, Phase.OPEN) and segment.phase != Phase.DRAFT:
         raise Conflict(f"{segment} is closed already: {last_change(segment)}")
-    segment.closes_at = moment
+    if segment.opens_at is None or segment.air_time.opens_at > now:
+        raise ActionRefused(f"{segment} is not open yet, so there is nothing to close")
+    # Only a window that still has its promised end can be cut short: the second of two clicks changes nothing.
+    promised = from_ms(segment.air_time.opens_at + segment.window_s * 1000)
+    changed = Segment.objects.filter(
+        pk=segment.pk, phase=segment.phase, closes_at=promised, closes_at__gt=from_ms(now)
+    ).update(closes_at=from_ms(now))
+    if changed != 1:
+        raise Conflict(f"{segment} is closed already: {last_change(segment)}")
+    segment.closes_at = from_ms(now)
     record_change(segment, "close", actor=actor, now=now, reason=reason, details={"closes_at": now})
     return segment
 

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from engagement.actions import lock_segment, touch_show
+from engagement.broadcast import forget_state
 from engagement.core.phases import REPORTING
 from engagement.models import EDITABLE, Feed, LedgerEntry, Segment, Show
 
@@ -137,9 +138,11 @@ class ShowAdmin(AnnouncingAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Show) -> None:
         obj.delete()
+        forget_state(obj.slug)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        queryset.delete()
+        for show in queryset:
+            self.delete_model(request, show)
 
 
 @admin.register(Segment)

@@ -60,6 +60,14 @@ def keep_state(state: ShowState) -> bool:
     return written
 
 
+def forget_state(slug: str) -> None:
+    """The show is gone: no gateway that has not met it lets anybody in."""
+    try:
+        connect().delete(_document(slug))
+    except (RedisError, OSError) as error:
+        log.warning("the state of %s is not forgotten: %s", slug, error)
+
+
 async def fetch_state(redis: AsyncRedis, slug: str) -> ShowState | None:
     """The newest document of a show, or None where there is no such show."""
     document: Any = await redis.get(_document(slug))

@@ -5,6 +5,8 @@ If the entry cannot be written, the action does not happen.
 
 from typing import Any
 
+from django.db import transaction
+
 from engagement.clock import now_ms
 from engagement.core.digests import canonical_json, parse_canonical, tagged_hash
 from engagement.models import LedgerEntry, Show
@@ -13,6 +15,7 @@ SYSTEM = "system"
 GENESIS = "0" * 64
 
 
+@transaction.atomic
 def append_entry(
     show: Show,
     action: str,
@@ -22,7 +25,7 @@ def append_entry(
     details: dict[str, Any] | None = None,
     now: int | None = None,
 ) -> LedgerEntry:
-    """Adds one entry; must run inside the transaction of the action that it records."""
+    """Adds one entry; inside the transaction of the action that it records."""
     # Locks the show's row until the transaction ends: two writers line up here instead of both taking one position.
     Show.objects.select_for_update().only("pk").get(pk=show.pk)
     last = LedgerEntry.objects.filter(show=show).order_by("-position").first()

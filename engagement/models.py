@@ -125,7 +125,7 @@ class Segment(models.Model):
     shards = models.PositiveSmallIntegerField(default=0, editable=False)
     # What phones are told; written once, when the segment is armed, sealed and published.
     announced_prizes = models.JSONField(default=list, editable=False)
-    announced_seal = models.CharField(max_length=64, blank=True, editable=False)
+    announced_seals = models.JSONField(default=list, editable=False)
     announced_results = models.JSONField(default=list, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)
 

@@ -22,6 +22,7 @@ from prizes.models import Beacon, DiceEntry, Draw, Prize, PrizeList
 from prizes.software import software_digests
 
 HOUSE = "house"
+UNFINISHED = (Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING)
 CLAIM_MS = 3 * 24 * 3600 * 1000  # how long a winner has to claim
 
 
@@ -159,13 +160,12 @@ def request_draw(segment_id: int, *, actor: str, now: int | None = None) -> Segm
     segment = lock_segment(segment_id)
     if segment.phase in (Phase.DRAWN, Phase.PUBLISHED):
         raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
-    if segment.phase != Phase.SEALED:
+    gave_up = segment.draws.filter(attempts__gt=0, step__in=UNFINISHED)
+    if segment.phase != Phase.SEALED and not (segment.phase == Phase.CLOSING and gave_up.exists()):
         raise ActionRefused(f"{segment} is {segment.phase}: only a sealed segment can be drawn")
     asked = segment.draws.filter(step=Draw.Step.SEALED, requested_at=None).update(requested_at=from_ms(now))
-    # Asked again, a draw that gave up after errors is tried again.
-    asked += segment.draws.filter(attempts__gt=0, step__in=[Draw.Step.SEALED, Draw.Step.DRAWING]).update(
-        attempts=0, trouble=""
-    )
+    # Asked again, what gave up after errors is tried again, be it the seal or the draw.
+    asked += gave_up.update(attempts=0, trouble="")
     if not asked:
         raise Conflict(f"{segment} is being drawn already: {last_change(segment)}")
     record_change(segment, "draw", actor=actor, now=now)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.forms import BaseInlineFormSet, ModelForm
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 
 from engagement.admin import AnnouncingAdmin, ReadOnlyAdmin, refuse_unless_draft
@@ -15,23 +15,6 @@ from prizes.models import DiceEntry, Draw, Exclusion, Freeze, FrozenShard, Prize
 COMMITTED = (
     "Rules that are committed to contain the list of exclusions of this show: it cannot change any more."
 )
-
-
-class PrizeListForm(ModelForm):
-    """Without a valid segment, which the form then complains of, there is nothing that `clean` could look at."""
-
-    def _post_clean(self) -> None:
-        if self.cleaned_data.get("segment") is not None:
-            super()._post_clean()  # type: ignore[misc]
-
-
-class PrizeForm(ModelForm):
-    """The same for the prizes of such a list."""
-
-    def _post_clean(self) -> None:
-        prize_list = self.cleaned_data.get("prize_list")
-        if prize_list is not None and prize_list.segment_id is not None:
-            super()._post_clean()  # type: ignore[misc]
 
 
 class PrizeFormSet(BaseInlineFormSet):
@@ -55,7 +38,6 @@ class PrizeFormSet(BaseInlineFormSet):
 
 class PrizeInline(admin.StackedInline):
     model = Prize
-    form = PrizeForm
     formset = PrizeFormSet
     extra = 0
 
@@ -71,7 +53,6 @@ class PrizeInline(admin.StackedInline):
 
 @admin.register(PrizeList)
 class PrizeListAdmin(AnnouncingAdmin):
-    form = PrizeListForm
     list_display = ("__str__", "beacon", "reserves", "draw_at_once")
     list_filter = ("segment__show",)
     list_select_related = ("segment",)
@@ -174,9 +155,3 @@ class DiceEntryAdmin(ReadOnlyAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.fields
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        entry = super().get_object(request, object_id, from_field)
-        if entry is not None:
-            entry.digits = ""  # they stand in its name
-        return entry

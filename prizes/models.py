@@ -65,7 +65,8 @@ class PrizeList(models.Model):
         return f"{self.segment} / list {self.number}"
 
     def clean(self) -> None:
-        refuse_when_armed(self.segment)
+        if self.segment_id is not None:
+            refuse_when_armed(self.segment)
 
 
 class Prize(models.Model):
@@ -101,7 +102,8 @@ class Prize(models.Model):
         return f"{self.garment} worn by {self.celebrity}"
 
     def clean(self) -> None:
-        refuse_when_armed(self.prize_list.segment)
+        if self.prize_list_id is not None and self.prize_list.segment_id is not None:
+            refuse_when_armed(self.prize_list.segment)
 
 
 def refuse_when_armed(segment: Segment) -> None:
@@ -248,7 +250,7 @@ class DiceEntry(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.operator}: {self.digits[:10]}…"
+        return f"dice as typed by {self.operator}"  # never the digits: the second operator must not see them
 
 
 class Win(models.Model):

@@ -164,7 +164,7 @@ def seal_draw(draw_id: int, now: int) -> Draw:
     )
     if sealed:
         if not segment.draws.filter(seal="").exists():
-            change_phase(segment, Phase.SEALED, announced_seal=segment.draws.all()[0].seal)
+            change_phase(segment, Phase.SEALED, announced_seals=[row.seal for row in segment.draws.all()])
         entry = record_change(
             segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal}
         )

@@ -27,7 +27,7 @@ class SegmentState(Struct, frozen=True, kw_only=True):
     closes_at: int | None
     shards: int
     prizes: list[dict[str, Any]]
-    seal: str | None
+    seals: list[str]  # one per draw
 
 
 class ShowState(Struct, frozen=True, kw_only=True):
@@ -133,7 +133,11 @@ def _segment_fields(state: ShowState, segment: SegmentState | None, delay_ms: in
         "closes_at": None if segment.closes_at is None else segment.closes_at + delay_ms,
         "prizes": segment.prizes,
     }
-    return fields | ({"seal": segment.seal} if segment.seal else {})
+    if segment.seals:
+        fields["seal"] = segment.seals[0]
+    if len(segment.seals) > 1:
+        fields["seals"] = segment.seals
+    return fields
 
 
 def state_frame(state: ShowState, feed: str | None) -> str:
@@ -181,7 +185,7 @@ def demo_state() -> ShowState:
         closes_at=30_000,
         shards=4,
         prizes=[],
-        seal=None,
+        seals=[],
     )
     return ShowState(
         slug="demo",

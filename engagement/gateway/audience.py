@@ -158,7 +158,7 @@ class Audience:
 
 def result_frame(seq: int, result: dict[str, Any]) -> str:
     """The `result` message (docs/protocol.md) of one published draw."""
-    fields = ("draw", "segment", "winners", "seal", "record_url")
+    fields = ("draw", "segment", "winners", "seal", "strength", "record_url")
     return encode("result", seq=seq, **{name: result[name] for name in fields})
 
 

@@ -32,7 +32,7 @@ def in_phase(show: Show, phase: Phase) -> Segment:
     """A segment as it would be in this phase."""
     segment = make_segment(show) if phase == Phase.DRAFT else armed_segment(show)
     now = now_ms()
-    times = {"opens_at": from_ms(now - 9_000), "closes_at": from_ms(now + 9_000)}
+    times = {"opens_at": from_ms(now - 9_000), "closes_at": from_ms(now + 11_000)}  # 20 s, as promised
     scheduled = {} if phase in (Phase.DRAFT, Phase.ARMED, Phase.VOID) else times
     Segment.objects.filter(pk=segment.pk).update(phase=phase, **scheduled)
     return Segment.objects.select_related("show").get(pk=segment.pk)

@@ -53,7 +53,7 @@
     const segment = state.segment;
     Shake.setText("segment", segment ? Shake.localized(segment, "title") : "");
     Shake.setRows("prize-list", segment ? segment.prizes : [], prizeRow);
-    drawSeal(segment?.seal);
+    drawSeal(segment?.seals ?? (segment?.seal ? [segment.seal] : []));
     const results = resultsNow();
     Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
     Shake.setText("result-seal", results.map((result) => `${Shake.say("seal")} ${firstDigits(result.seal)}`).join(" · "));
@@ -62,9 +62,10 @@
   /** The first 20 digits in groups of four, for people to compare. */
   const firstDigits = (seal) => `${seal.slice(0, 20).replace(/(.{4})(?=.)/g, "$1 ")} …`;
 
-  function drawSeal(seal) {
-    if (!seal) return;
-    Shake.setText("seal", firstDigits(seal));
+  function drawSeal(seals) {
+    if (!seals.length) return;
+    const [seal] = seals;
+    Shake.setText("seal", seals.map(firstDigits).join(" · "));
     const image = Shake.byId("seal-qr");
     const address = image.dataset.address.replace("SEAL", seal);
     if (image.getAttribute("src") !== address) image.setAttribute("src", address);

@@ -76,11 +76,17 @@ def test_nothing_is_told_of_a_show_without_a_current_segment() -> None:
 
 
 def test_a_seal_is_told_once_there_is_one_and_times_are_null_before_they_are_known() -> None:
-    sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seal="ab" * 32)
+    sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seals=["ab" * 32])
     fields = state_fields(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
-    assert fields["seal"] == "ab" * 32
+    assert fields["seal"] == "ab" * 32 and "seals" not in fields
     assert fields["opens_at"] is None
     assert fields["closes_at"] is None
+
+
+def test_all_seals_are_told_where_a_segment_has_several_draws() -> None:
+    sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seals=["ab" * 32, "cd" * 32])
+    fields = state_fields(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
+    assert fields["seal"] == "ab" * 32 and fields["seals"] == ["ab" * 32, "cd" * 32]
 
 
 def test_the_show_key_is_never_told() -> None:
