@@ -173,7 +173,7 @@ class Hub:
         """Takes what is broadcast to the shows of this process; one channel for all of them."""
         if not self._channel:
             self._channel = await self._layer.new_channel()
-            for slug in self.audiences:
+            for slug in list(self.audiences):
                 await self._subscribe(slug)
         message = await self._layer.receive(self._channel)
         if message["type"] == "state":
@@ -206,11 +206,14 @@ class Hub:
             )
             self.totals.rewrite_all()
         self._server = server
-        for slug, audience in self.audiences.items():
+        for slug, segment in current.items():
+            audience = self.audiences[slug]
+            if (audience.state.current or 0) != segment:
+                continue  # changed while Redis answered: the next beat knows
             if audience.on_air(now) or now - audience.pulsed_at >= QUIET_PULSE_MS:
                 shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
                 phones = sum(show["phones"] for show in shows)
-                audience.pulse(now, phones, live[current[slug]], _merge_leaders(shows))
+                audience.pulse(now, phones, live[segment], _merge_leaders(shows))
         self._set_pace()
         await self._end_segments(now)
 
@@ -257,7 +260,7 @@ class Hub:
     async def _end_segments(self, now: int) -> None:
         """After the grace: no report any more, write the rest, confirm. After the seal: forget."""
         on_air = set()
-        for audience in self.audiences.values():
+        for audience in list(self.audiences.values()):
             for segment in audience.state.segments:
                 window = audience.window(segment.id, audience.state.default_feed)
                 if window is None:

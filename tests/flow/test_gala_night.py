@@ -72,14 +72,14 @@ def run_the_second_segment_by_hand(night: Night, segment: int, tmp_path: Path) -
     """With cheats and broken connections; the window is cut short by hand."""
     told = tmp_path / "told.json"
     night.expect("segment", "arm", str(segment), "--as", "olga")
-    assert "armed" in night.expect("segment", "open", str(segment), "--lead", "3", "--as", "olga")
+    assert "armed" in night.expect("segment", "open", str(segment), "--lead", "10", "--as", "olga")
     refused = night.run("segment", "open", str(segment), "--as", "dirk")
     assert refused.returncode == 1 and "scheduled already" in refused.stderr and "olga" in refused.stderr
     phones = night.start(
         "mock_phones", "--url", f"ws://{night.address}", "--show", "countdown-gala", "--phones", "60", "--until-result",
         "--timeout", "80", "--cheat-hz", "50", "--cheaters", "0.1", "--drop", "0.05", "--json", str(told), "--quiet",
     )  # fmt: skip
-    night.wait_for_phase(segment, "open", 20)
+    night.wait_for_phase(segment, "open", 30)
     night.expect("segment", "close", str(segment), "--as", "olga")
     draw = night.wait_for_phase(segment, "drawn", 40)["draws"][0]["draw"]
     night.expect("segment", "publish", str(segment), "--as", "olga")
