@@ -1,7 +1,6 @@
 """All processes of a gala on one machine: embedded server, gateway, worker and conductor; none outlives this one."""
 
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from gala import entrypoints
 from gala.embedded import EmbeddedServer, EmbeddedServerError, start_server
 from gala.processes import spawn, stop_all
 
-SPARE_DESCRIPTORS = 500
 START_S = 30
 STOP_S = 3.5  # of the 5 s in which Ctrl-C must have ended everything
 
@@ -130,15 +128,3 @@ class Supervisor:
             self.listener.close()
         if self.server is not None:
             self.server.stop()
-
-
-def raise_descriptor_limit(wanted: int) -> None:
-    """Lifts the soft limit to the hard one; CannotStart where that is not enough for `wanted` sockets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard < wanted + SPARE_DESCRIPTORS:
-        raise CannotStart(
-            f"{wanted} phones need {wanted + SPARE_DESCRIPTORS} file descriptors, {hard} are allowed here: "
-            f"use fewer phones, or raise the limit (ulimit -Hn)"
-        )

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import resource
 import secrets
 import socket as system_socket
 from collections.abc import Awaitable, Callable
@@ -21,6 +20,7 @@ from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import encode
 from engagement.core.shakes import Pace, choose_pace
 from engagement.core.show_state import ShowState, parse_state
+from engagement.descriptors import allowed_descriptors
 from engagement.gateway.audience import Audience
 from engagement.gateway.transport import text_event
 from engagement.gateway.write_behind import SegmentTotals, WriteBehind, largest
@@ -48,7 +48,7 @@ class Hub:
         self.totals = WriteBehind(self.redis, self.name, self._written)
         self.audiences: dict[str, Audience] = {}
         self.connections = 0
-        self.max_connections = settings.MAX_CONNECTIONS or _descriptors() - SPARE_DESCRIPTORS
+        self.max_connections = settings.MAX_CONNECTIONS or allowed_descriptors() - SPARE_DESCRIPTORS
         self.pace: Pace = self._choose_pace()
         self._layer = get_channel_layer()
         self._channel = ""
@@ -295,10 +295,6 @@ def _merge_leaders(shows: list[dict[str, Any]]) -> dict[bytes, int]:
         for viewer, total in show["leaders"].items():
             merged[bytes.fromhex(viewer)] = max(total, merged.get(bytes.fromhex(viewer), 0))
     return largest(merged)
-
-
-def _descriptors() -> int:
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 async def _forever(name: str, pause_s: float, step: Callable[[], Awaitable[Any]]) -> None:

@@ -7,7 +7,6 @@ are decoded once: 5,000 phones stay well below one core (docs/connect-a-phone.md
 import asyncio
 import heapq
 import logging
-import resource
 import ssl
 import time
 from collections.abc import Callable
@@ -31,7 +30,6 @@ SLOWEST_RATE, FASTEST_RATE = 100, 3_000  # connects per second
 HANDSHAKES = 128  # under way at once
 HANDSHAKE_S = 10.0
 CONNECT_S = 60.0  # how long to wait for the last phone to be welcomed
-SPARE_DESCRIPTORS = 64
 CHEATERS = 0.02
 
 # picows tells every connection at INFO; what matters is in the figures.
@@ -55,22 +53,6 @@ class CrowdOptions:
     cheaters: float = CHEATERS
     drop: float = 0.0
     seed: int | None = None
-
-
-def raise_descriptor_limit(phones: int) -> None:
-    """Raises the soft limit to the hard one; CrowdError when even that is too low for so many sockets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (OSError, ValueError):
-            pass  # macOS says unlimited and does not mean it; then the soft limit is what there is
-    needed = phones + SPARE_DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        raise CrowdError(
-            f"{phones} phones need {needed} file descriptors, this process may have {soft}: see `ulimit -Hn`"
-        )
 
 
 class Crowd:

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from engagement.mock.crowd import Crowd, CrowdOptions, raise_descriptor_limit
+from engagement.descriptors import TooFewDescriptors, require_descriptors
+from engagement.mock.crowd import Crowd, CrowdOptions
 from engagement.mock.figures import percentile
 from engagement.mock.passes import CrowdError
 
 LIVE_S, LINE_S = 0.5, 2.0
+SPARE_DESCRIPTORS = 64
 USAGE, INTERRUPTED = 2, 130
 
 
@@ -63,9 +65,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         crowd_options = CrowdOptions(**{name: options[name] for name in CrowdOptions.__dataclass_fields__})
         try:
-            raise_descriptor_limit(crowd_options.phones)
+            require_descriptors(crowd_options.phones, SPARE_DESCRIPTORS)
             summary = _run(_play(crowd_options, quiet=options["quiet"]))
-        except CrowdError as error:
+        except (CrowdError, TooFewDescriptors) as error:
             raise CommandError(str(error), returncode=USAGE) from None
         except KeyboardInterrupt:
             raise CommandError("stopped by hand", returncode=INTERRUPTED) from None

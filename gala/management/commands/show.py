@@ -21,12 +21,14 @@ from rich.live import Live
 from rich.table import Table
 
 from engagement.core.phases import Phase
+from engagement.descriptors import TooFewDescriptors, require_descriptors
 from engagement.models import Segment, Show
 from gala import demo, rehearsal
-from gala.supervisor import CannotStart, ChildDied, Supervisor, raise_descriptor_limit
+from gala.supervisor import CannotStart, ChildDied, Supervisor
 
 CANNOT_START, FAILED = 2, 1
 PHONES_END_S = 30
+SPARE_DESCRIPTORS = 500
 # What a data directory holds; --fresh deletes nothing where it finds anything else.
 OURS = (
     "secret_key",
@@ -78,7 +80,7 @@ class Command(BaseCommand):
         try:
             with ended_by_signals(), stopped_at_the_end(supervisor):
                 status = run(supervisor, console, options)
-        except CannotStart as reason:
+        except (CannotStart, TooFewDescriptors) as reason:
             self.stderr.write(f"show: {reason}")
             sys.exit(CANNOT_START)
         except (ChildDied, rehearsal.RehearsalFailed) as reason:
@@ -117,7 +119,7 @@ def stopped_at_the_end(supervisor: Supervisor) -> Iterator[None]:
 
 def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> int:
     check_options(options)
-    raise_descriptor_limit(options["phones"])
+    require_descriptors(options["phones"], SPARE_DESCRIPTORS)
     supervisor.listen(options["host"], options["port"])
     if options["fresh"]:
         empty(settings.DATA_DIR)

@@ -1,7 +1,6 @@
 """The crowd against a real gateway, through the command line: what it was told is counted is in the tally."""
 
 import json
-import resource
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,7 +13,6 @@ from django.core.management import CommandError, call_command
 from engagement import tally
 from engagement.actions import announce
 from engagement.core.phases import Phase
-from engagement.mock.crowd import raise_descriptor_limit
 from engagement.mock.passes import CrowdError, Passes, parse_address
 from engagement.models import Segment, Show
 from tests.cast import armed_segment, make_show, put_on_air
@@ -138,13 +136,6 @@ def test_a_show_that_takes_no_guests_says_so(gateway: str, tmp_path: Path) -> No
     with pytest.raises(CommandError, match="403 this show takes") as failure:
         mock_phones(gateway, segment, tmp_path / "out.json")
     assert failure.value.returncode == 2
-
-
-def test_too_few_descriptors_are_told_before_anything_is_opened() -> None:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with pytest.raises(CrowdError, match="file descriptors, this process may have"):
-        raise_descriptor_limit(hard + 1)
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
 
 
 @pytest.mark.parametrize(
