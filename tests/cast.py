@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+from engagement import tally
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
 from engagement.models import Feed, Segment, Show
@@ -76,3 +77,13 @@ def put_on_air(
     Show.objects.filter(pk=segment.show_id).update(seq=segment.show.seq + 1_000 + next(_numbers))
     announce(segment.show_id)
     return Segment.objects.select_related("show").get(pk=segment.pk)
+
+
+def totals_in_tally(segment: Segment) -> dict[str, int]:
+    """What Redis holds of a segment now: pseudonym in hex -> total."""
+    redis = tally.connect()
+    return {
+        viewer.hex(): int(total)
+        for shard in range(segment.shards)
+        for viewer, total in redis.zrange(f"tally:{segment.pk}:{shard}", 0, -1, withscores=True)
+    }

@@ -33,9 +33,9 @@ class TestPhone:
     async def say(self, message: str | bytes | dict[str, Any]) -> None:
         await self.socket.send(json.dumps(message) if isinstance(message, dict) else message)
 
-    async def hear(self, type_: str, **fields: Any) -> dict[str, Any]:
+    async def hear(self, type_: str, *, patience_s: float = PATIENCE_S, **fields: Any) -> dict[str, Any]:
         """The next message of a type, with these fields; others are remembered and passed over."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             while True:
                 message = json.loads(await self.socket.recv())
                 self.heard.append(message)

@@ -55,6 +55,9 @@ class ShakeConsumer(AsyncConsumer):
             await self.socket.close(fault)
         except Gone:
             pass
+        except asyncio.CancelledError:
+            if self.socket.given_up is None:
+                raise
         finally:
             self.socket.closed = True
             hub.release()

@@ -24,14 +24,16 @@ class Socket:
     once. When it does not, one task finishes it, and what comes meanwhile waits in `_waiting`, the newest of each kind.
     """
 
-    __slots__ = ("_closing", "_send", "_waiting", "_writer", "blocked_since", "closed")
+    __slots__ = ("_reader", "_send", "_waiting", "_writer", "blocked_since", "closed", "given_up")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._reader = asyncio.current_task()  # the consumer, which waits for the peer's next frame
         self._waiting: dict[str, Event] = {}
         self._writer: asyncio.Task[None] | None = None
         self.blocked_since: float | None = None
         self.closed = False
+        self.given_up: asyncio.Task[None] | None = None
 
     def write(self, kind: str, event: Event) -> None:
         """Sends one frame, or keeps it as the newest of its kind until the socket drains."""
@@ -58,8 +60,18 @@ class Socket:
             self._writer, self.blocked_since = None, None
 
     def give_up(self, fault: PhoneFault) -> None:
-        """Closes from the outside, without waiting for it; the consumer ends with its receive loop."""
-        self._closing = asyncio.create_task(self.close(fault))
+        """Closes from the outside: tries to tell the peer, then drops it and ends its consumer."""
+        if self.given_up is None:
+            self.given_up = asyncio.create_task(self._drop(fault))
+
+    async def _drop(self, fault: PhoneFault) -> None:
+        await self.close(fault)
+        # ASGI has no word for it, and a close that waits for a peer that never reads waits for ever.
+        transport = getattr(getattr(self._send, "__self__", None), "transport", None)
+        if transport is not None:
+            transport.abort()
+        if self._reader is not None:
+            self._reader.cancel()
 
     async def close(self, fault: PhoneFault, patience_s: float = 1.0) -> None:
         """Tells the phone why and closes; a peer that does not read is not waited for."""

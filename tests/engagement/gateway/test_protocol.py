@@ -14,7 +14,7 @@ from engagement.core.digests import derive_pseudonym
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from engagement.passes import issue_guest_pass, issue_pass
-from tests.cast import armed_segment, make_show, put_on_air
+from tests.cast import armed_segment, make_show, put_on_air, totals_in_tally
 from tests.client import TestPhone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,15 +29,6 @@ def show() -> Show:
 def on_air(show: Show) -> Segment:
     """A segment that has been open for five seconds."""
     return put_on_air(armed_segment(show))
-
-
-def totals_in_redis(segment: Segment) -> dict[str, int]:
-    redis = tally.connect()
-    return {
-        viewer.hex(): int(total)
-        for shard in range(segment.shards)
-        for viewer, total in redis.zrange(f"tally:{segment.pk}:{shard}", 0, -1, withscores=True)
-    }
 
 
 # --- hello ---
@@ -146,7 +137,7 @@ async def test_an_ack_comes_after_the_total_is_in_the_tally(gateway: str, on_air
         welcome = await phone.hello(issue_guest_pass(on_air.show.slug))
         await phone.shake(on_air.pk, 12)
         assert (await phone.hear("ack")) == {"type": "ack", "segment": on_air.pk, "total": 12}
-        assert totals_in_redis(on_air) == {welcome["viewer"]: 12}
+        assert totals_in_tally(on_air) == {welcome["viewer"]: 12}
 
 
 async def test_the_tally_keeps_the_largest_total_whatever_the_order(gateway: str, on_air: Segment) -> None:
@@ -155,7 +146,7 @@ async def test_the_tally_keeps_the_largest_total_whatever_the_order(gateway: str
         for total in (7, 15, 3, 15, 9):
             await phone.shake(on_air.pk, total)
         await phone.hear("ack", total=15)
-        assert totals_in_redis(on_air) == {welcome["viewer"]: 15}
+        assert totals_in_tally(on_air) == {welcome["viewer"]: 15}
 
 
 async def test_an_impossible_total_is_clamped_to_the_window_so_far(gateway: str, on_air: Segment) -> None:
@@ -185,7 +176,7 @@ async def test_both_devices_of_a_viewer_count_as_one_and_hear_the_ack(gateway: s
         await two.hello(token)
         await one.shake(on_air.pk, 9)
         assert (await two.hear("ack"))["total"] == 9
-    assert len(await sync_to_async(totals_in_redis)(on_air)) == 1
+    assert len(await sync_to_async(totals_in_tally)(on_air)) == 1
 
 
 async def test_a_report_for_another_segment_is_refused(gateway: str, on_air: Segment) -> None:
@@ -193,7 +184,7 @@ async def test_a_report_for_another_segment_is_refused(gateway: str, on_air: Seg
         await phone.hello(issue_guest_pass(on_air.show.slug))
         await phone.shake(on_air.pk + 1000, 5)
         assert (await phone.hear("error"))["code"] == "not_open"
-    assert await sync_to_async(totals_in_redis)(on_air) == {}
+    assert await sync_to_async(totals_in_tally)(on_air) == {}
 
 
 async def test_reports_are_refused_before_the_feeds_window(gateway: str, show: Show) -> None:
@@ -218,7 +209,7 @@ async def test_the_final_total_is_taken_during_the_grace_and_refused_after_it(
         await phone.shake(segment.pk, 31)
         assert (await phone.hear("error"))["code"] == "not_open"
     segment = await Segment.objects.aget(pk=segment.pk)
-    assert list((await sync_to_async(totals_in_redis)(segment)).values()) == [30]
+    assert list((await sync_to_async(totals_in_tally)(segment)).values()) == [30]
 
 
 async def test_after_the_fence_nothing_is_acknowledged_however_early_the_clock_says_it_is(

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from engagement import tally
 from engagement.actions import announce
 from engagement.core.phases import Phase
 from engagement.mock.passes import CrowdError, Passes, parse_address
 from engagement.models import Segment, Show
-from tests.cast import armed_segment, make_show, put_on_air
+from tests.cast import armed_segment, make_show, put_on_air, totals_in_tally
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,15 +23,6 @@ def on_air(seconds: float, **fields: Any) -> Segment:
     """A segment that opened just now."""
     show = make_show(**{"grace_ms": 3_000} | fields)
     return put_on_air(armed_segment(show), opened_ms_ago=0, left_ms=int(seconds * 1000))
-
-
-def totals_in_redis(segment: Segment) -> dict[str, int]:
-    redis = tally.connect()
-    return {
-        viewer.hex(): int(total)
-        for shard in range(segment.shards)
-        for viewer, total in redis.zrange(f"tally:{segment.pk}:{shard}", 0, -1, withscores=True)
-    }
 
 
 def mock_phones(address: str, segment: Segment, path: Path, **options: Any) -> dict[str, Any]:
@@ -47,7 +37,7 @@ def test_viewer_by_viewer_the_acknowledged_totals_are_the_tally(gateway: str, tm
     segment = on_air(3)
     summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=5.0)
     found = summary["segments"][str(segment.pk)]
-    assert found["acknowledged"] == found["counted"] == totals_in_redis(segment)
+    assert found["acknowledged"] == found["counted"] == totals_in_tally(segment)
     assert summary["phones_connected"] == summary["phones_that_shook"] == len(found["counted"]) == 40
     assert summary["shakes_counted"] == summary["shakes_acknowledged"] == sum(found["counted"].values())
     assert summary["acks"] == summary["reports_sent"] > 40
@@ -58,7 +48,7 @@ def test_viewer_by_viewer_the_acknowledged_totals_are_the_tally(gateway: str, tm
 def test_phones_that_stop_while_the_segment_is_open_get_their_last_ack(gateway: str, tmp_path: Path) -> None:
     segment = on_air(60)
     summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=1.5)
-    assert summary["segments"][str(segment.pk)]["acknowledged"] == totals_in_redis(segment)
+    assert summary["segments"][str(segment.pk)]["acknowledged"] == totals_in_tally(segment)
     assert summary["problems"] == []
 
 
@@ -67,7 +57,7 @@ def test_dropped_phones_come_back_and_lose_nothing_that_was_acknowledged(
 ) -> None:
     segment = on_air(8)
     summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=9.0, drop=0.1)
-    found, held = summary["segments"][str(segment.pk)], totals_in_redis(segment)
+    found, held = summary["segments"][str(segment.pk)], totals_in_tally(segment)
     assert summary["dropped"] > 3
     assert summary["reconnects"] > 3
     assert all(total <= held[viewer] for viewer, total in found["acknowledged"].items())
@@ -84,7 +74,7 @@ def test_a_machine_is_clamped_and_knows_it(gateway: str, tmp_path: Path) -> None
     )
     found = summary["segments"][str(segment.pk)]
     assert set(found["acknowledged"].values()) == {20}
-    assert found["acknowledged"] == totals_in_redis(segment)
+    assert found["acknowledged"] == totals_in_tally(segment)
     assert summary["clamped"] >= 5
     assert summary["problems"] == []
 
