@@ -4,7 +4,7 @@ It keeps the maximum (`ZADD GT`), so a repeated, reordered or replayed write is 
 pseudonym's first byte: frozen one by one they concatenate to a sorted whole.
 
 Keys (docs/redis.md): `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`, `closed:{segment}`, `live:{segment}`,
-`gateways`, `flushed:{segment}`.
+`gateways`, `flushed:{segment}`, `lost:{segment}`, `tally:life`.
 """
 
 from collections import Counter
@@ -78,8 +78,10 @@ async def write_totals(
         pipe.exists(_closed(segment))
         for shard, part in by_shard.items():
             pipe.zadd(_tally(segment, shard), part, gt=True)
+            pipe.expire(_tally(segment, shard), KEEP_S)
         # Not added to, but overwritten: a write that is repeated because its answer got lost counts nothing twice.
         pipe.hset(f"live:{segment}", gateway, msgspec.json.encode(live))
+        pipe.expire(f"live:{segment}", KEEP_S)
         answers = await pipe.execute()
     return not answers[0]
 
@@ -115,7 +117,7 @@ async def exchange_heartbeats(
     life of which server answered: when that changes, the server may have lost totals that were acknowledged."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
-        pipe.set("tally:life", gateway + str(heartbeat["at"]), nx=True)  # gone after a FLUSHALL, then new
+        pipe.set("tally:life", f"{gateway} {heartbeat['at']}", nx=True)  # gone after a FLUSHALL, then new
         pipe.get("tally:life")
         pipe.hset("gateways", gateway, msgspec.json.encode(heartbeat))
         pipe.hgetall("gateways")
@@ -191,12 +193,44 @@ def close_tally(segment: int, shards: int) -> None:
     connect().transaction(close, _closed(segment))
 
 
-def read_frozen(segment: int, shard: int) -> Iterator[tuple[bytes, int]]:
-    """All totals of a closed shard, in no particular order; read in bounded chunks."""
+def life_age_ms(now: int) -> int:
+    """For how long Redis has been holding what the gateways wrote; 0 while none of them has found it."""
+    life: Any = connect().get("tally:life")
+    return 0 if life is None else now - int(life.rpartition(b" ")[2])
+
+
+def lost_for_ms(segment: int, now: int) -> int:
+    """How long ago it was first noticed that the tally of a segment is lost."""
     redis: Any = connect()
-    start = 0
+    redis.set(f"lost:{segment}", now, nx=True, ex=KEEP_S)
+    return now - int(redis.get(f"lost:{segment}"))
+
+
+class TallyLost(Exception):
+    """A shard that was fenced is not there any more: Redis has lost it, and the gateways write it again."""
+
+
+def check_fence(segment: int, shards: Iterable[int]) -> None:
+    """Raises TallyLost unless all these shards stand behind the fence; each of them holds at least NOBODY."""
+    with connect().pipeline(transaction=False) as pipe:
+        pipe.exists(_closed(segment))
+        for shard in shards:
+            pipe.zscore(_frozen(segment, shard), NOBODY)
+        closed, *sentinels = pipe.execute()
+    if not closed or None in sentinels:
+        raise TallyLost(f"the tally of segment {segment} is not behind its fence")
+
+
+def read_frozen(segment: int, shard: int) -> Iterator[tuple[bytes, int]]:
+    """All totals of a closed shard, in no particular order, read in bounded chunks; TallyLost where it is gone."""
+    redis: Any = connect()
+    start, whole = 0, False
     while chunk := redis.zrange(_frozen(segment, shard), start, start + CHUNK - 1, withscores=True):
         for viewer, total in chunk:
-            if viewer != NOBODY:
+            if viewer == NOBODY:
+                whole = True
+            else:
                 yield viewer, int(total)
         start += CHUNK
+    if not whole:
+        raise TallyLost(f"shard {shard} of segment {segment} is not there any more")

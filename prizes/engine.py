@@ -5,6 +5,7 @@ The independent second implementation is prizes/core/verify.py; both must agree 
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,7 +165,7 @@ def _leaf_hashes(roll_path: Path) -> Iterator[bytes]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the name `path` only when everything was written."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")  # two workers may share a folder
     try:
         with open(temporary, "wb") as file:
             yield file

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 from django.conf import settings
@@ -29,13 +30,18 @@ def record_path(draw: int) -> Path:
 
 def write_whole(path: Path, content: bytes) -> str:
     """Writes a file so that it is there whole or not at all; returns its SHA-256."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = temporary_name(path)
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
     return hashlib.sha256(content).hexdigest()
+
+
+def temporary_name(path: Path) -> Path:
+    """Beside the file, and nobody else's: two workers in two containers can have the same process id."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
 
 
 def _folder(name: str) -> Path:

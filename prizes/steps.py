@@ -30,6 +30,9 @@ from prizes.models import Beacon, Draw, Freeze, FrozenShard, Prize, Win
 from prizes.software import software_digests
 
 BARRIER_MS = 10_000  # how long a live gateway is waited for after the grace
+RECOVERY_MS = (
+    3_000  # in which every live gateway has noticed that Redis was emptied, and has written everything again
+)
 
 
 def known(value: int | None) -> int:
@@ -51,23 +54,61 @@ class Disagreement(Exception):
 
 
 def close_tally(segment: Segment, now: int) -> Freeze:
-    """The barrier and the fence: after it no report is accepted, and what was acknowledged is in the shards."""
+    """The barrier and the fence: after it no report is accepted, and what was acknowledged is in the shards.
+
+    Both are repeated when Redis has lost the tally since: then the gateways write it again from their memory.
+    """
     freeze = Freeze.objects.filter(segment=segment).first()
-    if freeze is not None:
-        return freeze
-    alive, dead = tally.missing_gateways(segment.pk, segment.show.slug, now)
-    if alive and now < segment.air_time.grace_ends_at + BARRIER_MS:
-        raise Waiting(f"waiting for the last totals of {', '.join(alive)}")
-    tally.close_tally(segment.pk, segment.shards)
-    with transaction.atomic():
-        segment = lock_segment(segment.pk)
-        freeze, created = Freeze.objects.get_or_create(
-            segment=segment,
-            defaults={"shards": segment.shards, "fenced_at_ms": now, "missing_gateways": alive + dead},
-        )
-        if created:
-            record_change(segment, "fence", actor=SYSTEM, now=now, details={"missing_gateways": alive + dead})
+    if freeze is None:
+        missing = _wait_for_gateways(segment, now)
+        tally.close_tally(segment.pk, segment.shards)
+        tally.check_fence(segment.pk, range(segment.shards))
+        return _record_fence(segment, missing, now)
+    try:
+        tally.check_fence(segment.pk, missing_shards(freeze))
+    except tally.TallyLost:
+        _fence_again(freeze, now)
     return freeze
+
+
+def _wait_for_gateways(segment: Segment, now: int) -> list[str]:
+    """The barrier: returns the gateways that never confirmed; Waiting while there is hope that they will."""
+    alive, dead = tally.missing_gateways(segment.pk, segment.show.slug, now)
+    if now < segment.air_time.grace_ends_at + BARRIER_MS:
+        if alive:
+            raise Waiting(f"waiting for the last totals of {', '.join(alive)}")
+        # Redis that was emptied a moment ago knows of no gateway, and they have not written everything again yet.
+        if tally.life_age_ms(now) < RECOVERY_MS:
+            raise Waiting("waiting for the gateways to show themselves")
+    return alive + dead
+
+
+@transaction.atomic
+def _record_fence(segment: Segment, missing: list[str], now: int) -> Freeze:
+    segment = lock_segment(segment.pk)
+    freeze, created = Freeze.objects.get_or_create(
+        segment=segment,
+        defaults={"shards": segment.shards, "fenced_at_ms": now, "missing_gateways": missing},
+    )
+    if created:
+        record_change(segment, "fence", actor=SYSTEM, now=now, details={"missing_gateways": missing})
+    return freeze
+
+
+def _fence_again(freeze: Freeze, now: int) -> None:
+    """Redis lost the tally between fence and freeze: nothing is taken for empty, it is collected once more."""
+    segment, shards = freeze.segment, missing_shards(freeze)
+    if not shards:
+        return
+    alive, _ = tally.missing_gateways(segment.pk, segment.show.slug, now)
+    if alive or tally.lost_for_ms(segment.pk, now) < RECOVERY_MS:
+        raise Waiting("Redis has lost the tally; waiting for the gateways to write it again")
+    tally.close_tally(segment.pk, segment.shards)
+    tally.check_fence(segment.pk, shards)
+    with transaction.atomic():
+        record_change(
+            lock_segment(segment.pk), "fence again", actor=SYSTEM, now=now, details={"shards": len(shards)}
+        )
 
 
 def missing_shards(freeze: Freeze) -> list[int]:
@@ -160,7 +201,7 @@ def seal_draw(draw_id: int, now: int) -> Draw:
         rules, roll_digest(*roll), reveals(draw), known(draw.segment.freeze.frozen_at_ms) // 1000
     ).hex()
     sealed = Draw.objects.filter(pk=draw.pk, seal="", step=Draw.Step.COMMITTED).update(
-        seal=seal, sealed_at_ms=now, step=Draw.Step.SEALED
+        seal=seal, sealed_at_ms=now, step=Draw.Step.SEALED, attempts=0, trouble=""
     )
     if sealed:
         if not segment.draws.filter(seal="").exists():
@@ -192,7 +233,8 @@ def may_start(draw: Draw, now: int) -> bool:
 
 def next_draw_at(draw: Draw) -> int:
     """When the show's pace allows the next draw to start, in ms."""
-    last = Draw.objects.filter(show=draw.show_id).exclude(started_at=None).order_by("-started_at").first()
+    others = Draw.objects.filter(show=draw.show_id).exclude(pk=draw.pk).exclude(started_at=None)
+    last = others.order_by("-started_at").first()
     if last is None or last.started_at is None:
         return 0
     return to_ms(last.started_at) + 60_000 // draw.show.draws_per_minute
@@ -207,7 +249,7 @@ def start_draw(draw: Draw, now: int) -> bool:
                 return False
             return bool(
                 Draw.objects.filter(pk=draw.pk, step=Draw.Step.SEALED).update(
-                    step=Draw.Step.DRAWING, started_at=from_ms(now)
+                    step=Draw.Step.DRAWING, started_at=from_ms(now), trouble=""
                 )
             )
     except IntegrityError:  # one_running_draw_per_show

@@ -19,6 +19,7 @@ from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.ledger import SYSTEM
 from engagement.models import Segment
+from engagement.tally import TallyLost
 from prizes import actions, steps
 from prizes.models import Draw
 
@@ -76,7 +77,11 @@ def seal_segment(segment_id: int) -> None:
 def freeze_shard(segment_id: int, number: int) -> None:
     """Freezes one shard; the last one goes on with the seal."""
     with dispatched(freeze_shard, segment_id, number):
-        shard = steps.freeze_shard(segment_id, number)
+        try:
+            shard = steps.freeze_shard(segment_id, number)
+        except TallyLost as reason:
+            log.warning("%s", reason)  # the conductor has it fenced again
+            return
     if not steps.missing_shards(shard.freeze):
         seal_segment.delay(segment_id)
 
@@ -122,7 +127,8 @@ def attempt(draws: list[int], step: Callable[[], object]) -> None:
         return
     try:
         step()
-    except steps.Waiting as reason:
+    except (steps.Waiting, TallyLost) as reason:
+        rows.filter(attempts=0).update(trouble=str(reason))
         log.info("%s", reason)
     except (RedisError, OperationalError, OSError) as error:
         rows.update(
@@ -131,4 +137,6 @@ def attempt(draws: list[int], step: Callable[[], object]) -> None:
         log.warning("draws %s: %s", draws, error)
     except Exception as error:
         rows.update(attempts=F("attempts") + 1, trouble=f"{type(error).__name__}: {error}")
+        # A draw that gives up makes way for the others of its show.
+        rows.filter(attempts__gte=MAX_ATTEMPTS, step=Draw.Step.DRAWING).update(step=Draw.Step.SEALED)
         log.exception("draws %s", draws)

@@ -31,6 +31,7 @@ class SegmentTotals:
     shards: int
     accepted: dict[bytes, int] = field(default_factory=dict)
     dirty: dict[bytes, int] = field(default_factory=dict)
+    written: dict[bytes, int] = field(default_factory=dict)  # and acknowledged
     live: dict[str, int] = field(default_factory=lambda: {"shakes": 0, "reports": 0, "clamped": 0})
     leaders: dict[bytes, int] = field(default_factory=dict)
     closed: bool = False
@@ -74,11 +75,14 @@ class WriteBehind:
             self._dirty_since = monotonic()
 
     def rewrite_all(self) -> None:
-        """Redis came back without what it had: everything accepted is written once more."""
+        """Redis may have come back without what it had: everything acknowledged is written once more.
+
+        Segments that take no reports any more, too: until the freeze is complete, theirs are needed.
+        """
         for totals in self.segments.values():
-            if not totals.closed:
-                totals.dirty.update(totals.accepted)
-                self._dirty_since = self._dirty_since or monotonic()
+            totals.dirty = {**totals.written, **totals.dirty}
+            totals.confirmed = False
+            self._dirty_since = self._dirty_since or monotonic()
 
     @property
     def pending(self) -> int:
@@ -116,12 +120,11 @@ class WriteBehind:
         if open_:
             self._acknowledge(segment, totals, batch)
         else:
-            totals.closed = (
-                True  # the freeze came first: these totals were never acknowledged and do not count
-            )
+            totals.closed = True  # the fence came first: these totals were not acknowledged and do not count
         return True
 
     def _acknowledge(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> None:
+        totals.written.update(batch)
         totals.leaders = largest({**totals.leaders, **batch})
         self._on_written(segment, batch)
 

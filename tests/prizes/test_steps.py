@@ -42,7 +42,7 @@ def write_tally(segment: Segment, totals: dict[bytes, int]) -> None:
 
 def ended(segment: Segment, totals: dict[bytes, int] | None = None) -> Segment:
     """A segment whose window and grace are over, with these totals in the tally."""
-    segment = put_on_air(segment, opened_ms_ago=20_000, left_ms=-5_000, phase=Phase.CLOSING)
+    segment = put_on_air(segment, opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING)
     write_tally(segment, VIEWERS if totals is None else totals)
     return segment
 
@@ -239,7 +239,7 @@ def test_nothing_is_sealed_before_the_grace_has_ended(show: Show) -> None:
 
 
 def test_a_live_gateway_that_has_not_flushed_is_waited_for_and_then_named(show: Show) -> None:
-    segment = ended(armed_segment(show))
+    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
     beat = {"at": now_ms(), "shows": {show.slug: {}}}
     tally.connect().hset("gateways", "slow-gateway", json.dumps(beat))
     with pytest.raises(steps.Waiting, match="slow-gateway"):
@@ -248,6 +248,36 @@ def test_a_live_gateway_that_has_not_flushed_is_waited_for_and_then_named(show: 
     segment = Segment.objects.select_related("show").get(pk=segment.pk)
     assert steps.close_tally(segment, now_ms()).missing_gateways == ["slow-gateway"]
     tally.connect().hdel("gateways", "slow-gateway")
+
+
+def test_a_redis_that_was_just_emptied_is_not_taken_for_one_without_gateways(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
+    tally.connect().delete("tally:life", "gateways")
+    with pytest.raises(steps.Waiting, match="show themselves"):
+        steps.close_tally(segment, now_ms())
+    tally.connect().set("tally:life", f"gateway {now_ms() - 5_000}")
+    assert steps.close_tally(segment, now_ms()).missing_gateways == []
+    tally.connect().delete("tally:life")
+
+
+def test_a_tally_that_redis_lost_after_the_fence_is_never_taken_for_empty(show: Show) -> None:
+    totals = {bytes([7]) * 14: 4, bytes([200]) * 14: 9}
+    segment = ended(armed_segment(show), totals)
+    freeze = steps.close_tally(segment, now_ms())
+    steps.freeze_shard(segment.pk, tally.shard_of(bytes([7]), segment.shards))
+    for shard in range(segment.shards):
+        tally.connect().delete(f"frozen:{segment.pk}:{shard}")
+    tally.connect().delete(f"closed:{segment.pk}")
+    with pytest.raises(tally.TallyLost):
+        steps.freeze_shard(segment.pk, tally.shard_of(bytes([200]), segment.shards))
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    assert not draw.seal and "lost the tally" in draw.trouble
+    write_tally(segment, totals)  # as the gateways do
+    steps.close_tally(segment, now_ms() + steps.RECOVERY_MS)
+    run_all(segment)
+    assert segment.draws.get().entries == 2 and "fence again" in actions_of(segment)
+    assert freeze.frozen_shards.count() == segment.shards
 
 
 def test_a_changed_shard_file_stops_the_freeze(show: Show) -> None:
