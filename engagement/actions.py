@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
-from engagement.broadcast import send_state
+from engagement.broadcast import mark_complete, send_state
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import MAX_RESULTS, SegmentState, ShowState, choose_current
@@ -249,6 +249,7 @@ def heal_states() -> None:
     """Writes the state documents that Redis has lost or never got."""
     for show in Show.objects.prefetch_related("feeds"):
         send_state(describe_show(show))
+    mark_complete()
 
 
 @transaction.atomic

@@ -17,6 +17,8 @@ from engagement.tally import connect
 
 log = logging.getLogger(__name__)
 
+COMPLETE = "shows:complete"
+
 
 def group_of(slug: str) -> str:
     """The group that the gateways of a show have joined."""
@@ -66,6 +68,19 @@ def forget_state(slug: str) -> None:
         connect().delete(_document(slug))
     except (RedisError, OSError) as error:
         log.warning("the state of %s is not forgotten: %s", slug, error)
+
+
+def mark_complete() -> None:
+    """The conductor has written every show's document: from now on, one that is not there does not exist."""
+    try:
+        connect().set(COMPLETE, 1)
+    except (RedisError, OSError) as error:
+        log.warning("the states are not marked as complete: %s", error)
+
+
+async def is_complete(redis: AsyncRedis) -> bool:
+    """False after Redis was emptied, until the conductor has been there."""
+    return bool(await redis.exists(COMPLETE))
 
 
 async def fetch_state(redis: AsyncRedis, slug: str) -> ShowState | None:

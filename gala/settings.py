@@ -5,9 +5,11 @@ Every variable is described in docs/settings.md.
 
 import os
 import secrets
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +19,33 @@ from gala.embedded import socket_path
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+
+def number(name: str, default: int, low: int, high: int) -> int:
+    """An integer variable; bad configuration stops the start, with the variable's name."""
+    text = env.str(name, default=str(default))
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise ImproperlyConfigured(f"{name}: expected a number from {low} to {high}, got {text!r}")
+    return int(text)
+
+
+def choice(name: str, default: str, allowed: Container[str]) -> str:
+    """A variable that takes one of some words."""
+    text = env.str(name, default=default)
+    if text not in allowed:
+        raise ImproperlyConfigured(f"{name}: {text!r} is not a known value")
+    return text
+
+
+def switch(name: str) -> bool:
+    """A variable that is on or off; off when it is not set."""
+    return choice(name, "false", ("true", "false", "1", "0", "on", "off", "yes", "no")) in (
+        "true",
+        "1",
+        "on",
+        "yes",
+    )
+
+
 # --- where things are kept ---
 
 DATA_DIR = Path(env.str("GALA_DATA", default=str(BASE_DIR / "var"))).absolute()
@@ -24,7 +53,7 @@ DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'gala.sql
 REDIS_URL = env.str("REDIS_URL", default=f"unix://{socket_path(DATA_DIR)}?db=0")
 # Embedded: nothing outside this machine is involved, so that a key made here and kept in a file is enough.
 EMBEDDED = "DATABASE_URL" not in env.ENVIRON
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = switch("DEBUG")
 
 
 def kept_secret(name: str) -> str:
@@ -60,24 +89,19 @@ HOST_API_KEYS = env.list("HOST_API_KEYS", default=[])
 
 # --- the live side ---
 
-TALLY_SHARDS = env.int("TALLY_SHARDS", default=16)
-if not 1 <= TALLY_SHARDS <= 256:
-    raise ImproperlyConfigured(f"TALLY_SHARDS: expected 1 to 256, got {TALLY_SHARDS}.")
-PASS_LIFETIME_S = env.int("PASS_LIFETIME_S", default=6 * 3600)
+TALLY_SHARDS = number("TALLY_SHARDS", 16, 1, 256)
+PASS_LIFETIME_S = number("PASS_LIFETIME_S", 6 * 3600, 60, 7 * 24 * 3600)
 # Whole mobile networks share one address, so this only stops a single machine gone wild.
-PASSES_PER_ADDRESS_PER_MINUTE = env.int("PASSES_PER_ADDRESS_PER_MINUTE", default=60_000)
-TRUST_REAL_IP_HEADER = env.bool("TRUST_REAL_IP_HEADER", default=False)
-MAX_CONNECTIONS = env.int(
-    "MAX_CONNECTIONS", default=0
-)  # per gateway process; 0: from the file descriptor limit
+PASSES_PER_ADDRESS_PER_MINUTE = number("PASSES_PER_ADDRESS_PER_MINUTE", 60_000, 1, 10**9)
+TRUST_REAL_IP_HEADER = switch("TRUST_REAL_IP_HEADER")
+# Per gateway process; 0: as many as it may have file descriptors.
+MAX_CONNECTIONS = number("MAX_CONNECTIONS", 0, 0, 10**6)
 
 # --- Django ---
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if switch("BEHIND_TLS_PROXY") else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_PROXY_SSL_HEADER is not None
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_PROXY_SSL_HEADER else 0
 X_FRAME_OPTIONS = "DENY"
@@ -128,7 +152,7 @@ LOGIN_URL = "admin:login"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_TZ = True
-TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
+TIME_ZONE = choice("TIME_ZONE", "Asia/Shanghai", available_timezones())
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -237,13 +261,19 @@ CELERY_TIMEZONE = "UTC"
 
 # --- logs ---
 
+LOG_LINE = "{asctime} {levelname} {name}: {message}"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {"line": {"()": "gala.logs.UtcFormatter", "style": "{", "format": LOG_LINE}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {
+        "handlers": ["console"],
+        "level": choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    },
     "loggers": {
+        # Its receiver writes a stack once a second while Redis is away; the hub says it once, in a line.
+        "channels_redis": {"level": "CRITICAL"},
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -17,6 +17,7 @@ from gala.embedded import EmbeddedServer, EmbeddedServerError, start_server
 from gala.processes import spawn, stop_all
 
 START_S = 30
+EVERYWHERE = "0.0.0.0"
 STOP_S = 3.5  # of the 5 s in which Ctrl-C must have ended everything
 
 
@@ -69,6 +70,18 @@ class Supervisor:
         host, port = self.listener.getsockname()[:2]
         return f"{host}:{port}"
 
+    @property
+    def local_address(self) -> str:
+        """Where this machine reaches the gateway, also when it listens on every address."""
+        host, _, port = self.address.rpartition(":")
+        return f"127.0.0.1:{port}" if host == EVERYWHERE else self.address
+
+    @property
+    def shown_address(self) -> str:
+        """What people type: this machine's name where it listens on every address."""
+        host, _, port = self.address.rpartition(":")
+        return f"{socket.gethostname()}:{port}" if host == EVERYWHERE else self.address
+
     def start_gateway(self, workers: int) -> None:
         assert self.listener is not None
         fd = self.listener.fileno()
@@ -88,9 +101,15 @@ class Supervisor:
 
     def _spawn(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
         environment = {**os.environ, "GALA_DATA": str(self.data)}
+        environment.setdefault("ALLOWED_HOSTS", self._allowed_hosts())
         self.children[name] = spawn(
             command, env=environment, log=self.logs / f"{name}.log", pass_fds=pass_fds
         )
+
+    def _allowed_hosts(self) -> str:
+        """Whom the pages answer: this machine by its usual names, and the address that was asked for with --host."""
+        host = self.address.rpartition(":")[0]
+        return "*" if host == EVERYWHERE else f"localhost,127.0.0.1,[::1],{host}"
 
     def check(self) -> None:
         """Raises ChildDied, with the end of its log, when a process ended that should go on."""
@@ -116,7 +135,7 @@ class Supervisor:
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{self.local_address}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

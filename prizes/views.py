@@ -259,10 +259,7 @@ def _describe(segment: Segment, user: Any, now: int) -> dict[str, Any]:
         "seal": next((draw.seal for draw in draws), ""),
         "trouble": "; ".join(draw.trouble for draw in draws if draw.trouble),
         "actions": allowed_actions(segment, user, now),
-        "draws": [
-            {"number": draw.prize_list.number, "address": reverse("draw_page", args=[draw.pk])}
-            for draw in shown
-        ],
+        "draws": [{"number": draw.pk, "address": reverse("draw_page", args=[draw.pk])} for draw in shown],
     }
 
 

@@ -84,6 +84,7 @@ def calls_on_the_environment() -> Iterator[tuple[str, ast.Call]]:
                     value = getattr(argument, "value", None)
                     if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z_]+", value):
                         yield value, node
+                        break
 
 
 def variables_of_the_containers() -> set[str]:
@@ -102,7 +103,9 @@ def test_defaults_of_settings_are_those_of_the_code() -> None:
     rows = {named(row[0])[0]: row[1] for row in tables("docs/settings.md", "variable", "default")}
     checked = []
     for name, call in calls_on_the_environment():
-        defaults = [word.value for word in call.keywords if word.arg == "default"] or call.args[-1:]
+        after_the_name = call.args[[getattr(word, "value", None) for word in call.args].index(name) + 1 :]
+        defaults = [word.value for word in call.keywords if word.arg == "default"] or after_the_name
+        defaults = defaults or [ast.parse("False", mode="eval").body]  # a switch
         try:
             value: Any = eval(compile(ast.Expression(defaults[0]), "default", "eval"), {"__builtins__": {}})
         except NameError:
@@ -217,7 +220,7 @@ def test_the_table_of_errors_is_that_of_the_core() -> None:
 def test_keys_in_redis_are_those_of_the_code() -> None:
     sources = ("engagement/tally.py", "engagement/broadcast.py", "engagement/gateway/admission.py")
     code = "".join(re.sub(r'"""(.*?)"""', "", read(path), flags=re.DOTALL) for path in sources)
-    keys = re.findall(r'f"([a-z]+:\{[^"]+)"', code) + re.findall(r'"(tally:life|gateways)"', code)
+    keys = re.findall(r'f"([a-z]+:\{[^"]+)"', code) + re.findall(r'"(tally:life|gateways|shows:complete)"', code)
     listed = [named(row[0])[0] for row in tables("docs/redis.md", "key", "type", "content")]
     assert {re.sub(r"\{[^}]*\}", "{}", key) for key in keys} == {
         re.sub(r"\{[^}]*\}", "{}", key) for key in listed

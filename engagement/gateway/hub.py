@@ -14,7 +14,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from engagement import tally
-from engagement.broadcast import fetch_state, group_of
+from engagement.broadcast import fetch_state, group_of, is_complete
 from engagement.clock import now_ms
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import encode
@@ -93,12 +93,15 @@ class Hub:
         try:
             async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
                 state = await fetch_state(self.redis, slug)
+                complete = state is not None or await is_complete(self.redis)
         except (RedisError, OSError, TimeoutError):
             raise PhoneFault(
                 WireError.OVERLOADED, "the show cannot be looked up right now", RETRY_MS
             ) from None
         if state is None:
             self._opening.pop(slug, None)
+            if not complete:
+                raise PhoneFault(WireError.OVERLOADED, "the shows are being read again", RETRY_MS)
             raise PhoneFault(WireError.NO_SUCH_SHOW, f"there is no show {slug!r}")
         self.audiences[slug] = Audience(state)
         await self._subscribe(slug)

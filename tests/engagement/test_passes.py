@@ -10,7 +10,7 @@ from asgiref.testing import ApplicationCommunicator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engagement.actions import announce
+from engagement.actions import announce, heal_states
 from engagement.clock import now_ms
 from engagement.gateway.hub import stop_hub
 from engagement.models import Show
@@ -126,7 +126,8 @@ async def test_a_show_without_guests_refuses_them(transactional_db: None) -> Non
     assert (answer.status, answer.content["code"]) == (403, "no_guests")
 
 
-async def test_an_unknown_show_is_404() -> None:
+async def test_an_unknown_show_is_404(transactional_db: None) -> None:
+    await sync_to_async(heal_states)()
     answer = await ask("/api/shows/nowhere/passes")
     assert (answer.status, answer.content["code"]) == (404, "no_such_show")
 

@@ -132,7 +132,7 @@ def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> in
     supervisor.start_gateway(options["workers"])
     supervisor.start_tasks()
     supervisor.wait_until_ready()
-    print_addresses(console, supervisor.address, show, passwords)
+    print_addresses(console, supervisor.shown_address, show, passwords)
     status = play_segment(supervisor, console, show, options)
     if not options["once"]:
         console.print("\nThe show goes on: open the console and run the next segment. Ctrl-C ends it.")
@@ -189,7 +189,7 @@ def play_segment(supervisor: Supervisor, console: Console, show: Show, options: 
     segment = rehearsal.prepare_segment(segment, phones=options["phones"], seconds=options["seconds"])
     told = supervisor.data / "phones.json"
     told.unlink(missing_ok=True)
-    arguments = rehearsal.phone_arguments(supervisor.address, segment, options["phones"], told)
+    arguments = rehearsal.phone_arguments(supervisor.local_address, segment, options["phones"], told)
     phones = supervisor.start_command("phones", "mock_phones", *arguments)
     show_progress(supervisor, console, segment)
     try:

@@ -70,25 +70,33 @@ def find(segment_id: int) -> Segment:
 
 def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segment:
     """Asks for the draw, or (`here`) does every step of it in this process."""
-    segment = find(segment_id)
-    if here and segment.phase == Phase.CLOSING:
-        advance_seal(segment_id, lambda number: steps.freeze_shard(segment_id, number))
-        segment = find(segment_id)
-        if segment.phase == Phase.CLOSING:
-            trouble = "; ".join(row.trouble for row in segment.draws.all() if row.trouble)
-            raise live.ActionRefused(
-                f"{segment} cannot be sealed yet: {trouble or 'its grace has not ended'}"
-            )
+    if here:
+        seal_here(segment_id)
     if dice is not None:
         draws.enter_dice(segment_id, dice, actor=actor)
     if not here:
         return draws.request_draw(segment_id, actor=actor) if dice is None else find(segment_id)
-    for row in segment.draws.all():
+    for row in find(segment_id).draws.all():
         try:
             steps.run_draw(row.pk, requested=True)
         except steps.Waiting as reason:
-            raise live.ActionRefused(str(reason)) from None
+            if dice is None:
+                raise live.ActionRefused(str(reason)) from None
     return find(segment_id)
+
+
+def seal_here(segment_id: int) -> None:
+    """Everything up to the seal in this process, as the conductor and the worker would do it."""
+    live.move_due_segments()
+    segment = find(segment_id)
+    if segment.phase == Phase.CLOSING:
+        advance_seal(segment_id, lambda number: steps.freeze_shard(segment_id, number))
+        segment = find(segment_id)
+    if segment.phase == Phase.CLOSING:
+        trouble = "; ".join(row.trouble for row in segment.draws.all() if row.trouble)
+        raise live.ActionRefused(f"{segment} cannot be sealed yet: {trouble or 'its grace has not ended'}")
+    if segment.phase not in (Phase.SEALED, Phase.DRAWN):
+        raise live.ActionRefused(f"{segment} is {segment.phase}: only a segment that has closed can be drawn")
 
 
 def describe(segment: Segment) -> dict[str, Any]:

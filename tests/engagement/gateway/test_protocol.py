@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from engagement import tally
-from engagement.actions import announce
+from engagement.actions import announce, heal_states
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import derive_pseudonym
 from engagement.core.phases import Phase
@@ -106,9 +106,17 @@ async def test_a_pass_signed_with_a_rotated_key_is_still_good(
 
 @pytest.mark.parametrize("slug", ["no-such-show", "Ünïcode", "a/b", "%00", "x" * 2000])
 async def test_an_unknown_show_closes_4404(gateway: str, slug: str) -> None:
+    await sync_to_async(heal_states)()
     async with TestPhone(gateway, slug) as phone:
         assert (await phone.closed())[0] == 4404
     assert phone.heard[-1]["code"] == "no_such_show"
+
+
+async def test_a_redis_that_was_emptied_is_no_reason_to_send_phones_away_for_good(gateway: str) -> None:
+    await tally.connect_async().delete("shows:complete")
+    async with TestPhone(gateway, "no-such-show") as phone:
+        code, reason = await phone.closed()
+    assert code == 4503 and (reason.startswith("retry=") or reason == "")  # Daphne sends no reason
 
 
 async def test_silence_closes_4408_after_five_seconds(gateway: str, on_air: Segment) -> None:
