@@ -113,7 +113,7 @@ async def test_an_unknown_show_closes_4404(gateway: str, slug: str) -> None:
 
 
 async def test_a_redis_that_was_emptied_is_no_reason_to_send_phones_away_for_good(gateway: str) -> None:
-    await tally.connect_async().delete("shows:complete")
+    await sync_to_async(tally.connect().delete)("shows:complete")
     async with TestPhone(gateway, "no-such-show") as phone:
         code, reason = await phone.closed()
     assert code == 4503 and (reason.startswith("retry=") or reason == "")  # Daphne sends no reason
