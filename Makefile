@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) tools/pip-26.3-py3-none-any.whl/pip --disable-pip-version-check --no-input --quiet
+PIP := $(PY) .ci/tools/pip-26.3-py3-none-any.whl/pip --disable-pip-version-check --no-input --quiet
 INSTALL := $(PIP) install --require-hashes --only-binary :all: -r
 
 # The whole suite runs in parallel and measures `core`; with ARGS, only what they name. Pub/sub is not separated by

@@ -20,7 +20,7 @@ from prizes.core import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md", ROOT / "tools/README.md"]
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md", ROOT / ".ci/tools/README.md"]
 )
 OUR_COMMANDS = ("show", "segment", "mock_phones", "audit_draw")
 # Options of other programs that the pages name.
