@@ -20,7 +20,12 @@ from prizes.core import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md", ROOT / ".ci/tools/README.md"]
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "docker/README.md",
+        ROOT / ".ci/tools/README.md",
+    ]
 )
 OUR_COMMANDS = ("show", "segment", "mock_phones", "audit_draw")
 # Options of other programs that the pages name.
@@ -220,7 +225,9 @@ def test_the_table_of_errors_is_that_of_the_core() -> None:
 def test_keys_in_redis_are_those_of_the_code() -> None:
     sources = ("engagement/tally.py", "engagement/broadcast.py", "engagement/gateway/admission.py")
     code = "".join(re.sub(r'"""(.*?)"""', "", read(path), flags=re.DOTALL) for path in sources)
-    keys = re.findall(r'f"([a-z]+:\{[^"]+)"', code) + re.findall(r'"(tally:life|gateways|shows:complete)"', code)
+    keys = re.findall(r'f"([a-z]+:\{[^"]+)"', code) + re.findall(
+        r'"(tally:life|gateways|shows:complete)"', code
+    )
     listed = [named(row[0])[0] for row in tables("docs/redis.md", "key", "type", "content")]
     assert {re.sub(r"\{[^}]*\}", "{}", key) for key in keys} == {
         re.sub(r"\{[^}]*\}", "{}", key) for key in listed
