@@ -9,7 +9,7 @@ from django.db import transaction
 
 from engagement.clock import now_ms
 from engagement.core.digests import canonical_json, parse_canonical, tagged_hash
-from engagement.models import LedgerEntry, Show
+from engagement.models import LONGEST_ACTOR, LONGEST_REASON, LedgerEntry, Show
 
 SYSTEM = "system"
 GENESIS = "0" * 64
@@ -33,15 +33,20 @@ def append_entry(
         show=show,
         position=last.position + 1 if last else 0,
         at_ms=now_ms() if now is None else now,
-        actor=actor,
+        actor=_fit(LONGEST_ACTOR, actor),
         action=action,
-        reason=reason,
+        reason=_fit(LONGEST_REASON, reason),
         details=canonical_json(details or {}).decode(),
         previous=last.digest if last else GENESIS,
     )
     entry.digest = entry_digest(entry)
     entry.save(force_insert=True)
     return entry
+
+
+def _fit(longest: int, text: str) -> str:
+    """Text that the column takes: PostgreSQL refuses NUL and what is too long, and then the action would fail."""
+    return text.replace("\0", "")[:longest]
 
 
 def entry_digest(entry: LedgerEntry) -> str:

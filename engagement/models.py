@@ -15,6 +15,7 @@ from engagement.vault import lock_secret
 
 # Phases in which nothing about a segment may be edited any more: its rules are committed to.
 EDITABLE = frozenset({Phase.DRAFT})
+LONGEST_ACTOR, LONGEST_REASON = 150, 500
 
 
 def new_show_key() -> str:
@@ -188,9 +189,9 @@ class LedgerEntry(models.Model):
     show = models.ForeignKey(Show, models.PROTECT, related_name="ledger")
     position = models.PositiveIntegerField()
     at_ms = models.BigIntegerField()
-    actor = models.CharField(max_length=150)
+    actor = models.CharField(max_length=LONGEST_ACTOR)
     action = models.CharField(max_length=40)
-    reason = models.CharField(max_length=500, blank=True)
+    reason = models.CharField(max_length=LONGEST_REASON, blank=True)
     details = models.TextField()  # canonical JSON, so that the digest can be recomputed from what is stored
     previous = models.CharField(max_length=64)
     digest = models.CharField(max_length=64)

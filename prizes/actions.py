@@ -15,8 +15,9 @@ from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from engagement.vault import lock_secret, open_secret
+from prizes.audit import check_drawn
 from prizes.beacon import read_dice
-from prizes.core.digests import dice_value, exclusion_commitment, rules_digest
+from prizes.core.digests import beacon_strength, dice_value, exclusion_commitment, rules_digest
 from prizes.core.rules import build_rules
 from prizes.models import Beacon, DiceEntry, Draw, Prize, PrizeList
 from prizes.software import software_digests
@@ -177,7 +178,8 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
     """Takes the throws as one operator saw them; the beacon is there once two operators typed the same."""
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
-    draw = segment.draws.filter(prize_list__beacon=Beacon.DICE, beacon_value="").exclude(seal="").first()
+    sealed = segment.draws.filter(beacon_value="").exclude(seal="")
+    draw = next((draw for draw in sealed if draw.beacon_kind == Beacon.DICE), None)
     if draw is None:
         raise ActionRefused(
             f"{segment} does not wait for dice: they are thrown after the seal, where the rules say dice"
@@ -226,6 +228,9 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
     if segment.phase != Phase.DRAWN:
         raise ActionRefused(f"{segment} is {segment.phase}: only a drawn segment can be published")
     draws = list(segment.draws.filter(step=Draw.Step.DRAWN))
+    for draw in draws:
+        if failed := [check for check in check_drawn(draw) if not check.ok]:
+            raise ActionRefused(f"{draw} is not what was drawn: " + "; ".join(check.name for check in failed))
     results = [describe_result(draw, now) for draw in draws]
     change_phase(segment, Phase.PUBLISHED, announced_results=results, published_at=from_ms(now))
     segment.draws.filter(step=Draw.Step.DRAWN).update(step=Draw.Step.PUBLISHED, published_at=from_ms(now))
@@ -255,20 +260,22 @@ def _send_results(segment: Segment, results: list[dict[str, Any]]) -> None:
 
 def describe_result(draw: Draw, now: int) -> dict[str, Any]:
     """A published draw as phones and the stage show it."""
-    wins = draw.wins.select_related("prize").order_by("rank")
+    wins = draw.wins.order_by("rank")
+    # As announced when the segment was armed; the prizes' rows may have been changed since.
+    promised = {prize["id"]: prize for prize in draw.segment.announced_prizes}
     return {
         "draw": draw.pk,
         "segment": draw.segment_id,
         "winners": [
             {
                 "pseudonym": win.pseudonym,
-                "prize": describe_prize(win.prize),
+                "prize": promised[win.prize_id],
                 "name": stage_name(bytes.fromhex(win.pseudonym)),
             }
             for win in wins
         ],
         "seal": draw.seal,
-        "strength": "rehearsal" if draw.prize_list.beacon == Beacon.LOCAL else "public",
+        "strength": beacon_strength(draw.beacon_kind),
         "record_url": f"/api/draws/{draw.pk}/record",
         "claim_url": f"/draws/{draw.pk}/",
         "claim_by": now + CLAIM_MS,

@@ -153,5 +153,9 @@ class DiceEntryAdmin(ReadOnlyAdmin):
     list_display = ("draw", "operator", "entered_at")
     fields = ("draw", "operator", "entered_at")
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """`?digits__startswith=12` would read the first operator's digits one by one."""
+        return not lookup.startswith("digits") and super().lookup_allowed(lookup, value, request)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.fields

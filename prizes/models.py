@@ -1,5 +1,6 @@
 """PrizeList, Prize, Draw and Win: what can be won, and who won it."""
 
+import json
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -141,7 +142,6 @@ class Draw(models.Model):
         DRAWING = "drawing"
         DRAWN = "drawn"
         PUBLISHED = "published"
-        VOID = "void"
 
     show = models.ForeignKey(Show, models.PROTECT, related_name="draws")
     segment = models.ForeignKey(Segment, models.PROTECT, related_name="draws")
@@ -189,17 +189,22 @@ class Draw(models.Model):
                 fields=["show"], condition=Q(step="drawing"), name="one_running_draw_per_show"
             ),
             models.CheckConstraint(
-                condition=Q(step__in=["committed", "void"]) | ~Q(seal=""),
+                condition=Q(step="committed") | ~Q(seal=""),
                 name="nothing_is_drawn_before_the_seal",
             ),
             models.CheckConstraint(
-                condition=Q(step__in=["committed", "sealed", "drawing", "void"]) | ~Q(record_digest=""),
+                condition=Q(step__in=["committed", "sealed", "drawing"]) | ~Q(record_digest=""),
                 name="drawn_means_recorded",
             ),
         )
 
     def __str__(self) -> str:
         return self.draw_id
+
+    @property
+    def beacon_kind(self) -> str:
+        """As promised in the rules; the prize list's row may have been changed since."""
+        return str(json.loads(self.rules)["beacon"]["kind"])
 
 
 class Freeze(models.Model):

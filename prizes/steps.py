@@ -12,18 +12,19 @@ from django.db import IntegrityError, transaction
 from engagement import tally
 from engagement.actions import change_phase, lock_segment, record_change
 from engagement.clock import from_ms, now_ms, to_ms
-from engagement.core.digests import parse_canonical
+from engagement.core.digests import commit, parse_canonical
 from engagement.core.phases import Phase
 from engagement.ledger import SYSTEM
 from engagement.models import Segment
 from engagement.vault import open_secret
 from prizes.actions import HOUSE, rules_digest_of, set_beacon
-from prizes.audit import check_files
+from prizes.audit import check_files, check_ledger, check_prior_wins
 from prizes.beacon import throw_local
-from prizes.core.digests import beacon_id, draw_key, roll_digest
+from prizes.core.digests import beacon_id, draw_key, exclusion_commitment, roll_digest
 from prizes.core.record import build_record, build_seal, encode_record, select_listed
 from prizes.core.roll import pack_total
 from prizes.core.tickets import TicketTable
+from prizes.core.verify import Check
 from prizes.engine import assemble_roll, prove_entries, rank_roll
 from prizes.files import record_path, roll_path, shard_path, totals_path, write_whole
 from prizes.models import Beacon, Draw, Freeze, FrozenShard, Prize, Win
@@ -189,29 +190,35 @@ def _digests(rolls: dict[int, dict[str, object]]) -> list[dict[str, object]]:
 
 
 @transaction.atomic
-def seal_draw(draw_id: int, now: int) -> Draw:
+def seal_segment(segment_id: int, now: int) -> None:
+    """Seals all draws of a segment, or none: with one seal out of two it could still be called off."""
+    segment = lock_segment(segment_id)
+    if segment.phase != Phase.CLOSING:
+        return  # the same step ran twice, or a director was faster
+    seals = [
+        seal_draw(draw, segment, now) for draw in segment.draws.select_related("segment__freeze", "show")
+    ]
+    change_phase(segment, Phase.SEALED, announced_seals=seals)
+
+
+def seal_draw(draw: Draw, segment: Segment, now: int) -> str:
     """Fixes rules, roll, secrets and beacon round under one digest, before the beacon exists."""
-    draw = Draw.objects.select_related("segment", "segment__freeze", "prize_list").get(pk=draw_id)
-    segment = lock_segment(draw.segment_id)
-    if draw.seal:
-        return draw
-    rules = parse_canonical(draw.rules.encode())
+    check_promises(draw)
     roll = bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)
-    seal = build_seal(
-        rules, roll_digest(*roll), reveals(draw), known(draw.segment.freeze.frozen_at_ms) // 1000
-    ).hex()
-    sealed = Draw.objects.filter(pk=draw.pk, seal="", step=Draw.Step.COMMITTED).update(
-        seal=seal, sealed_at_ms=now, step=Draw.Step.SEALED, attempts=0, trouble=""
+    rules, t_freeze = parse_canonical(draw.rules.encode()), known(draw.segment.freeze.frozen_at_ms) // 1000
+    seal = build_seal(rules, roll_digest(*roll), reveals(draw), t_freeze).hex()
+    entry = record_change(
+        segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal}
     )
-    if sealed:
-        if not segment.draws.filter(seal="").exists():
-            change_phase(segment, Phase.SEALED, announced_seals=[row.seal for row in segment.draws.all()])
-        entry = record_change(
-            segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal}
-        )
-        Draw.objects.filter(pk=draw.pk).update(sealed_ledger=entry.position)
-    draw.refresh_from_db()
-    return draw
+    Draw.objects.filter(pk=draw.pk).update(
+        seal=seal,
+        sealed_at_ms=now,
+        sealed_ledger=entry.position,
+        step=Draw.Step.SEALED,
+        attempts=0,
+        trouble="",
+    )
+    return seal
 
 
 def reveals(draw: Draw) -> dict[str, bytes]:
@@ -225,7 +232,7 @@ def reveals(draw: Draw) -> dict[str, bytes]:
 def may_start(draw: Draw, now: int) -> bool:
     """Whether a sealed draw is due: wanted, with its beacon, in its turn, and not too soon after the last one."""
     wanted = draw.prize_list.draw_at_once or draw.requested_at is not None
-    beacon = draw.prize_list.beacon == Beacon.LOCAL or draw.beacon_value != ""
+    beacon = draw.beacon_kind == Beacon.LOCAL or draw.beacon_value != ""
     earlier = draw.segment.draws.filter(prize_list__number__lt=draw.prize_list.number)
     in_turn = not earlier.filter(step__in=[Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING]).exists()
     return wanted and beacon and in_turn and now >= next_draw_at(draw)
@@ -300,9 +307,7 @@ def make_record(draw: Draw) -> bytes:
 
 
 def _key(draw: Draw) -> bytes:
-    return draw_key(
-        bytes.fromhex(draw.seal), beacon_id(draw.prize_list.beacon), bytes.fromhex(draw.beacon_value)
-    )
+    return draw_key(bytes.fromhex(draw.seal), beacon_id(draw.beacon_kind), bytes.fromhex(draw.beacon_value))
 
 
 def prior_wins(draw: Draw) -> dict[bytes, str]:
@@ -314,9 +319,32 @@ def prior_wins(draw: Draw) -> dict[bytes, str]:
 def check_record(draw: Draw, record: bytes) -> None:
     """The second implementation has the last word before anything is announced."""
     roll, totals = roll_path(draw.pk).read_bytes(), totals_path(draw.pk).read_bytes()
-    failed = [check for check in check_files(draw, record, roll, totals) if not check.ok]
+    require(
+        *check_files(draw, record, roll, totals),
+        *check_ledger(draw, ("arm", "freeze", "seal", "beacon")),
+        check_prior_wins(draw, record),
+    )
+
+
+def require(*checks: Check) -> None:
+    failed = [check for check in checks if not check.ok]
     if failed:
         raise Disagreement("; ".join(f"{check.name}: {check.detail}" for check in failed))
+
+
+def check_promises(draw: Draw) -> None:
+    """Before the seal, while the segment can still be called off: is everything as it was committed to?"""
+    rules = parse_canonical(draw.rules.encode())
+    excluded = exclusion_commitment(draw.draw_id, map(bytes.fromhex, draw.excluded)).hex()
+    promised = {name: rules[f"{name}_digest"] for name in ("software", "verifier")}
+    parties = {row["name"]: row["commitment"] for row in rules["parties"]}
+    revealed = {name: commit(draw.draw_id, name, secret).hex() for name, secret in reveals(draw).items()}
+    require(
+        *check_ledger(draw, ("arm", "freeze")),
+        Check("exclusions", excluded == rules["exclusions_commitment"], "as committed to"),
+        Check("secrets", revealed == parties, "as committed to"),
+        Check("software", promised == software_digests(), f"promised {promised}"),
+    )
 
 
 @transaction.atomic
@@ -329,6 +357,9 @@ def finish_draw(draw_id: int, record: bytes, now: int) -> Draw:
         step=Draw.Step.DRAWN, record_digest=digest, drawn_at=from_ms(now), attempts=0, trouble=""
     )
     if changed:
+        store_record(
+            draw, record
+        )  # by the one who was first; killed before the commit, the next one writes it again
         Win.objects.bulk_create(_wins(draw, parse_canonical(record)["winners"]))
         if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
             change_phase(segment, Phase.DRAWN)
@@ -363,14 +394,9 @@ def store_record(draw: Draw, record: bytes) -> None:
 # --- the two runs that Celery makes of the steps ---
 
 
-def run_draw(draw_id: int, *, requested: bool = False) -> Draw:
-    """Takes a sealed draw to its winners, from wherever the last attempt stopped; Waiting while it may not start.
-
-    `requested`: somebody asks for it here and now, so it need not have been asked for before.
-    """
+def run_draw(draw_id: int) -> Draw:
+    """Takes a sealed draw to its winners, from wherever the last attempt stopped; Waiting while it may not start."""
     now = now_ms()
-    if requested:
-        Draw.objects.filter(pk=draw_id, requested_at=None).update(requested_at=from_ms(now))
     draw = Draw.objects.select_related("segment__freeze", "segment__show", "show", "prize_list").get(
         pk=draw_id
     )
@@ -382,5 +408,4 @@ def run_draw(draw_id: int, *, requested: bool = False) -> Draw:
     ensure_beacon(draw, now)
     record = make_record(draw)
     check_record(draw, record)
-    store_record(draw, record)
     return finish_draw(draw.pk, record, now)

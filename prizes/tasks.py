@@ -38,7 +38,9 @@ def conduct_draws() -> None:
     for segment in Segment.objects.filter(phase=Phase.CLOSING).select_related("show"):
         if now >= segment.air_time.grace_ends_at:
             dispatch(seal_segment, segment.pk)
-    due = Draw.objects.filter(step__in=[Draw.Step.SEALED, Draw.Step.DRAWING], attempts__lt=MAX_ATTEMPTS)
+    due = Draw.objects.filter(
+        segment__phase=Phase.SEALED, step__in=[Draw.Step.SEALED, Draw.Step.DRAWING], attempts__lt=MAX_ATTEMPTS
+    )
     for draw in due.select_related("segment", "show", "prize_list"):
         if draw.step == Draw.Step.DRAWING or steps.may_start(draw, now):
             dispatch(run_draw, draw.pk)
@@ -116,8 +118,7 @@ def _seal(segment: Segment, start_shard: Callable[[int], object]) -> None:
         start_shard(number)
     if not steps.missing_shards(freeze):
         steps.complete_freeze(freeze, now_ms())
-        for draw in segment.draws.all():
-            steps.seal_draw(draw.pk, now_ms())
+        steps.seal_segment(segment.pk, now_ms())
 
 
 def attempt(draws: list[int], step: Callable[[], object]) -> None:

@@ -206,7 +206,7 @@ def possible_actions(segment: Segment, now: int) -> list[str]:
     if phase in (Phase.ARMED, Phase.OPEN):
         return ["close", "void"] if _on_air(segment, now) else ["void"]
     if phase == Phase.CLOSING:
-        return ["void"]
+        return (["draw"] if any(draw.attempts > 0 for draw in segment.draws.all()) else []) + ["void"]
     if phase == Phase.SEALED:
         return _possible_when_sealed(list(segment.draws.all()))
     return ["publish"] if phase == Phase.DRAWN else []
@@ -229,7 +229,7 @@ def waits_for_operator(draw: Draw) -> bool:
 
 def waits_for_dice(draw: Draw) -> bool:
     """Whether operators have to type in what was thrown on air."""
-    return draw.prize_list.beacon == Beacon.DICE and draw.seal != "" and draw.beacon_value == ""
+    return draw.beacon_kind == Beacon.DICE and draw.seal != "" and draw.beacon_value == ""
 
 
 # --- live ---------------------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
     context = {
         "draw": draw,
         "public": draw.step == Draw.Step.PUBLISHED,
-        "rehearsal": draw.prize_list.beacon == Beacon.LOCAL,
+        "rehearsal": draw.beacon_kind == Beacon.LOCAL,
         "prizes": draw.prize_list.prizes.all(),
         "winners": _winners(draw),
         "sealed_at": None if draw.sealed_at_ms is None else from_ms(draw.sealed_at_ms),

@@ -342,7 +342,7 @@ def drawn(show: Show) -> Draw:
     draws = []
     for beacon in ("dice", "local"):
         segment = put_on_air(
-            armed_segment(show, beacon=beacon), opened_ms_ago=9_000, left_ms=-5_000, phase=Phase.CLOSING
+            armed_segment(show, beacon=beacon), opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING
         )
         for number in range(1, 4):
             viewer = bytes([number]) * 14

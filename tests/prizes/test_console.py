@@ -68,7 +68,7 @@ def phase_of(segment: Segment) -> str:
 
 def sealed(segment: Segment) -> Segment:
     """An armed segment with a few viewers in the tally, after its window, frozen and sealed."""
-    segment = put_on_air(segment, opened_ms_ago=20_000, left_ms=-5_000, phase=Phase.CLOSING)
+    segment = put_on_air(segment, opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING)
     for viewer, total in VIEWERS.items():
         tally.connect().zadd(f"tally:{segment.pk}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
     tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))

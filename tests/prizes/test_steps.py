@@ -1,10 +1,14 @@
 """From the last shake to the winners: each step once, however often it runs and wherever it was killed."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import IntegrityError, connection, transaction
+from django.test import AsyncClient
 
 from engagement import tally
 from engagement.actions import ActionRefused, Conflict, void_segment
@@ -16,8 +20,8 @@ from engagement.models import LedgerEntry, Segment, Show
 from prizes import steps, tasks
 from prizes.actions import enter_dice, publish_segment, request_draw
 from prizes.audit import audit_draw
-from prizes.files import record_path, roll_path
-from prizes.models import Draw, Exclusion, Freeze, FrozenShard, PrizeList, Win
+from prizes.files import record_path, roll_path, shard_path
+from prizes.models import Draw, Exclusion, Freeze, FrozenShard, Prize, PrizeList, Win
 from tests.cast import AUDITOR, OPERATOR, add_prize, arm, armed_segment, make_segment, make_show, put_on_air
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -162,9 +166,11 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     monkeypatch.setattr(steps, where, die)
 
 
-KILL_POINTS = ["close_tally", "freeze_shard", "complete_freeze", "_make_roll", "seal_draw", "build_seal", "start_draw",
-               "ensure_beacon", "set_beacon", "make_record", "rank_roll", "check_record", "store_record", "finish_draw",
-               "_wins", "record_change"]  # fmt: skip
+KILL_POINTS = [
+    "close_tally", "freeze_shard", "complete_freeze", "_make_roll", "seal_segment", "seal_draw", "build_seal",
+    "start_draw", "ensure_beacon", "set_beacon", "make_record", "rank_roll", "check_record", "store_record",
+    "finish_draw", "_wins", "record_change",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("where", KILL_POINTS)
@@ -186,14 +192,14 @@ def test_the_record_is_the_same_bytes_however_often_it_is_made(
     show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment = ended(armed_segment(show))
+    made: list[bytes] = []
+    original = steps.make_record
+    monkeypatch.setattr(steps, "make_record", lambda draw: made.append(original(draw)) or made[-1])
     kill_at(monkeypatch, "finish_draw")
     with pytest.raises(Killed):
         run_all(segment)
-    draw = segment.draws.get()
-    first = record_path(draw.pk).read_bytes()
-    assert steps.make_record(draw) == first
-    run_all(segment)
-    assert record_path(draw.pk).read_bytes() == first
+    draw = run_all(segment)
+    assert made[0] == made[1] == record_path(draw.pk).read_bytes()
 
 
 def test_late_writes_after_the_fence_change_nothing(show: Show) -> None:
@@ -281,8 +287,6 @@ def test_a_tally_that_redis_lost_after_the_fence_is_never_taken_for_empty(show: 
 
 
 def test_a_changed_shard_file_stops_the_freeze(show: Show) -> None:
-    from prizes.files import shard_path
-
     segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
     freeze = steps.close_tally(segment, now_ms())
     for number in steps.missing_shards(freeze):
@@ -439,3 +443,162 @@ def test_dice_are_refused_before_the_seal_and_after_the_beacon(show: Show, dice_
         enter_dice(dice_segment.pk, THROWS, actor=operator)
     with pytest.raises(ActionRefused, match="does not wait for dice"):
         enter_dice(dice_segment.pk, THROWS[::-1], actor=OPERATOR)
+
+
+# --- nobody bends the draw, the keeper of the database included ---
+
+
+def sealed(show: Show, **fields: Any) -> Segment:
+    segment = ended(armed_segment(show, **fields))
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    return Segment.objects.select_related("show").get(pk=segment.pk)
+
+
+def is_stopped(segment: Segment, why: str) -> bool:
+    """Whether the draw refuses to go on, and says why."""
+    draw = segment.draws.get()
+    for _ in range(3):
+        tasks.run_draw(draw.pk)
+    draw.refresh_from_db()
+    return draw.step == Draw.Step.SEALED and why in draw.trouble and not draw.wins.exists()
+
+
+def bend_rules(draw: Draw) -> dict[str, str]:
+    return {"rules": draw.rules.replace('"tickets":[[1,1]', '"tickets":[[2,1]')}
+
+
+def bend_exclusions(draw: Draw) -> dict[str, Any]:
+    return {"excluded": [bytes([5, 1]).hex() + "00" * 12]}
+
+
+def bend_secret(draw: Draw) -> dict[str, str]:
+    from engagement.vault import lock_secret
+
+    return {"house_secret": lock_secret(bytes(32))}
+
+
+@pytest.mark.parametrize("bend", [bend_rules, bend_exclusions, bend_secret])
+def test_what_was_promised_is_checked_before_the_seal_while_it_can_be_called_off(
+    show: Show, bend: Callable[[Draw], dict[str, Any]]
+) -> None:
+    segment = armed_segment(show)
+    changes = bend(segment.draws.get())
+    assert changes != {"rules": segment.draws.get().rules}
+    segment.draws.update(**changes)
+    segment = ended(segment)
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    assert not draw.seal and "Disagreement" in draw.trouble
+    assert (
+        void_segment(segment.pk, actor=OPERATOR, reason="somebody touched the database").phase == Phase.VOID
+    )
+
+
+def test_a_beacon_that_was_changed_after_the_ledger_told_it_stops_the_draw(show: Show) -> None:
+    segment = sealed(show)
+    draw = Draw.objects.select_related("show", "segment", "prize_list").get(segment=segment)
+    assert steps.start_draw(draw, now_ms())
+    steps.ensure_beacon(draw, now_ms())
+    Draw.objects.filter(pk=draw.pk).update(beacon_value="ab" * 32)
+    assert is_stopped(segment, "beacon in the ledger")
+
+
+def test_a_roll_that_was_made_anew_after_the_seal_stops_the_draw(show: Show) -> None:
+    segment = sealed(show)
+    draw = segment.draws.get()
+    friends = shard_path(segment.pk, 99)
+    friends.write_bytes(bytes([9]) * 14 + (150).to_bytes(4, "big"))
+    Draw.objects.filter(pk=draw.pk).update(**steps._make_roll(draw, [friends]))
+    assert is_stopped(segment, "freeze in the ledger")
+
+
+def test_an_invented_earlier_win_does_not_skip_anybody(show: Show) -> None:
+    first = run_all(ended(armed_segment(show)))
+    Draw.objects.update(started_at=from_ms(now_ms() - 60_000))
+    segment = sealed(show)
+    win = first.wins.first()
+    win.pk, win.piece, win.pseudonym = None, 77, max(VIEWERS).hex()
+    win.save(force_insert=True)
+    assert is_stopped(segment, "prior wins")
+
+
+@pytest.mark.parametrize("what", ["winner", "record", "ledger"])
+def test_publishing_refuses_what_is_not_what_was_drawn(show: Show, what: str) -> None:
+    segment = ended(armed_segment(show))
+    draw = run_all(segment)
+    if what == "winner":
+        Win.objects.filter(pk=draw.wins.first().pk).update(pseudonym="ab" * 14)
+    elif what == "record":
+        record_path(draw.pk).write_bytes(b"{}")
+    else:
+        Draw.objects.filter(pk=draw.pk).update(seal="ab" * 32)
+    with pytest.raises(ActionRefused, match="is not what was drawn"):
+        publish_segment(segment.pk, actor=OPERATOR)
+    assert any(not check.ok for check in audit_draw(Draw.objects.get(pk=draw.pk)))
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.DRAWN
+
+
+def test_a_prize_row_that_was_changed_does_not_change_what_is_announced(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    run_all(segment)
+    Prize.objects.update(celebrity="Somebody else", value_minor=1)
+    PrizeList.objects.update(beacon="dice")
+    publish_segment(segment.pk, actor=OPERATOR)
+    (result,) = Segment.objects.get(pk=segment.pk).announced_results
+    assert {winner["prize"]["celebrity"] for winner in result["winners"]} == {"Star 1", "Star 2"}
+    assert result["strength"] == "rehearsal"
+
+
+def test_two_draws_are_sealed_together_or_not_at_all(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = make_segment(show, prizes=1)
+    add_prize(PrizeList.objects.create(segment=segment, number=2, reserves=0))
+    segment = ended(arm(segment))
+    original, calls = steps.build_seal, []
+    monkeypatch.setattr(
+        steps, "build_seal", lambda *args: calls.append(1) or (original(*args) if len(calls) < 2 else 1 / 0)
+    )
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    assert len(calls) == 2 and not segment.draws.exclude(seal="").exists()
+    void_segment(segment.pk, actor=OPERATOR, reason="the seal fails")
+    monkeypatch.setattr(steps, "build_seal", original)
+    Draw.objects.update(attempts=0)
+    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    tasks.conduct_draws()
+    assert not Win.objects.exists() and not segment.draws.exclude(seal="").exists()
+
+
+def test_a_late_twin_of_a_finished_draw_leaves_the_record_alone(show: Show) -> None:
+    draw = run_all(ended(armed_segment(show)))
+    before = record_path(draw.pk).read_bytes()
+    steps.finish_draw(draw.pk, b"{}", now_ms())
+    assert record_path(draw.pk).read_bytes() == before
+
+
+@pytest.mark.parametrize("excluded", [["zz"], [1], "x", None])
+def test_the_audit_calls_garbage_a_failed_check(show: Show, excluded: Any) -> None:
+    draw = run_all(ended(armed_segment(show)))
+    draw.excluded = excluded
+    assert any(not check.ok for check in audit_draw(draw))
+
+
+# --- what anybody may fetch ---
+
+
+async def fetch(path: str) -> tuple[int, bytes]:
+    answer = await AsyncClient().get(path)
+    body = b"".join([part async for part in answer]) if answer.streaming else answer.content
+    return answer.status_code, body
+
+
+@pytest.mark.parametrize("name", ["record", "roll"])
+async def test_record_and_roll_can_be_fetched_once_they_are_published(show: Show, name: str) -> None:
+    segment = await sync_to_async(lambda: ended(armed_segment(show)))()
+    draw = await sync_to_async(run_all)(segment)
+    path = f"/api/draws/{draw.pk}/{name}"
+    assert (await fetch(path))[0] == 404
+    await sync_to_async(publish_segment)(segment.pk, actor=OPERATOR)
+    stored = record_path(draw.pk) if name == "record" else roll_path(draw.pk)
+    assert await fetch(path) == (200, stored.read_bytes())
+    stored.unlink()
+    assert (await fetch(path))[0] == 404
+    assert (await fetch(f"/api/draws/999999/{name}"))[0] == 404

@@ -3,6 +3,7 @@
 import getpass
 import json
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -31,9 +32,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--here", action="store_true", help="draw: seal and draw in this process, without a worker"
         )
-        parser.add_argument(
-            "--as", dest="actor", default=f"cli:{getpass.getuser()}", help="your name in the ledger"
-        )
+        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,7 +43,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(describe(segment)) if options["json"] else sentence(segment))
 
     def act(self, options: dict[str, Any]) -> Segment:
-        action, segment, actor = options["action"], options["segment"], options["actor"]
+        action, segment, actor = options["action"], options["segment"], actor_of(options["name"])
         if action == "arm":
             return draws.arm_segment(segment, actor=actor)
         if action == "open":
@@ -58,6 +57,12 @@ class Command(BaseCommand):
         if action == "draw":
             return draw(segment, actor, options["dice"], here=options["here"])
         return find(segment)
+
+
+def actor_of(name: str | None) -> str:
+    """Who is written down: the account always, so that nobody signs as somebody else from a terminal."""
+    account = f"cli:{getpass.getuser()}"
+    return f"{name} ({account})" if name else account
 
 
 def find(segment_id: int) -> Segment:
@@ -76,9 +81,11 @@ def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segmen
         draws.enter_dice(segment_id, dice, actor=actor)
     if not here:
         return draws.request_draw(segment_id, actor=actor) if dice is None else find(segment_id)
+    with suppress(live.Conflict):  # somebody has asked for it already
+        draws.request_draw(segment_id, actor=actor)
     for row in find(segment_id).draws.all():
         try:
-            steps.run_draw(row.pk, requested=True)
+            steps.run_draw(row.pk)
         except steps.Waiting as reason:
             if dice is None:
                 raise live.ActionRefused(str(reason)) from None
