@@ -4,11 +4,12 @@ one transaction, and announce once that is committed. Phases change by compare-a
 
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from engagement.broadcast import mark_complete, send_state
 from engagement.clock import from_ms, now_ms, to_ms
+from engagement.core.digests import parse_canonical
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import MAX_RESULTS, SegmentState, ShowState, choose_current
 from engagement.ledger import SYSTEM, append_entry
@@ -77,9 +78,14 @@ def record_change(
 def last_change(segment: Segment) -> str:
     """What happened to the segment last, for whoever came second."""
     for entry in LedgerEntry.objects.filter(show=segment.show_id).order_by("-position")[:50]:
-        if f'"segment":{segment.pk}' in entry.details:
+        if is_about(entry, segment):
             return f"{entry.action} by {entry.actor} at {from_ms(entry.at_ms):%H:%M:%S} UTC"
     return "nothing was recorded"
+
+
+def is_about(entry: LedgerEntry, segment: Segment) -> bool:
+    """Whether a ledger entry tells of this segment."""
+    return bool(parse_canonical(entry.details.encode()).get("segment") == segment.pk)
 
 
 def announce(show_id: int) -> None:
@@ -115,6 +121,7 @@ def describe_segment(segment: Segment) -> SegmentState:
     """One segment as gateways hold it."""
     return SegmentState(
         id=segment.pk,
+        key=segment.key,
         title=segment.title,
         title_zh=segment.title_zh,
         phase=Phase(segment.phase),
@@ -165,7 +172,7 @@ def _refuse_unless_armed(segment: Segment) -> None:
 
 def _refuse_overlap(segment: Segment) -> None:
     mine = segment.air_time
-    scheduled = Q(phase=Phase.ARMED, opens_at__isnull=False) | Q(phase=Phase.OPEN)
+    scheduled = Q(phase=Phase.ARMED, opens_at__isnull=False) | Q(phase__in=[Phase.OPEN, Phase.CLOSING])
     for other in (
         Segment.objects.filter(scheduled, show=segment.show).exclude(pk=segment.pk).select_related("show")
     ):
@@ -234,13 +241,19 @@ def move_due_segments(now: int | None = None) -> list[Segment]:
     return [moved for row, phase in due if (moved := _move_due_segment(row.pk, phase, now)) is not None]
 
 
-@transaction.atomic
 def _move_due_segment(segment_id: int, new: Phase, now: int) -> Segment | None:
-    segment = lock_segment(segment_id)
     try:
-        change_phase(segment, new)
+        return _record_phase(segment_id, new, now)
     except (Conflict, IllegalTransition):
         return None  # the same step ran twice, or an operator was faster
+    except IntegrityError:
+        return None  # after an outage two are due: the next second ends the first and opens the second
+
+
+@transaction.atomic
+def _record_phase(segment_id: int, new: Phase, now: int) -> Segment:
+    segment = lock_segment(segment_id)
+    change_phase(segment, new)
     record_change(segment, "opened" if new == Phase.OPEN else "closing", actor=SYSTEM, now=now)
     return segment
 

@@ -7,6 +7,7 @@ kept in Redis, and gateways read it again every few seconds.
 import logging
 from typing import Any
 
+import msgspec
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from redis.asyncio import Redis as AsyncRedis
@@ -52,9 +53,9 @@ def keep_state(state: ShowState) -> bool:
 
     def compare_and_set(pipe: Any) -> None:
         nonlocal written
-        kept = pipe.get(_document(state.slug))
+        kept = _parse_kept(pipe.get(_document(state.slug)))
         pipe.multi()
-        written = kept is None or state.is_newer_than(parse_state(kept))
+        written = state.is_newer_than(kept)
         if written:
             pipe.set(_document(state.slug), pack_state(state))
 
@@ -78,6 +79,14 @@ def mark_complete() -> None:
         log.warning("the states are not marked as complete: %s", error)
 
 
+def _parse_kept(document: Any) -> ShowState | None:
+    """The document that Redis holds; one of another version of this program counts as none."""
+    try:
+        return None if document is None else parse_state(document)
+    except msgspec.DecodeError:
+        return None
+
+
 async def is_complete(redis: AsyncRedis) -> bool:
     """False after Redis was emptied, until the conductor has been there."""
     return bool(await redis.exists(COMPLETE))
@@ -85,8 +94,7 @@ async def is_complete(redis: AsyncRedis) -> bool:
 
 async def fetch_state(redis: AsyncRedis, slug: str) -> ShowState | None:
     """The newest document of a show, or None where there is no such show."""
-    document: Any = await redis.get(_document(slug))
-    return None if document is None else parse_state(document)
+    return _parse_kept(await redis.get(_document(slug)))
 
 
 def _send(slug: str, message: dict[str, Any]) -> None:

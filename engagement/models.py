@@ -161,6 +161,11 @@ class Segment(models.Model):
             )
 
     @property
+    def key(self) -> str:
+        """The segment's name in Redis, the same in no other database."""
+        return f"{self.show.epoch}-{self.pk}"
+
+    @property
     def air_time(self) -> AirTime:
         """When it is on air; ValueError while it is not scheduled."""
         if self.opens_at is None or self.closes_at is None:

@@ -3,6 +3,9 @@
 It keeps the maximum (`ZADD GT`), so a repeated, reordered or replayed write is harmless. Shards are ranges of the
 pseudonym's first byte: frozen one by one they concatenate to a sorted whole.
 
+`segment` is the segment's key here, `Segment.key`: its show's random epoch and its id. A database that was made anew
+on a Redis that was used before counts its ids from 1 again, and must not find last night's tally.
+
 Keys (docs/redis.md): `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`, `closed:{segment}`, `live:{segment}`,
 `gateways`, `flushed:{segment}`, `lost:{segment}`, `tally:life`.
 """
@@ -25,6 +28,7 @@ ALIVE_MS = 5_000  # a gateway that was silent for longer is taken for dead
 FORGET_MS = 600_000
 # Never a viewer (those have 14 bytes): makes sure that a shard exists when it is renamed.
 NOBODY = b""
+LIFE = "tally:life"
 
 
 def connect() -> Redis:
@@ -48,15 +52,15 @@ def shard_of(viewer: bytes, shards: int) -> int:
     return viewer[0] * shards >> 8
 
 
-def _tally(segment: int, shard: int) -> str:
+def _tally(segment: str, shard: int) -> str:
     return f"tally:{segment}:{shard}"
 
 
-def _frozen(segment: int, shard: int) -> str:
+def _frozen(segment: str, shard: int) -> str:
     return f"frozen:{segment}:{shard}"
 
 
-def _closed(segment: int) -> str:
+def _closed(segment: str) -> str:
     return f"closed:{segment}"
 
 
@@ -64,7 +68,7 @@ def _closed(segment: int) -> str:
 
 
 async def write_totals(
-    redis: AsyncRedis, segment: int, shards: int, totals: dict[bytes, int], gateway: str, live: dict[str, int]
+    redis: AsyncRedis, segment: str, shards: int, totals: dict[bytes, int], gateway: str, live: dict[str, int]
 ) -> bool:
     """Writes totals and this gateway's live counters, all in one transaction; False when the segment is closed.
 
@@ -86,7 +90,7 @@ async def write_totals(
     return not answers[0]
 
 
-async def read_totals(redis: AsyncRedis, wanted: Iterable[tuple[int, int, bytes]]) -> list[int]:
+async def read_totals(redis: AsyncRedis, wanted: Iterable[tuple[str, int, bytes]]) -> list[int]:
     """What is written of (segment, shards, viewer), 0 where there is nothing; one round trip.
 
     After the fence that is the frozen total: a write that came too late stands in the tally, but does not count.
@@ -102,7 +106,7 @@ async def read_totals(redis: AsyncRedis, wanted: Iterable[tuple[int, int, bytes]
     return [int((frozen if closed else total) or 0) for closed, frozen, total in rows]
 
 
-async def confirm_flushed(redis: AsyncRedis, segment: int, gateway: str) -> None:
+async def confirm_flushed(redis: AsyncRedis, segment: str, gateway: str) -> None:
     """This gateway takes no report of the segment any more, and has written all it had."""
     async with redis.pipeline(transaction=True) as pipe:
         pipe.sadd(f"flushed:{segment}", gateway)
@@ -111,21 +115,28 @@ async def confirm_flushed(redis: AsyncRedis, segment: int, gateway: str) -> None
 
 
 async def exchange_heartbeats(
-    redis: AsyncRedis, gateway: str, heartbeat: dict[str, Any], segments: list[int]
-) -> tuple[dict[str, dict[str, Any]], dict[int, dict[str, int]], str]:
+    redis: AsyncRedis, gateway: str, heartbeat: dict[str, Any], segments: list[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]], str]:
     """Writes this gateway's heartbeat; returns those of all gateways, the live counters of the segments, and which
     life of which server answered: when that changes, the server may have lost totals that were acknowledged."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
-        pipe.set("tally:life", f"{gateway} {heartbeat['at']}", nx=True)  # gone after a FLUSHALL, then new
-        pipe.get("tally:life")
+        pipe.get(LIFE)
         pipe.hset("gateways", gateway, msgspec.json.encode(heartbeat))
         pipe.hgetall("gateways")
         for segment in segments:
             pipe.hgetall(f"live:{segment}")
-        server, _, life, _, beats, *counters = await pipe.execute()
+        server, life, _, beats, *counters = await pipe.execute()
+    if not _is_of(life, server):
+        # Emptied, restarted or replaced: whoever notices first says so, with the time.
+        life = f"{server['run_id']} {heartbeat['at']}".encode()
+        await redis.set(LIFE, life)
     live = {segment: _sum_counters(found) for segment, found in zip(segments, counters, strict=True)}
-    return _alive(beats, heartbeat["at"]), live, f"{server['run_id']} {life.decode()}"
+    return _alive(beats, heartbeat["at"]), live, life.decode()
+
+
+def _is_of(life: bytes | None, server: dict[str, Any]) -> bool:
+    return life is not None and life.partition(b" ")[0] == server["run_id"].encode()
 
 
 async def say_goodbye(redis: AsyncRedis, gateway: str) -> None:
@@ -146,7 +157,7 @@ def _alive(beats: dict[Any, Any], now: int) -> dict[str, dict[str, Any]]:
 # --- tasks and the console read ---
 
 
-def read_live(segment: int) -> dict[str, int]:
+def read_live(segment: str) -> dict[str, int]:
     """The live counters of a segment: shakes, reports, clamped. For people to look at; the truth is frozen later."""
     found: Any = connect().hgetall(f"live:{segment}")
     return _sum_counters(found)
@@ -157,7 +168,7 @@ def read_gateways(now: int) -> dict[str, dict[str, Any]]:
     return _alive(connect().hgetall("gateways"), now)
 
 
-def missing_gateways(segment: int, slug: str, now: int) -> tuple[list[str], list[str]]:
+def missing_gateways(segment: str, slug: str, now: int) -> tuple[list[str], list[str]]:
     """Gateways of this show that have not confirmed the segment's flush: (alive, dead). Old names are forgotten."""
     redis: Any = connect()
     flushed = {name.decode() for name in redis.smembers(f"flushed:{segment}")}
@@ -173,7 +184,7 @@ def missing_gateways(segment: int, slug: str, now: int) -> tuple[list[str], list
     return sorted(alive), sorted(dead)
 
 
-def close_tally(segment: int, shards: int) -> None:
+def close_tally(segment: str, shards: int) -> None:
     """The fence: sets the closed mark and moves all shards aside, in one transaction. A second call does nothing.
 
     A write that comes later sees the mark and is not acknowledged; it lands in a key that nobody reads.
@@ -185,6 +196,7 @@ def close_tally(segment: int, shards: int) -> None:
         if closed:
             return
         pipe.set(_closed(segment), 1, ex=KEEP_S)
+        pipe.delete(f"lost:{segment}")
         for shard in range(shards):
             pipe.zadd(_tally(segment, shard), {NOBODY: 0})
             pipe.rename(_tally(segment, shard), _frozen(segment, shard))
@@ -194,13 +206,16 @@ def close_tally(segment: int, shards: int) -> None:
 
 
 def life_age_ms(now: int) -> int:
-    """For how long Redis has been holding what the gateways wrote; 0 while none of them has found it."""
-    life: Any = connect().get("tally:life")
-    return 0 if life is None else now - int(life.rpartition(b" ")[2])
+    """For how long the gateways have known this Redis as it is now; 0 while none has noticed that it came back."""
+    with connect().pipeline(transaction=False) as pipe:
+        pipe.info("server")
+        pipe.get(LIFE)
+        server, life = pipe.execute()
+    return now - int(life.partition(b" ")[2]) if _is_of(life, server) else 0
 
 
-def lost_for_ms(segment: int, now: int) -> int:
-    """How long ago it was first noticed that the tally of a segment is lost."""
+def lost_for_ms(segment: str, now: int) -> int:
+    """How long ago it was first noticed that the tally of a segment may be lost; a fence ends that."""
     redis: Any = connect()
     redis.set(f"lost:{segment}", now, nx=True, ex=KEEP_S)
     return now - int(redis.get(f"lost:{segment}"))
@@ -210,7 +225,7 @@ class TallyLost(Exception):
     """A shard that was fenced is not there any more: Redis has lost it, and the gateways write it again."""
 
 
-def check_fence(segment: int, shards: Iterable[int]) -> None:
+def check_fence(segment: str, shards: Iterable[int]) -> None:
     """Raises TallyLost unless all these shards stand behind the fence; each of them holds at least NOBODY."""
     with connect().pipeline(transaction=False) as pipe:
         pipe.exists(_closed(segment))
@@ -221,7 +236,7 @@ def check_fence(segment: int, shards: Iterable[int]) -> None:
         raise TallyLost(f"the tally of segment {segment} is not behind its fence")
 
 
-def read_frozen(segment: int, shard: int) -> Iterator[tuple[bytes, int]]:
+def read_frozen(segment: str, shard: int) -> Iterator[tuple[bytes, int]]:
     """All totals of a closed shard, in no particular order, read in bounded chunks; TallyLost where it is gone."""
     redis: Any = connect()
     start, whole = 0, False

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,17 +68,21 @@ def find_server() -> list[str]:
     raise EmbeddedServerError(f"No usable Valkey or Redis server here ({found}). {HELP}")
 
 
-def start_server(data: Path) -> EmbeddedServer:
-    """Start a server on this data directory and wait until it answers; only one can run on it at a time."""
+def start_server(data: Path, prepare: Callable[[], None] = lambda: None) -> EmbeddedServer:
+    """Start a server on this data directory and wait until it answers; only one can run on it at a time.
+
+    `prepare` is called once the directory is locked, so that nothing that runs there can be hurt by it.
+    """
     command = find_server()
     path = socket_path(data)
     try:
         data.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        lock = _lock(data)
+        lock = lock_data(data)
     except OSError as error:
         raise EmbeddedServerError(f"The data directory {data} cannot be used: {error}") from error
     try:
+        prepare()
         if path.parent != data.absolute() and path.parent.lstat().st_uid != os.getuid():
             raise EmbeddedServerError(f"{path.parent} belongs to someone else; use a shorter data directory.")
         path.unlink(missing_ok=True)  # we hold the lock, so nobody listens there any more
@@ -104,8 +109,10 @@ def _options(data: Path, path: Path) -> list[str]:
     return [word for name, value in options.items() for word in (f"--{name}", value)]
 
 
-def _lock(data: Path) -> int:
-    """Take the data directory's lock. A lock on an open file, unlike a pid in a file, cannot be stale."""
+def lock_data(data: Path) -> int:
+    """Take the data directory's lock, for as long as the descriptor is open; EmbeddedServerError where it is taken.
+
+    A lock on an open file, unlike a pid in a file, cannot be stale."""
     descriptor = os.open(data / "valkey.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

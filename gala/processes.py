@@ -41,9 +41,12 @@ def spawn(
     Call it from the main thread: PR_SET_PDEATHSIG takes the end of that thread for the parent's death.
     """
     parent = os.getpid()
-    guard = _guard_of_this_process()
+    guard_pipe = _pipe_to_guard()
 
     def tie_to_parent() -> None:
+        # The child itself tells the guard, before it becomes the program: a parent that dies in between leaves nothing.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(guard_pipe, f"+{os.getpid()}\n".encode())
         die_with_parent()
         if os.getppid() != parent:  # it died between fork and prctl
             os._exit(1)
@@ -62,7 +65,6 @@ def spawn(
             start_new_session=True,  # Ctrl-C reaches the supervisor only, which stops its children in order
             preexec_fn=tie_to_parent,
         )
-    _tell(guard, f"+{process.pid}")
     return process
 
 
@@ -86,6 +88,12 @@ def _kill_group(group: int) -> None:
     # PermissionError: macOS says so of a group whose members are all dead but not yet collected.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
+
+
+def _pipe_to_guard() -> int:
+    guard = _guard_of_this_process()
+    assert guard.stdin is not None
+    return guard.stdin.fileno()
 
 
 def _guard_of_this_process() -> subprocess.Popen[bytes]:

@@ -3,11 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from engagement import tally
-from engagement.actions import open_segment
+from engagement.actions import is_about, open_segment
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.models import LedgerEntry, Segment
@@ -57,7 +60,8 @@ def watch(segment: Segment, check: Callable[[], None]) -> Iterator[dict[str, Any
         check()
         if now_ms() > deadline:
             raise RehearsalFailed(f"{segment} is still {segment.phase}: {_trouble(segment)}")
-        yield figures(segment)
+        with suppress(RedisError, OSError):  # a Redis that hesitates is no reason to stop looking
+            yield figures(segment)
         time.sleep(0.5)
         segment.refresh_from_db()
     yield figures(segment)
@@ -69,7 +73,7 @@ def _trouble(segment: Segment) -> str:
 
 def figures(segment: Segment) -> dict[str, Any]:
     """What the control room shows of a segment on air."""
-    live = tally.read_live(segment.pk)
+    live = tally.read_live(segment.key)
     gateways = tally.read_gateways(now_ms())
     shows = [beat["shows"].get(segment.show.slug, {}) for beat in gateways.values()]
     return {
@@ -94,7 +98,7 @@ def summarise(segment: Segment, phone_summary: Path) -> dict[str, Any]:
         "phases": phase_times(segment),
         "phones_connected": phones["phones_connected"],
         "phones_that_shook": phones["phones_that_shook"],
-        "reports_received": tally.read_live(segment.pk).get("reports", 0),
+        "reports_received": tally.read_live(segment.key).get("reports", 0),
         "shakes_acknowledged": sum(told.values()),
         "shakes_frozen": sum(frozen.values()),
         "viewers_that_differ": differing_viewers(told, frozen),
@@ -123,8 +127,8 @@ def differing_viewers(told: dict[str, int], frozen: dict[str, int]) -> list[str]
 
 def phase_times(segment: Segment) -> dict[str, int]:
     """When each step of the segment was recorded, in UTC ms, from the ledger."""
-    entries = LedgerEntry.objects.filter(show=segment.show, details__contains=f'"segment":{segment.pk}')
-    return {entry.action: entry.at_ms for entry in entries.order_by("position")}
+    entries = LedgerEntry.objects.filter(show=segment.show).order_by("position")
+    return {entry.action: entry.at_ms for entry in entries if is_about(entry, segment)}
 
 
 def describe_win(win: Win) -> dict[str, Any]:

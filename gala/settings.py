@@ -274,6 +274,8 @@ LOGGING = {
     "loggers": {
         # Its receiver writes a stack once a second while Redis is away; the hub says it once, in a line.
         "channels_redis": {"level": "CRITICAL"},
+        # Anybody can send a wrong Host, and is answered with 400.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -7,17 +7,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from django.conf import settings
 
 from gala import entrypoints
-from gala.embedded import EmbeddedServer, EmbeddedServerError, start_server
+from gala.embedded import EmbeddedServer, EmbeddedServerError, lock_data, start_server
 from gala.processes import spawn, stop_all
 
 START_S = 30
 EVERYWHERE = "0.0.0.0"
+DIRECT = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+)  # this machine, whatever http_proxy says
 STOP_S = 3.5  # of the 5 s in which Ctrl-C must have ended everything
 
 
@@ -37,17 +40,23 @@ class Supervisor:
         self.logs = data / "logs"
         self.server: EmbeddedServer | None = None
         self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.passing: set[str] = set()  # children that may end by themselves
         self.listener: socket.socket | None = None
+        self._log_starts: dict[str, int] = {}
+        self._lock: int | None = None
 
-    def start_server(self) -> None:
-        """The embedded server, unless REDIS_URL says that there is one."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        if "REDIS_URL" in os.environ:
-            return
+    def start_server(self, prepare: Callable[[], None]) -> None:
+        """The embedded server, unless REDIS_URL names one. `prepare` runs once the data directory is ours."""
         try:
-            self.server = start_server(self.data)
+            if "REDIS_URL" in os.environ:
+                self.data.mkdir(parents=True, exist_ok=True)
+                self._lock = lock_data(self.data)
+                prepare()
+            else:
+                self.server = start_server(self.data, prepare)
         except EmbeddedServerError as error:
             raise CannotStart(str(error)) from None
+        self.logs.mkdir(parents=True, exist_ok=True)
 
     def listen(self, host: str, port: int) -> None:
         """Takes the port here, so that a port that is taken is one clear line; the gateway inherits the socket."""
@@ -96,15 +105,16 @@ class Supervisor:
     def start_command(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """One of manage.py's commands as a child."""
         manage = str(settings.BASE_DIR / "manage.py")
+        self.passing.add(name)
         self._spawn(name, [sys.executable, manage, *arguments])
         return self.children[name]
 
     def _spawn(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
         environment = {**os.environ, "GALA_DATA": str(self.data)}
         environment.setdefault("ALLOWED_HOSTS", self._allowed_hosts())
-        self.children[name] = spawn(
-            command, env=environment, log=self.logs / f"{name}.log", pass_fds=pass_fds
-        )
+        log = self.logs / f"{name}.log"
+        self._log_starts[name] = log.stat().st_size if log.exists() else 0
+        self.children[name] = spawn(command, env=environment, log=log, pass_fds=pass_fds)
 
     def _allowed_hosts(self) -> str:
         """Whom the pages answer: this machine by its usual names, and the address that was asked for with --host."""
@@ -113,14 +123,18 @@ class Supervisor:
 
     def check(self) -> None:
         """Raises ChildDied, with the end of its log, when a process ended that should go on."""
+        if self.server is not None and self.server.process.poll() is not None:
+            raise ChildDied(f"the embedded server ended; see {self.data / 'valkey.log'}")
         for name, child in self.children.items():
-            if child.poll() not in (None, 0):
+            status = child.poll()
+            if status is not None and (status != 0 or name not in self.passing):
                 raise ChildDied(
                     f"{name} ended with status {child.returncode}; the end of its log:\n{self._last_lines(name)}"
                 )
 
     def _last_lines(self, name: str) -> str:
-        return "\n".join((self.logs / f"{name}.log").read_text(errors="replace").splitlines()[-8:])
+        written = (self.logs / f"{name}.log").read_bytes()[self._log_starts[name] :]
+        return "\n".join(written.decode(errors="replace").splitlines()[-8:])
 
     def wait_until_ready(self) -> None:
         """Until the gateway answers and sees both database and Redis."""
@@ -135,7 +149,7 @@ class Supervisor:
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{self.local_address}/readyz", timeout=2) as answer:
+            with DIRECT.open(f"http://{self.local_address}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -62,11 +62,11 @@ def close_tally(segment: Segment, now: int) -> Freeze:
     freeze = Freeze.objects.filter(segment=segment).first()
     if freeze is None:
         missing = _wait_for_gateways(segment, now)
-        tally.close_tally(segment.pk, segment.shards)
-        tally.check_fence(segment.pk, range(segment.shards))
+        tally.close_tally(segment.key, segment.shards)
+        tally.check_fence(segment.key, range(segment.shards))
         return _record_fence(segment, missing, now)
     try:
-        tally.check_fence(segment.pk, missing_shards(freeze))
+        tally.check_fence(segment.key, missing_shards(freeze))
     except tally.TallyLost:
         _fence_again(freeze, now)
     return freeze
@@ -74,14 +74,18 @@ def close_tally(segment: Segment, now: int) -> Freeze:
 
 def _wait_for_gateways(segment: Segment, now: int) -> list[str]:
     """The barrier: returns the gateways that never confirmed; Waiting while there is hope that they will."""
-    alive, dead = tally.missing_gateways(segment.pk, segment.show.slug, now)
-    if now < segment.air_time.grace_ends_at + BARRIER_MS:
-        if alive:
-            raise Waiting(f"waiting for the last totals of {', '.join(alive)}")
-        # Redis that was emptied a moment ago knows of no gateway, and they have not written everything again yet.
-        if tally.life_age_ms(now) < RECOVERY_MS:
-            raise Waiting("waiting for the gateways to show themselves")
+    _wait_for_recovery(segment, now)
+    alive, dead = tally.missing_gateways(segment.key, segment.show.slug, now)
+    if alive and now < segment.air_time.grace_ends_at + BARRIER_MS:
+        raise Waiting(f"waiting for the last totals of {', '.join(alive)}")
     return alive + dead
+
+
+def _wait_for_recovery(segment: Segment, now: int) -> None:
+    """A Redis that came back a moment ago, maybe empty or without its last second, knows too little: the gateways
+    notice that and write everything again. Where no gateway is left to do so, it is not waited for ever."""
+    if tally.life_age_ms(now) < RECOVERY_MS and tally.lost_for_ms(segment.key, now) < BARRIER_MS:
+        raise Waiting("Redis has just come back; waiting for the gateways to write the tally again")
 
 
 @transaction.atomic
@@ -101,11 +105,12 @@ def _fence_again(freeze: Freeze, now: int) -> None:
     segment, shards = freeze.segment, missing_shards(freeze)
     if not shards:
         return
-    alive, _ = tally.missing_gateways(segment.pk, segment.show.slug, now)
-    if alive or tally.lost_for_ms(segment.pk, now) < RECOVERY_MS:
+    _wait_for_recovery(segment, now)
+    alive, _ = tally.missing_gateways(segment.key, segment.show.slug, now)
+    if alive or tally.lost_for_ms(segment.key, now) < RECOVERY_MS:
         raise Waiting("Redis has lost the tally; waiting for the gateways to write it again")
-    tally.close_tally(segment.pk, segment.shards)
-    tally.check_fence(segment.pk, shards)
+    tally.close_tally(segment.key, segment.shards)
+    tally.check_fence(segment.key, shards)
     with transaction.atomic():
         record_change(
             lock_segment(segment.pk), "fence again", actor=SYSTEM, now=now, details={"shards": len(shards)}
@@ -120,11 +125,11 @@ def missing_shards(freeze: Freeze) -> list[int]:
 
 def freeze_shard(segment_id: int, number: int) -> FrozenShard:
     """Writes one shard's totals to its file, sorted, and its counts to the database."""
-    freeze = Freeze.objects.get(segment=segment_id)
+    freeze = Freeze.objects.select_related("segment__show").get(segment=segment_id)
     done = freeze.frozen_shards.filter(number=number).first()
     if done is not None:
         return done
-    totals = sorted(tally.read_frozen(segment_id, number))
+    totals = sorted(tally.read_frozen(freeze.segment.key, number))
     digest = write_whole(shard_path(segment_id, number), b"".join(pack_total(*row) for row in totals))
     counts = {"viewers": len(totals), "shakes": sum(total for _, total in totals), "sha256": digest}
     shard, _ = FrozenShard.objects.get_or_create(freeze=freeze, number=number, defaults=counts)

@@ -267,7 +267,7 @@ def _read_redis(show: Show, segments: list[Segment], now: int) -> tuple[dict[str
     """Figures of people and shakes; without Redis there are none, which is said instead of waited for."""
     segment = current_segment(segments)
     try:
-        counters = tally.read_live(segment.pk) if segment else {}
+        counters = tally.read_live(segment.key) if segment else {}
         gateways = tally.read_gateways(now)
     except (RedisError, OSError):
         return {"counters": None, "gateways": []}, [

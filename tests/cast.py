@@ -76,7 +76,14 @@ def put_on_air(
     Segment.objects.filter(pk=segment.pk).update(phase=phase, **times)
     Show.objects.filter(pk=segment.show_id).update(seq=segment.show.seq + 1_000 + next(_numbers))
     announce(segment.show_id)
+    gateways_were_here()
     return Segment.objects.select_related("show").get(pk=segment.pk)
+
+
+def gateways_were_here() -> None:
+    """As if gateways had known this Redis for a while: without them, the barrier waits for them."""
+    redis = tally.connect()
+    redis.set(tally.LIFE, f"{redis.info('server')['run_id']} {now_ms() - 60_000}")
 
 
 def totals_in_tally(segment: Segment) -> dict[str, int]:
@@ -85,5 +92,5 @@ def totals_in_tally(segment: Segment) -> dict[str, int]:
     return {
         viewer.hex(): int(total)
         for shard in range(segment.shards)
-        for viewer, total in redis.zrange(f"tally:{segment.pk}:{shard}", 0, -1, withscores=True)
+        for viewer, total in redis.zrange(f"tally:{segment.key}:{shard}", 0, -1, withscores=True)
     }

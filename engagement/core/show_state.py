@@ -20,6 +20,7 @@ class SegmentState(Struct, frozen=True, kw_only=True):
     """One segment; `opens_at` and `closes_at` are studio time, None until it is scheduled."""
 
     id: int
+    key: str  # its name in Redis
     title: str
     title_zh: str
     phase: Phase
@@ -70,8 +71,8 @@ class ShowState(Struct, frozen=True, kw_only=True):
         return next(iter(self.feeds), None)
 
     def delay_of(self, feed: str | None) -> int:
-        """The delay in ms of a feed; a screen without a feed lives on studio time."""
-        return 0 if feed is None else self.feeds[feed]
+        """The delay in ms of a feed; a screen has none and lives on studio time, a removed feed comes last."""
+        return 0 if feed is None else self.feeds.get(feed, self.last_delay_ms)
 
     def window(self, segment: SegmentState, feed: str | None) -> Window | None:
         """When `segment` takes reports from `feed`; None while it is not scheduled or takes none any more.
@@ -178,6 +179,7 @@ def demo_state() -> ShowState:
     """A small show for the examples in this package: segment 7 is open from 10 s to 30 s, feed "tv" is 1.5 s late."""
     segment = SegmentState(
         id=7,
+        key="1-7",
         title="Opening",
         title_zh="开场",
         phase=Phase.OPEN,

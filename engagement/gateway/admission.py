@@ -8,6 +8,7 @@ Plain ASGI in front of Django: when a segment is announced, everybody comes at o
 in a tenth as many per second.
 """
 
+import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable
@@ -102,11 +103,11 @@ async def _check_address(hub: Hub, address: str) -> None:
     """A loose limit per address, which whole mobile networks share; without Redis nobody is kept out."""
     key = f"passes:{address}:{now_ms() // 60_000}"
     try:
-        async with hub.redis.pipeline(transaction=False) as pipe:
+        async with asyncio.timeout(settings.REDIS_TIMEOUT_S), hub.redis.pipeline(transaction=False) as pipe:
             pipe.incr(key)
             pipe.expire(key, 120)
             count, _ = await pipe.execute()
-    except (RedisError, OSError):
+    except (RedisError, OSError, TimeoutError):
         return
     if count > settings.PASSES_PER_ADDRESS_PER_MINUTE:
         raise Refused(429, "too_many", "too many passes for this address, try again in a minute", 60)

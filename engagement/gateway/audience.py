@@ -65,6 +65,12 @@ class Audience:
                 del self.by_viewer[guest.viewer]
 
     @property
+    def current_key(self) -> str:
+        """The name in Redis of the segment that is shown; "" where there is none."""
+        segment = self.state.segment(self.state.current)
+        return segment.key if segment else ""
+
+    @property
     def phones(self) -> int:
         """Connected phones, without the screens."""
         return sum(len(guests) for guests in self.by_viewer.values())
@@ -139,10 +145,12 @@ class Audience:
 
     def window(self, segment: int, feed: str | None) -> Window | None:
         """The window of a segment for a feed; None where it takes no reports."""
+        found = self.state.segment(segment)
+        if found is None:
+            return None  # and not remembered: anybody can invent numbers
         key = (segment, feed)
         if key not in self._windows:
-            found = self.state.segment(segment)
-            self._windows[key] = self.state.window(found, feed) if found else None
+            self._windows[key] = self.state.window(found, feed)
         return self._windows[key]
 
     def on_air(self, now: int) -> bool:

@@ -52,13 +52,15 @@ class Hub:
         self.pace: Pace = self._choose_pace()
         self._layer = get_channel_layer()
         self._channel = ""
-        self._opening: dict[str, asyncio.Lock] = {}
+        self._opening: dict[str, asyncio.Task[Audience]] = {}
         self._server: str | None = None  # which Redis, and which of its lives, holds our totals
-        self._lookups: list[tuple[tuple[int, int, bytes], asyncio.Future[int]]] = []
+        self._lookups: list[tuple[tuple[str, int, bytes], asyncio.Future[int]]] = []
         self._answering: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await self.redis.ping()  # connected before the first phone waits for it
         self._loops = [
             asyncio.create_task(_forever("flush", FLUSH_S, self.totals.flush)),
             asyncio.create_task(_forever("pulse", PULSE_S, self._beat)),
@@ -84,12 +86,15 @@ class Hub:
     async def audience(self, slug: str) -> Audience:
         """The audience of a show; raises PhoneFault where there is no such show, or nobody can say."""
         if slug not in self.audiences:
-            async with self._opening.setdefault(slug, asyncio.Lock()):
-                if slug not in self.audiences:
-                    await self._open_audience(slug)
+            # Everybody who asks for it meanwhile waits for the same answer.
+            opening = self._opening.get(slug)
+            if opening is None:
+                opening = self._opening[slug] = asyncio.create_task(self._open_audience(slug))
+                opening.add_done_callback(lambda _: self._opening.pop(slug, None))
+            return await asyncio.shield(opening)
         return self.audiences[slug]
 
-    async def _open_audience(self, slug: str) -> None:
+    async def _open_audience(self, slug: str) -> Audience:
         try:
             async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
                 state = await fetch_state(self.redis, slug)
@@ -98,13 +103,13 @@ class Hub:
             raise PhoneFault(
                 WireError.OVERLOADED, "the show cannot be looked up right now", RETRY_MS
             ) from None
+        if state is None and not complete:
+            raise PhoneFault(WireError.OVERLOADED, "the shows are being read again", RETRY_MS)
         if state is None:
-            self._opening.pop(slug, None)
-            if not complete:
-                raise PhoneFault(WireError.OVERLOADED, "the shows are being read again", RETRY_MS)
             raise PhoneFault(WireError.NO_SUCH_SHOW, f"there is no show {slug!r}")
         self.audiences[slug] = Audience(state)
         await self._subscribe(slug)
+        return self.audiences[slug]
 
     async def _subscribe(self, slug: str) -> None:
         if self._channel:
@@ -125,24 +130,21 @@ class Hub:
 
     # --- totals ---
 
-    def segment_totals(self, segment: int, shards: int) -> SegmentTotals:
-        return self.totals.totals_of(segment, shards)
-
     async def current_total(self, state: ShowState, viewer: bytes) -> int:
-        """What is written of a viewer in the current segment; without Redis, what this process has accepted."""
+        """What is written of a viewer in the current segment; without Redis, what this process knows to be written."""
         segment = state.segment(state.current)
         if segment is None or not segment.shards:
             return 0
-        totals = self.segment_totals(segment.id, segment.shards)
+        totals = self.totals.totals_of(segment)
         try:
             async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
-                written = await self._look_up((segment.id, segment.shards, viewer))
+                written = await self._look_up((segment.key, segment.shards, viewer))
         except (RedisError, OSError, TimeoutError):
-            return totals.accepted.get(viewer, 0)
+            return totals.written.get(viewer, 0)
         self.totals.learn(totals, viewer, written)
         return written
 
-    async def _look_up(self, wanted: tuple[int, int, bytes]) -> int:
+    async def _look_up(self, wanted: tuple[str, int, bytes]) -> int:
         # Everybody who says hello in the same moment shares one round trip.
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._lookups.append((wanted, future))
@@ -159,7 +161,8 @@ class Hub:
             )
         except (RedisError, OSError) as error:
             for future in futures:
-                future.set_exception(error)
+                if not future.done():
+                    future.set_exception(error)
             return
         for future, total in zip(futures, totals, strict=True):
             if not future.done():
@@ -199,7 +202,7 @@ class Hub:
     async def _beat(self) -> None:
         """Heartbeat out, the others' in; then pulses, pace, and segments that are over."""
         now = now_ms()
-        current = {slug: audience.state.current or 0 for slug, audience in self.audiences.items()}
+        current = {slug: audience.current_key for slug, audience in self.audiences.items()}
         beats, live, server = await tally.exchange_heartbeats(
             self.redis, self.name, self._heartbeat(now), list(current.values())
         )
@@ -211,7 +214,7 @@ class Hub:
         self._server = server
         for slug, segment in current.items():
             audience = self.audiences[slug]
-            if (audience.state.current or 0) != segment:
+            if audience.current_key != segment:
                 continue  # changed while Redis answered: the next beat knows
             if audience.on_air(now) or now - audience.pulsed_at >= QUIET_PULSE_MS:
                 shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
@@ -270,15 +273,15 @@ class Hub:
                     continue
                 on_air.add(segment.id)
                 if now >= window.grace_ends_at:
-                    await self._confirm(segment.id, self.segment_totals(segment.id, segment.shards))
+                    await self._confirm(self.totals.totals_of(segment))
         for known in self.totals.segments.keys() - on_air:
             if not self.totals.segments[known].dirty:
                 del self.totals.segments[known]
 
-    async def _confirm(self, segment: int, totals: SegmentTotals) -> None:
+    async def _confirm(self, totals: SegmentTotals) -> None:
         totals.closed = True
         if not totals.confirmed and await self.totals.flush():
-            await tally.confirm_flushed(self.redis, segment, self.name)
+            await tally.confirm_flushed(self.redis, totals.key, self.name)
             totals.confirmed = True
 
     async def _watch_sockets(self) -> None:

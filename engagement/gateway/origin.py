@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import ParseResult
 
-from channels.security.websocket import OriginValidator
+from channels.security.websocket import OriginValidator, WebsocketDenier
 from django.conf import settings
 
 
@@ -19,7 +19,10 @@ class SameOriginOrApp(OriginValidator):
         # The host is compared with its port: a page of another service on this machine is not ours.
         if origin is None or (host and origin.partition(b"://")[2] == host):
             return await self.application(scope, receive, send)
-        return await super().__call__(scope, receive, send)
+        try:
+            return await super().__call__(scope, receive, send)
+        except ValueError:  # an Origin that is no address at all
+            return await WebsocketDenier()(scope, receive, send)
 
     def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
         return bool(self.validate_origin(parsed_origin))

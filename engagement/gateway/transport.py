@@ -52,6 +52,7 @@ class Socket:
             await rest
             while self._waiting and not self.closed:
                 kind = next(iter(self._waiting))
+                self.blocked_since = asyncio.get_running_loop().time()  # it does drain, if slowly
                 await self._send(self._waiting.pop(kind))
         except Exception:
             # Servers differ in what they raise when the peer is gone; the consumer sees the disconnect itself.

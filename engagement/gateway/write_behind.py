@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engagement import tally
+from engagement.core.show_state import SegmentState
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ Written = Callable[[int, dict[bytes, int]], None]
 class SegmentTotals:
     """What this process knows of one segment."""
 
+    key: str  # in Redis
     shards: int
     accepted: dict[bytes, int] = field(default_factory=dict)
     dirty: dict[bytes, int] = field(default_factory=dict)
@@ -50,16 +52,17 @@ class WriteBehind:
         self._flushing = asyncio.Lock()
         self.segments: dict[int, SegmentTotals] = {}
 
-    def totals_of(self, segment: int, shards: int) -> SegmentTotals:
+    def totals_of(self, segment: SegmentState) -> SegmentTotals:
         """The totals of a segment, made at its first mention."""
-        if segment not in self.segments:
-            self.segments[segment] = SegmentTotals(shards)
-        return self.segments[segment]
+        if segment.id not in self.segments:
+            self.segments[segment.id] = SegmentTotals(segment.key, segment.shards)
+        return self.segments[segment.id]
 
     def learn(self, totals: SegmentTotals, viewer: bytes, total: int) -> None:
-        """Takes over what the tally holds of a viewer who came from another process."""
-        if total > totals.accepted.get(viewer, 0):
-            totals.accepted[viewer] = total
+        """Takes over what the tally holds of a viewer who came from another process, which may be gone."""
+        if total > totals.written.get(viewer, 0):
+            totals.written[viewer] = total
+            totals.accepted[viewer] = max(total, totals.accepted.get(viewer, 0))
 
     def accept(self, totals: SegmentTotals, viewer: bytes, total: int, *, clamped: bool) -> None:
         """Takes one clamped total; it is acknowledged once it is written, a repeated one at the next flush."""
@@ -80,7 +83,7 @@ class WriteBehind:
         Segments that take no reports any more, too: until the freeze is complete, theirs are needed.
         """
         for totals in self.segments.values():
-            totals.dirty = {**totals.written, **totals.dirty}
+            totals.dirty = merge(totals.written, totals.dirty)
             totals.confirmed = False
             self._dirty_since = self._dirty_since or monotonic()
 
@@ -97,23 +100,23 @@ class WriteBehind:
     async def flush(self) -> bool:
         """Writes what is dirty and acknowledges it; False when Redis did not take it: then it all stays dirty."""
         async with self._flushing:
-            started, self._dirty_since = self._dirty_since, None
+            started = monotonic()
             for segment, totals in list(self.segments.items()):
                 while totals.dirty:
                     if not await self._write(segment, totals):
-                        self._dirty_since = started
                         return False
+            # What came in meanwhile has waited since then at most.
+            self._dirty_since = started if self.pending else None
             return True
 
     async def _write(self, segment: int, totals: SegmentTotals) -> bool:
         batch, totals.dirty = _split(totals.dirty, BATCH)
         try:
             open_ = await tally.write_totals(
-                self._redis, segment, totals.shards, batch, self._gateway, totals.live
+                self._redis, totals.key, totals.shards, batch, self._gateway, totals.live
             )
         except (TimeoutError, RedisError, OSError) as error:
-            # Reports may have come in while the write was under way: theirs are at least as large.
-            totals.dirty = {**batch, **totals.dirty}
+            totals.dirty = merge(batch, totals.dirty)  # reports have come in while the write was under way
             self._complain(error)
             return False
         self._failing = False
@@ -132,6 +135,11 @@ class WriteBehind:
         if not self._failing:
             log.warning("the tally cannot be written, %d totals wait in memory: %s", self.pending, error)
         self._failing = True
+
+
+def merge(one: dict[bytes, int], two: dict[bytes, int]) -> dict[bytes, int]:
+    """The larger total of each viewer."""
+    return {**one, **{viewer: max(total, one.get(viewer, 0)) for viewer, total in two.items()}}
 
 
 def largest(totals: dict[bytes, int]) -> dict[bytes, int]:

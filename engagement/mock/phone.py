@@ -243,8 +243,9 @@ class Phone:
         self.seq = max(self.seq, message["seq"])
         if message["state"]["segment"]:
             count = self.counts[message["state"]["segment"]["id"]]
-            # The total of a welcome is written, and after the segment's end final: as good as an acknowledgement.
-            count.acknowledged = max(count.acknowledged, message["total"])
+            # The total of a welcome is written: as good as an acknowledgement. If it is less than what was acknowledged
+            # before, the server has lost something, and what this phone has counted is reported again.
+            count.acknowledged = message["total"]
             count.total = max(count.total, message["total"])
             if count.finished:
                 count.short_acks = SHORT_ACKS

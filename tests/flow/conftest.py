@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from tests.flow.night import Night
 
@@ -17,7 +18,11 @@ def night(tmp_path: Path) -> Iterator[Night]:
 
     server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
     name = f"night_{os.getpid()}_{abs(hash(tmp_path))}"
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+    kept = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
+    address = {
+        word: connection.settings_dict[key] for word, key in kept.items() if connection.settings_dict[key]
+    }
+    with psycopg.connect(**address, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
         yield Night(tmp_path / "night", f"{server}/{name}")
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

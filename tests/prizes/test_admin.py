@@ -346,7 +346,7 @@ def drawn(show: Show) -> Draw:
         )
         for number in range(1, 4):
             viewer = bytes([number]) * 14
-            tally.connect().zadd(f"tally:{segment.pk}:{tally.shard_of(viewer, segment.shards)}", {viewer: 9})
+            tally.connect().zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: 9})
         tasks.advance_seal(segment.pk, lambda shard, pk=segment.pk: steps.freeze_shard(pk, shard))
         draws.append(segment.draws.get())
     enter_dice(draws[0].segment_id, "123456" * 9, actor="olga")

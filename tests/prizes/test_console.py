@@ -70,7 +70,7 @@ def sealed(segment: Segment) -> Segment:
     """An armed segment with a few viewers in the tally, after its window, frozen and sealed."""
     segment = put_on_air(segment, opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING)
     for viewer, total in VIEWERS.items():
-        tally.connect().zadd(f"tally:{segment.pk}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
+        tally.connect().zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
     tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
     segment.refresh_from_db()
     return segment
@@ -279,7 +279,7 @@ def test_live_figures_come_from_all_gateways(show: Show) -> None:
     segment = put_on_air(armed_segment(show))
     redis, now = tally.connect(), now_ms()
     rows = {"one": '{"shakes":100,"reports":20,"clamped":2}', "two": '{"shakes":20,"reports":10}'}
-    redis.hset(f"live:{segment.pk}", mapping=rows)
+    redis.hset(f"live:{segment.key}", mapping=rows)
     for name, phones, lag_ms in (("one", 3, 10), ("two", 4, 2_500)):
         people = f'{{"phones":{phones},"screens":1,"refused":5,"leaders":{{}}}}'
         beat = f'{{"at":{now},"pending":2,"lag_ms":{lag_ms},"connections":9,"shows":{{"gala":{people}}}}}'

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -75,6 +76,7 @@ class Command(BaseCommand):
         night.add_argument("--fresh", action="store_true", help="delete the data directory's content first")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        os.umask(0o077)  # the database and the logs are nobody else's business
         console = Console(highlight=False, soft_wrap=True)
         supervisor = Supervisor(settings.DATA_DIR)
         try:
@@ -121,10 +123,10 @@ def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> in
     check_options(options)
     require_descriptors(options["phones"], SPARE_DESCRIPTORS)
     supervisor.listen(options["host"], options["port"])
-    if options["fresh"]:
-        empty(settings.DATA_DIR)
     console.print(f"Starting (data and logs in {settings.DATA_DIR}) …")
-    supervisor.start_server()
+    supervisor.start_server(
+        prepare=(lambda: empty(settings.DATA_DIR)) if options["fresh"] else (lambda: None)
+    )
     call_command("migrate", verbosity=0, interactive=False)
     call_command("collectstatic", verbosity=0, interactive=False)
     show = demo.current_night(go_on=options["keep"])
@@ -150,8 +152,8 @@ def check_options(options: dict[str, Any]) -> None:
         if not low <= options[name] <= high:
             raise CannotStart(f"--{name}: expected {low} to {high}, got {options[name]}")
     target = options["json"]
-    if target is not None and not target.absolute().parent.is_dir():
-        raise CannotStart(f"--json: the directory of {target} does not exist")
+    if target is not None and (target.is_dir() or not os.access(target.absolute().parent, os.W_OK)):
+        raise CannotStart(f"--json: {target} cannot be written")
 
 
 def empty(data: Path) -> None:
@@ -161,8 +163,8 @@ def empty(data: Path) -> None:
     if foreign:
         raise CannotStart(f"--fresh: {data} holds {foreign[0]!r}, which is not ours; nothing was deleted")
     for path in paths:
-        if path.name == "secret_key":
-            continue  # these settings have read it already
+        if path.name in ("secret_key", "valkey.lock"):
+            continue  # these settings have read the one, and we hold the other
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -227,7 +227,7 @@ async def test_after_the_fence_nothing_is_acknowledged_however_early_the_clock_s
         await phone.hello(issue_guest_pass(on_air.show.slug))
         await phone.shake(on_air.pk, 5)
         await phone.hear("ack")
-        await sync_to_async(tally.close_tally)(on_air.pk, on_air.shards)
+        await sync_to_async(tally.close_tally)(on_air.key, on_air.shards)
         await phone.shake(on_air.pk, 6)
         await asyncio.sleep(0.6)
         await phone.shake(on_air.pk, 7)
@@ -235,7 +235,7 @@ async def test_after_the_fence_nothing_is_acknowledged_however_early_the_clock_s
     assert [message for message in phone.heard if message["type"] == "ack"] == [
         {"type": "ack", "segment": on_air.pk, "total": 5}
     ]
-    frozen = [row for shard in range(on_air.shards) for row in tally.read_frozen(on_air.pk, shard)]
+    frozen = [row for shard in range(on_air.shards) for row in tally.read_frozen(on_air.key, shard)]
     assert [total for _, total in frozen] == [5]
 
 

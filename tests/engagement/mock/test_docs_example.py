@@ -33,7 +33,7 @@ def test_the_complete_example_counts_reports_and_is_acknowledged(gateway: str, t
     held = [
         total
         for shard in range(segment.shards)
-        for _, total in redis.zrange(f"tally:{segment.pk}:{shard}", 0, -1, withscores=True)
+        for _, total in redis.zrange(f"tally:{segment.key}:{shard}", 0, -1, withscores=True)
     ]
     assert held == [float(told[1])]
     assert held[0] > 0
@@ -61,7 +61,7 @@ def test_the_protocol_lists_every_field_of_a_state() -> None:
     segment = re.search(r"\*\*`segment`\*\* in a state is `\{([^}]*)\}`", PROTOCOL)
     assert segment
     listed = {name.strip(" ?") for name in segment[1].split(",")}
-    assert listed == {*fields["segment"], "seal"}
+    assert listed == {*fields["segment"], "seal", "seals"}
     assert all(f"`{name}`" in PROTOCOL for name in fields)
 
 
