@@ -200,6 +200,44 @@ def test_a_late_conductor_opens_and_closes_in_order(show: Show) -> None:
     assert [Segment.objects.get(pk=segment.pk).phase for segment in (one, two)] == ["closing", "open"]
 
 
+def test_two_segments_that_are_due_at_once_do_not_stop_the_conductor(show: Show) -> None:
+    one, two = armed_segment(show), armed_segment(show)
+    times = {"opens_at": from_ms(now_ms() - 2_000), "closes_at": from_ms(now_ms() + 18_000)}
+    Segment.objects.filter(pk__in=[one.pk, two.pk]).update(**times)
+    conduct()
+    assert sorted(Segment.objects.values_list("phase", flat=True)) == ["armed", "open"]
+    tally.connect().delete(f"show:{show.slug}")
+    conduct()
+    assert state_in_redis(show).slug == show.slug
+
+
+def test_a_segment_in_its_grace_is_not_overlapped(show: Show) -> None:
+    one, two = in_phase(show, Phase.OPEN), armed_segment(show)
+    close_segment(one.pk, actor=OPERATOR)
+    Segment.objects.filter(pk=one.pk).update(phase=Phase.CLOSING)
+    with pytest.raises(ActionRefused, match="would overlap"):
+        open_segment(two.pk, actor=OPERATOR, lead_s=0)
+
+
+def test_whoever_came_second_is_told_of_this_segment_not_of_one_with_a_similar_number(show: Show) -> None:
+    one = armed_segment(show)
+    ten = armed_segment(show)
+    append_entry(show, "test", actor=DIRECTOR, details={"segment": int(f"{one.pk}0")})
+    with pytest.raises(Conflict, match=f"arm by {OPERATOR}"):
+        arm_segment(one.pk, actor=DIRECTOR)
+    assert actions.last_change(ten).startswith("arm by")
+
+
+def test_a_new_database_on_an_old_redis_finds_nothing_of_the_night_before(show: Show) -> None:
+    segment = armed_segment(show)
+    last_night = segment.key
+    Show.objects.filter(pk=show.pk).update(
+        epoch=show.epoch % 1000 + 1
+    )  # what a new database would have made up
+    again = Segment.objects.select_related("show").get(pk=segment.pk)
+    assert again.key != last_night and actions.describe_segment(again).key == again.key
+
+
 @pytest.mark.parametrize("lead", [-1, 3601])
 def test_a_lead_time_out_of_range_is_refused(show: Show, lead: int) -> None:
     with pytest.raises(ActionRefused, match="lead: expected 0 to 3600"):
@@ -281,6 +319,13 @@ def test_an_older_state_never_replaces_a_newer_one(show: Show) -> None:
     open_segment(segment.pk, actor=OPERATOR)
     assert not keep_state(old)
     assert state_in_redis(show).seq == old.seq + 1
+
+
+def test_a_document_of_another_version_is_replaced(show: Show) -> None:
+    armed_segment(show)
+    tally.connect().set(f"show:{show.slug}", b'{"version":0}')
+    conduct()
+    assert state_in_redis(show).slug == show.slug
 
 
 def test_the_conductor_repairs_a_state_that_redis_has_lost(show: Show) -> None:

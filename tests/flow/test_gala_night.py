@@ -10,7 +10,7 @@ import pytest
 
 from gala.rehearsal import differing_viewers
 from prizes.core.roll import iterate_totals
-from tests.flow.night import Night, interrupt
+from tests.flow.night import Night, free_port, interrupt
 
 pytestmark = pytest.mark.flow
 
@@ -96,6 +96,9 @@ def test_killing_the_supervisor_leaves_nothing_behind(night: Night) -> None:
     with night.show("--phones", "5", "--seconds", "30") as show:
         deadline_file = night.data / "logs" / "phones.log"
         wait_until(lambda: deadline_file.exists(), night)
+        fresh = night.run("show", "--once", "--fresh", "--port", str(free_port()))
+        assert fresh.returncode == 2 and "already runs" in fresh.stderr
+        assert list(night.data.glob("gala.sqlite3")), "--fresh has deleted a night that is running"
         os.kill(show.pid, signal.SIGKILL)
         assert night.ends_within(5), night.processes()
 

@@ -275,6 +275,18 @@ def test_a_redis_that_was_just_emptied_is_not_taken_for_one_without_gateways(sho
     assert steps.close_tally(segment, now_ms()).missing_gateways == []
 
 
+def test_a_late_seal_waits_for_the_gateways_when_redis_has_just_come_back(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    redis = tally.connect()
+    redis.set(tally.LIFE, f"{redis.info('server')['run_id']} {now_ms()}")
+    with pytest.raises(steps.Waiting, match="just come back"):
+        steps.close_tally(segment, now_ms())
+    redis.set(tally.LIFE, f"another-server {now_ms() - 60_000}")  # restarted, and no gateway has noticed yet
+    with pytest.raises(steps.Waiting, match="just come back"):
+        steps.close_tally(segment, now_ms())
+    assert steps.close_tally(segment, now_ms() + steps.BARRIER_MS)  # nobody is left to write anything again
+
+
 def test_a_tally_that_redis_lost_after_the_fence_is_never_taken_for_empty(show: Show) -> None:
     totals = {bytes([7]) * 14: 4, bytes([200]) * 14: 9}
     segment = ended(armed_segment(show), totals)

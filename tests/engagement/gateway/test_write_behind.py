@@ -1,0 +1,151 @@
+"""Totals on their way: nothing is lost while Redis is away, empties itself or comes back."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engagement import tally
+from engagement.core.show_state import demo_state, pack_state
+from engagement.gateway.audience import Audience, Guest
+from engagement.gateway.hub import Hub
+from engagement.gateway.transport import Socket
+from engagement.gateway.write_behind import WriteBehind
+from engagement.vault import lock_secret
+from gala.embedded import start_server
+
+ONE, TWO = b"1" * 14, b"2" * 14
+STATE = msgspec.structs.replace(demo_state(), k_show=lock_secret(bytes(32)))
+SEGMENT = STATE.segments[0]
+
+
+@pytest.fixture
+async def behind(settings, tmp_path: Path) -> AsyncIterator[WriteBehind]:
+    """Write-behind to a server of its own, which may be stopped and emptied."""
+    server = start_server(tmp_path)
+    settings.REDIS_URL = server.url
+    redis = tally.connect_async()
+    told: list[tuple[int, dict[bytes, int]]] = []
+    behind = WriteBehind(redis, "gateway", lambda segment, batch: told.append((segment, dict(batch))))
+    behind.told, behind.server = told, server  # type: ignore[attr-defined]
+    yield behind
+    os.kill(server.process.pid, signal.SIGCONT)
+    await redis.aclose(close_connection_pool=True)
+    server.stop()
+
+
+async def held(behind: WriteBehind, *viewers: bytes) -> list[int]:
+    return await tally.read_totals(
+        behind._redis, [(SEGMENT.key, SEGMENT.shards, viewer) for viewer in viewers]
+    )
+
+
+async def test_a_total_is_acknowledged_after_it_was_written(behind: WriteBehind) -> None:
+    behind.accept(behind.totals_of(SEGMENT), ONE, 5, clamped=False)
+    assert behind.pending == 1 and behind.told == []
+    assert await behind.flush()
+    assert behind.told == [(7, {ONE: 5})] and await held(behind, ONE) == [5] and behind.lag_ms == 0
+
+
+async def test_while_redis_hangs_totals_wait_and_only_the_largest_of_each(behind: WriteBehind) -> None:
+    totals = behind.totals_of(SEGMENT)
+    os.kill(behind.server.process.pid, signal.SIGSTOP)
+    for total in (5, 9, 7):
+        behind.accept(totals, ONE, total, clamped=False)
+    assert not await behind.flush()
+    assert behind.pending == 1 and behind.told == [] and behind.lag_ms >= 1_000
+    os.kill(behind.server.process.pid, signal.SIGCONT)
+    behind.accept(totals, TWO, 3, clamped=True)
+    assert await behind.flush()
+    assert await held(behind, ONE, TWO) == [9, 3] and totals.live == {
+        "shakes": 12,
+        "reports": 4,
+        "clamped": 1,
+    }
+
+
+async def test_an_emptied_redis_gets_everything_again_also_what_was_learned_from_another_gateway(
+    behind: WriteBehind,
+) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False)
+    await behind.flush()
+    behind.learn(totals, TWO, 8)  # its gateway is gone by now
+    totals.closed = totals.confirmed = True  # the grace is over
+    await behind._redis.flushall()
+    behind.rewrite_all()
+    assert not totals.confirmed and await behind.flush()
+    assert await held(behind, ONE, TWO) == [5, 8]
+
+
+async def test_writing_again_never_puts_an_older_total_in_the_place_of_a_newer_one(
+    behind: WriteBehind,
+) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False)
+    await behind.flush()
+    behind.accept(totals, ONE, 9, clamped=False)
+    behind.rewrite_all()
+    assert totals.dirty == {ONE: 9}
+
+
+async def test_after_the_fence_nothing_is_acknowledged_and_no_report_is_taken(behind: WriteBehind) -> None:
+    totals = behind.totals_of(SEGMENT)
+    await behind._redis.set(f"closed:{SEGMENT.key}", 1)
+    behind.accept(totals, ONE, 5, clamped=False)
+    assert await behind.flush()
+    assert totals.closed and behind.told == [] and totals.written == {}
+
+
+async def test_without_redis_a_welcome_tells_only_what_is_known_to_be_written(behind: WriteBehind) -> None:
+    hub = Hub()
+    totals = hub.totals.totals_of(SEGMENT)
+    hub.totals.accept(totals, ONE, 5, clamped=False)
+    await hub.totals.flush()
+    os.kill(behind.server.process.pid, signal.SIGSTOP)
+    hub.totals.accept(totals, ONE, 9, clamped=False)
+    started = asyncio.get_running_loop().time()
+    assert await hub.current_total(STATE, ONE) == 5
+    assert asyncio.get_running_loop().time() - started < 0.8
+    os.kill(behind.server.process.pid, signal.SIGCONT)
+    await hub.redis.aclose(close_connection_pool=True)
+
+
+async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(behind: WriteBehind) -> None:
+    hub = Hub()
+    os.kill(behind.server.process.pid, signal.SIGSTOP)
+    started = asyncio.get_running_loop().time()
+    answers = await asyncio.gather(*(hub.audience("demo") for _ in range(20)), return_exceptions=True)
+    assert asyncio.get_running_loop().time() - started < 1.5
+    assert all(getattr(answer, "error", None) is not None for answer in answers)
+    os.kill(behind.server.process.pid, signal.SIGCONT)
+    await asyncio.sleep(0)
+    assert hub._opening == {}
+    await behind._redis.set("show:demo", pack_state(STATE))
+    assert (await hub.audience("demo")).state == STATE
+    await hub.redis.aclose(close_connection_pool=True)
+
+
+# --- the audience ---
+
+
+async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybody_else() -> None:
+    audience, sent = Audience(STATE), []
+
+    async def send(event: dict) -> None:
+        sent.append(event)
+
+    for number, feed in enumerate(("tv", "app", "tv")):
+        audience.join(Guest(Socket(send), bytes([number]) * 14, feed, set()))
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds={"app": 0}))
+    assert len(sent) == 3
+
+
+def test_invented_segments_are_not_remembered() -> None:
+    audience = Audience(STATE)
+    assert [audience.window(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
+    assert audience.window(7, "tv") is not None and len(audience._windows) == 1
