@@ -48,7 +48,7 @@ class CrowdOptions:
     feed: str | None = None  # None: spread over all feeds of the show
     seconds: float = 30.0
     until_result: bool = False
-    timeout: float = 120.0
+    timeout: float = 600.0
     cheat_hz: float | None = None
     cheaters: float = CHEATERS
     drop: float = 0.0

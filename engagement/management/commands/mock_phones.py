@@ -43,7 +43,7 @@ class Command(BaseCommand):
             "--until-result", action="store_true", help="stay until all have seen the next result instead"
         )
         parser.add_argument(
-            "--timeout", type=_rate, default=120.0, help="seconds to wait for the last acks or the result"
+            "--timeout", type=_rate, default=600.0, help="seconds to wait for the last acks or the result"
         )
         parser.add_argument(
             "--cheat-hz", type=_rate, help="some phones are machines that report so many per second"
