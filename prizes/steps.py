@@ -34,6 +34,9 @@ BARRIER_MS = 10_000  # how long a live gateway is waited for after the grace
 RECOVERY_MS = (
     3_000  # in which every live gateway has noticed that Redis was emptied, and has written everything again
 )
+# What the second implementation can encrypt in plain Python within the time limit of a task; more would be sealed and
+# could then never be drawn.
+MAX_TICKETS = 800_000
 
 
 def known(value: int | None) -> int:
@@ -349,6 +352,11 @@ def check_promises(draw: Draw) -> None:
         Check("exclusions", excluded == rules["exclusions_commitment"], "as committed to"),
         Check("secrets", revealed == parties, "as committed to"),
         Check("software", promised == software_digests(), f"promised {promised}"),
+        Check(
+            "size",
+            known(draw.tickets) <= MAX_TICKETS,
+            f"expected at most {MAX_TICKETS} tickets, got {draw.tickets}",
+        ),
     )
 
 

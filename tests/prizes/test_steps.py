@@ -515,6 +515,18 @@ def test_what_was_promised_is_checked_before_the_seal_while_it_can_be_called_off
     )
 
 
+def test_a_roll_that_the_second_check_could_not_finish_is_not_sealed(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "MAX_TICKETS", 10)
+    segment = sealed(show)
+    assert segment.phase == Phase.CLOSING and "expected at most 10 tickets" in segment.draws.get().trouble
+    monkeypatch.setattr(steps, "MAX_TICKETS", 10_000)
+    request_draw(segment.pk, actor=OPERATOR)
+    tasks.advance_seal(segment.pk, lambda number: None)
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.SEALED
+
+
 def test_a_beacon_that_was_changed_after_the_ledger_told_it_stops_the_draw(show: Show) -> None:
     segment = sealed(show)
     draw = Draw.objects.select_related("show", "segment", "prize_list").get(segment=segment)
