@@ -4,7 +4,7 @@ What is committed to cannot be edited: a segment that left `draft`, and the feed
 segments may take reports. Every save announces the new state.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -45,7 +45,8 @@ class AnnouncingAdmin(admin.ModelAdmin):
     """
 
     def show_of(self, obj: Any) -> Show:
-        raise NotImplementedError
+        """The show whose gateways are told."""
+        return cast(Show, obj.show)
 
     def check_still_editable(self, obj: Any) -> None:
         """Looks again, now that nobody else can change it; raises PermissionDenied."""
@@ -166,9 +167,6 @@ class SegmentAdmin(AnnouncingAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _is_draft(obj) and super().has_delete_permission(request, obj)
-
-    def show_of(self, obj: Segment) -> Show:
-        return obj.show
 
     def check_still_editable(self, obj: Segment) -> None:
         if obj.pk:

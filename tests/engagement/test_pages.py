@@ -20,13 +20,6 @@ pytestmark = pytest.mark.django_db
 SEAL = "5a" * 32
 
 
-@pytest.fixture(autouse=True)
-def plain_static(settings) -> None:
-    """Static files under their own names, so that no test has to collect them first."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def show() -> Show:
     return make_show(slug="gala", title="Gala <b>", title_zh="晚会")

@@ -24,13 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 READ_ONLY = (LedgerEntry, Draw, Win, Freeze, DiceEntry)
 
 
-@pytest.fixture(autouse=True)
-def plain_static(settings) -> None:
-    """Static files under their own names, so that no test has to collect them first."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 def crew(role: str) -> Client:
     user, _ = User.objects.get_or_create(username=role, is_staff=True)
     user.groups.add(Group.objects.get(name=role))

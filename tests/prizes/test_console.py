@@ -35,13 +35,6 @@ VIEWERS = {bytes([number * 40, number]) + bytes(12): 10 for number in range(1, 6
 THROWS = "123456" * 9
 
 
-@pytest.fixture(autouse=True)
-def plain_static(settings) -> None:
-    """Static files under their own names, so that no test has to collect them first."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def show() -> Show:
     return make_show(slug="gala", title="Gala", draws_per_minute=60)
