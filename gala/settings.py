@@ -179,8 +179,6 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # A file as in real life: a database in memory locks whole tables, and other processes cannot see it.
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
-    _database["CONN_HEALTH_CHECKS"] = True
-    _database["CONN_MAX_AGE"] = 60
     _database["OPTIONS"] = {
         "connect_timeout": 5,
         "options": "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000",

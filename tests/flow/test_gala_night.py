@@ -98,7 +98,7 @@ def test_killing_the_supervisor_leaves_nothing_behind(night: Night) -> None:
         wait_until(lambda: deadline_file.exists(), night)
         fresh = night.run("show", "--once", "--fresh", "--port", str(free_port()))
         assert fresh.returncode == 2 and "already runs" in fresh.stderr
-        assert list(night.data.glob("gala.sqlite3")), "--fresh has deleted a night that is running"
+        assert (night.data / "logs" / "gateway.log").exists(), "--fresh has deleted a night that is running"
         os.kill(show.pid, signal.SIGKILL)
         assert night.ends_within(5), night.processes()
 

@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FAMILY = "sleep 600 & echo $$ $! > {pids}; wait"
 # A parent that starts the family and then sleeps.
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from gala.processes import spawn
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 spawn(["sh", "-c", sys.argv[1]], env=os.environ, log=Path(os.devnull))
 time.sleep(600)
 """

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync
 from django.db import IntegrityError, connection, transaction
-from django.test import AsyncClient
+from django.test import Client
 
 from engagement import tally
 from engagement.actions import ActionRefused, Conflict, void_segment
@@ -617,21 +617,26 @@ def test_the_audit_calls_garbage_a_failed_check(show: Show, excluded: Any) -> No
 # --- what anybody may fetch ---
 
 
-async def fetch(path: str) -> tuple[int, bytes]:
-    answer = await AsyncClient().get(path)
-    body = b"".join([part async for part in answer]) if answer.streaming else answer.content
-    return answer.status_code, body
+def fetch(path: str) -> tuple[int, bytes]:
+    answer: Any = Client().get(path)
+    if not answer.streaming:
+        return answer.status_code, answer.content
+
+    async def read() -> bytes:
+        return b"".join([part async for part in answer.streaming_content])
+
+    return answer.status_code, async_to_sync(read)()
 
 
 @pytest.mark.parametrize("name", ["record", "roll"])
-async def test_record_and_roll_can_be_fetched_once_they_are_published(show: Show, name: str) -> None:
-    segment = await sync_to_async(lambda: ended(armed_segment(show)))()
-    draw = await sync_to_async(run_all)(segment)
+def test_record_and_roll_can_be_fetched_once_they_are_published(show: Show, name: str) -> None:
+    segment = ended(armed_segment(show))
+    draw = run_all(segment)
     path = f"/api/draws/{draw.pk}/{name}"
-    assert (await fetch(path))[0] == 404
-    await sync_to_async(publish_segment)(segment.pk, actor=OPERATOR)
+    assert fetch(path)[0] == 404
+    publish_segment(segment.pk, actor=OPERATOR)
     stored = record_path(draw.pk) if name == "record" else roll_path(draw.pk)
-    assert await fetch(path) == (200, stored.read_bytes())
+    assert fetch(path) == (200, stored.read_bytes())
     stored.unlink()
-    assert (await fetch(path))[0] == 404
-    assert (await fetch(f"/api/draws/999999/{name}"))[0] == 404
+    assert fetch(path)[0] == 404
+    assert fetch(f"/api/draws/999999/{name}")[0] == 404

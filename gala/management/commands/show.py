@@ -96,16 +96,17 @@ class Command(BaseCommand):
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends the show as Ctrl-C does."""
+    """SIGTERM ends the show as Ctrl-C does; so does SIGINT for a show in the background, where shells ignore it."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -114,9 +115,9 @@ def stopped_at_the_end(supervisor: Supervisor) -> Iterator[None]:
         yield
     finally:
         # A second Ctrl-C must not leave half of the processes behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         supervisor.stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> int:
