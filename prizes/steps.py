@@ -370,9 +370,8 @@ def finish_draw(draw_id: int, record: bytes, now: int) -> Draw:
         step=Draw.Step.DRAWN, record_digest=digest, drawn_at=from_ms(now), attempts=0, trouble=""
     )
     if changed:
-        store_record(
-            draw, record
-        )  # by the one who was first; killed before the commit, the next one writes it again
+        # By the one who was first; if that one is killed before the commit, the next one writes it again.
+        store_record(draw, record)
         Win.objects.bulk_create(_wins(draw, parse_canonical(record)["winners"]))
         if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
             change_phase(segment, Phase.DRAWN)
@@ -404,7 +403,7 @@ def store_record(draw: Draw, record: bytes) -> None:
     write_whole(record_path(draw.pk), record)
 
 
-# --- the two runs that Celery makes of the steps ---
+# --- from the seal to the winners ---
 
 
 def run_draw(draw_id: int) -> Draw:

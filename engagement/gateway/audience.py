@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from engagement.core.messages import encode
 from engagement.core.names import stage_name
 from engagement.core.phases import Phase
-from engagement.core.show_state import ShowState, state_fields, state_frame
+from engagement.core.show_state import ShowState, state_frame
 from engagement.core.windows import Window
 from engagement.gateway.transport import Event, Socket, text_event
 from engagement.vault import open_secret
@@ -79,7 +79,7 @@ class Audience:
 
     def adopt(self, state: ShowState) -> None:
         """Takes a newer state and tells everybody; an older one, or the same, is ignored."""
-        if state.is_newer_than(self.state) and (state.epoch != self.state.epoch or state.seq > self.seq):
+        if state.epoch != self.state.epoch or state.seq > self.seq:
             self._take(state)
             for guest in list(self.guests):
                 guest.socket.write("state", self.state_event(guest.feed))
@@ -96,9 +96,6 @@ class Audience:
         if feed not in self._frames:
             self._frames[feed] = text_event(state_frame(self.state, feed))
         return self._frames[feed]
-
-    def state_fields(self, feed: str | None) -> dict[str, Any]:
-        return state_fields(self.state, feed)
 
     def send_all(self, kind: str, event: Event) -> None:
         for guest in list(self.guests):
@@ -145,11 +142,11 @@ class Audience:
 
     def window(self, segment: int, feed: str | None) -> Window | None:
         """The window of a segment for a feed; None where it takes no reports."""
-        found = self.state.segment(segment)
-        if found is None:
-            return None  # and not remembered: anybody can invent numbers
         key = (segment, feed)
         if key not in self._windows:
+            found = self.state.segment(segment)
+            if found is None:
+                return None  # and not remembered: anybody can invent numbers
             self._windows[key] = self.state.window(found, feed)
         return self._windows[key]
 

@@ -15,6 +15,7 @@ from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import SUBPROTOCOL, Hello, Resync, Shakes, Sync, decode, encode, error_frame
 from engagement.core.shakes import FrameLimit, clamp
+from engagement.core.show_state import state_fields
 from engagement.gateway.audience import Audience, Guest
 from engagement.gateway.hub import Hub, get_hub
 from engagement.gateway.transport import Socket, text_event
@@ -138,7 +139,7 @@ class ShakeConsumer(AsyncConsumer):
             raise PhoneFault(WireError.HELLO_TIMEOUT, f"no hello within {HELLO_S:.0f} s") from None
         hello = _first_message(frame)
         feed = _choose_feed(hello, audience)
-        if hello.role is not None and hello.role == "screen":
+        if hello.role == "screen":
             guest = Guest(self.socket, None, feed if hello.feed else None, set())
             await self._welcome(hub, audience, guest, b"")
         else:
@@ -159,7 +160,7 @@ class ShakeConsumer(AsyncConsumer):
             show={"slug": state.slug, "title": state.title, "title_zh": state.title_zh, "feed": guest.feed},
             epoch=state.epoch,
             seq=state.seq,
-            state=audience.state_fields(guest.feed),
+            state=state_fields(state, guest.feed),
             total=total,
             **hub.pace._asdict(),
             max_hz=state.max_hz,

@@ -94,7 +94,7 @@ async def test_a_bad_pass_closes_4401_and_says_why(gateway: str, show: Show, tok
     assert why in phone.heard[-1]["message"]
 
 
-async def test_a_pass_signed_with_a_rotated_key_is_still_good(
+async def test_a_pass_signed_with_a_key_that_the_gateway_does_not_know_is_refused(
     gateway: str, on_air: Segment, settings
 ) -> None:
     slug = on_air.show.slug
