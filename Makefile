@@ -37,10 +37,10 @@ lint: $(VENV)/dev ## format, lint, types and import rules
 	@echo "Lint: nothing to complain about."
 
 lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and with hashes
-	@for name in requirements requirements-dev; do $(VENV)/bin/uv pip compile --quiet --no-config --universal \
+	@for name in requirements requirements-dev requirements-s3; do $(VENV)/bin/uv pip compile --quiet --no-config --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  $$name.in -o $$name.txt || exit 1; done
-	@! grep -nE '://|--(extra-)?index|--find-links' requirements.txt requirements-dev.txt
+	@! grep -nE '://|--(extra-)?index|--find-links' requirements.txt requirements-dev.txt requirements-s3.txt
 
 clean: ## remove what make has made: .venv, caches, the data directory var/
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*

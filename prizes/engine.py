@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from engagement.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from prizes.core.digests import roll_digest
-from prizes.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from prizes.core.record import Ranked
 from prizes.core.roll import (
     ENTRY_BYTES,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from engagement.core.merkle import leaf_hash, root
 from prizes import engine
 from prizes.core import digests, verify
-from prizes.core.merkle import leaf_hash, root
 from prizes.core.roll import build_roll, iterate_entries, iterate_runs, parse_header
 from tests.prizes.draws import SIGNATURE, load_vectors
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from engagement.core.merkle import root
 from prizes.core.digests import rules_digest
-from prizes.core.merkle import root
 from prizes.core.record import (
     NO_CUTOFF,
     Ranked,

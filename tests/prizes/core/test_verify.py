@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engagement.core import merkle
 from engagement.core.digests import canonical_json
-from prizes.core import merkle, verify
+from prizes.core import verify
 from prizes.core.record import record_digest
 from prizes.core.verify import verify_draw
 from tests.prizes.draws import CLOSES, DRAW, OPENS, T_FREEZE, failed, make_viewers, run_draw

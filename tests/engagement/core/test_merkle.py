@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from prizes.core import merkle
+from engagement.core import merkle
 from tests.prizes.draws import load_vectors
 
 CT = load_vectors("merkle_rfc6962_basic")
