@@ -7,7 +7,12 @@ class EngagementConfig(AppConfig):
     verbose_name = "Live side"
 
     def ready(self) -> None:
+        from engagement import guards
         from engagement.roles import create_roles
+
+        guards.register(guards.append_only("engagement_ledgerentry"))
+        # Once per migrate, after all tables of all apps.
+        post_migrate.connect(guards.install_guards, sender=self, dispatch_uid="engagement.guards")
 
         # Without a sender: once per app, so that the permissions of every app exist by the last time.
         post_migrate.connect(create_roles, dispatch_uid="engagement.roles")

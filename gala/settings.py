@@ -174,7 +174,9 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         # Without IMMEDIATE two writers fail at once with "database is locked" instead of waiting for each other.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+        # REPLACE deletes rows; without this, no guard (engagement/guards.py) hears of it.
+        " PRAGMA recursive_triggers=ON;",
     }
     # A file as in real life: a database in memory locks whole tables, and other processes cannot see it.
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}

@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
+from tests.guards import flush_without_guards
+
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
@@ -14,6 +16,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tables_can_be_emptied() -> Iterator[None]:
+    """Between tests that commit all tables are emptied, which their guards would refuse."""
+    with flush_without_guards():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from engagement.tasks import conduct
 from prizes.actions import arm_segment, publish_segment, request_draw
 from prizes.models import PrizeList
 from tests.cast import DIRECTOR, OPERATOR, armed_segment, make_segment, make_show
+from tests.guards import tamper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -344,24 +345,21 @@ def test_the_ledger_is_a_chain_and_a_changed_entry_breaks_it(show: Show) -> None
     first = LedgerEntry.objects.order_by("position")[0]
     assert first.previous == GENESIS
     assert find_break(show) is None
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE engagement_ledgerentry SET actor = %s WHERE position = 2", ["mallory"])
+    tamper("UPDATE engagement_ledgerentry SET actor = %s WHERE position = 2", "mallory")
     assert find_break(show) == 2
 
 
 @pytest.mark.parametrize("details", ["{", '{"number": 1}', '{"number":1.5}'])
 def test_an_entry_that_is_not_canonical_breaks_the_chain(show: Show, details: str) -> None:
     append_entry(show, "test", details={"number": 1})
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE engagement_ledgerentry SET details = %s", [details])
+    tamper("UPDATE engagement_ledgerentry SET details = %s", details)
     assert find_break(show) == 0
 
 
 def test_a_removed_entry_breaks_the_chain(show: Show) -> None:
     for _ in range(3):
         append_entry(show, "test")
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM engagement_ledgerentry WHERE position = 1")
+    tamper("DELETE FROM engagement_ledgerentry WHERE position = 1")
     assert find_break(show) == 1
 
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 import segno
 from django.contrib.auth.models import Group, User
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -14,6 +13,7 @@ from engagement.actions import void_segment
 from engagement.models import Show
 from engagement.roles import AUDITOR, OPERATOR
 from tests.cast import make_segment, make_show
+from tests.guards import tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -145,8 +145,7 @@ def test_the_auditor_reads_what_was_done_and_that_the_chain_is_whole(client: Cli
 def test_a_changed_entry_is_shown_in_red(client: Client, show: Show, damage: str) -> None:
     for _ in range(2):
         void_segment(make_segment(show).pk, actor="dirk", reason="rain")
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE engagement_ledgerentry SET {damage} WHERE position = 1")
+    tamper(f"UPDATE engagement_ledgerentry SET {damage} WHERE position = 1")
     page = crew(client, AUDITOR).get("/console/gala/ledger/").text
     assert "The chain is broken at entry 1" in page
 
