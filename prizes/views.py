@@ -1,8 +1,5 @@
-"""The control room of a show, and the public pages of its draws."""
+"""The control room of a show."""
 
-import hashlib
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
@@ -24,13 +21,12 @@ from engagement.actions import (
     open_segment,
     void_segment,
 )
-from engagement.clock import from_ms, now_ms
-from engagement.core.names import stage_name
+from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from prizes.actions import arm_segment, enter_dice, publish_segment, request_draw
-from prizes.files import record_path, roll_path
 from prizes.models import Beacon, DiceEntry, Draw
+from prizes.public_views import may_see
 
 CONSOLE = "engagement.view_segment"
 LEAD_S = 10  # suggested in the form: enough for a host to count down
@@ -321,58 +317,3 @@ def _late_step(segment: Segment, now: int) -> str | None:
     }
     wanted, latest = due.get(Phase(segment.phase), ("", now))
     return f"{segment} is {segment.phase} and should be {wanted} by now." if now > latest else None
-
-
-# --- draws, for everybody -----------------------------------------------------------------------------------
-
-
-@require_safe
-def draws(request: HttpRequest) -> HttpResponseBase:
-    """The audit index: every published draw, newest first."""
-    published = Draw.objects.filter(step=Draw.Step.PUBLISHED).select_related("show", "segment", "prize_list")
-    return render(request, "prizes/draws.html", {"draws": published.order_by("-published_at", "-pk")})
-
-
-@require_safe
-def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
-    """One draw: public once it is published, before that for the auditor."""
-    draw = get_object_or_404(Draw.objects.select_related("show", "segment", "prize_list"), pk=draw_id)
-    if not may_see(draw, request.user):
-        raise Http404("no such draw, or it is not published yet")
-    context = {
-        "draw": draw,
-        "public": draw.step == Draw.Step.PUBLISHED,
-        "rehearsal": draw.beacon_kind == Beacon.LOCAL,
-        "prizes": draw.prize_list.prizes.all(),
-        "winners": _winners(draw),
-        "sealed_at": None if draw.sealed_at_ms is None else from_ms(draw.sealed_at_ms),
-        "roll_sha256": _sha256(roll_path(draw.pk)) if draw.roll_root else None,
-        "record_exists": record_path(draw.pk).exists(),
-    }
-    return render(request, "prizes/draw.html", context)
-
-
-def may_see(draw: Draw, user: Any) -> bool:
-    """Everybody once it is published, before that the auditor."""
-    return draw.step == Draw.Step.PUBLISHED or user.has_perm("prizes.audit_draw")
-
-
-def _winners(draw: Draw) -> list[dict[str, Any]]:
-    wins = draw.wins.select_related("prize").order_by("rank")
-    return [{"name": stage_name(bytes.fromhex(win.pseudonym)), "win": win} for win in wins]
-
-
-def _sha256(path: Path) -> str | None:
-    """The digest of a file as it is on this server now, so that a reader can compare the download; None without it."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    return _digest_of_version(path, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=64)
-def _digest_of_version(path: Path, _changed_at: int, _size: int) -> str:
-    # A roll of 35 million entries takes a second to read, so it is read once per version of the file.
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
