@@ -97,6 +97,27 @@ TRUST_REAL_IP_HEADER = switch("TRUST_REAL_IP_HEADER")
 # Per gateway process; 0: as many as it may have file descriptors.
 MAX_CONNECTIONS = number("MAX_CONNECTIONS", 0, 0, 10**6)
 
+# --- the beacon drand ---
+
+# Asked in this order, after the file; empty: none. None of them is trusted (prizes/beacon.py).
+DRAND_RELAYS = env.list(
+    "DRAND_RELAYS",
+    default=[
+        "https://api.drand.sh",
+        "https://api2.drand.sh",
+        "https://api3.drand.sh",
+        "https://drand.cloudflare.com",
+    ],
+)
+# More could not be asked within the time limit of a task, at two seconds each.
+if len(DRAND_RELAYS) > 6 or not all(
+    urlsplit(base).scheme in ("http", "https") and urlsplit(base).netloc for base in DRAND_RELAYS
+):
+    raise ImproperlyConfigured(
+        f"DRAND_RELAYS: expected up to six addresses with http(s)://, got {DRAND_RELAYS}"
+    )
+DRAND_ROUNDS_FILE = env.str("DRAND_ROUNDS_FILE", default="")
+
 # --- Django ---
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
