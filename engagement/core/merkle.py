@@ -100,3 +100,152 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
             r = node_hash(r, p)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and r == expected_root  # "5. Compare sn to 0. Compare r against the root_hash"
+
+
+class GrowingTree:
+    """A tree that leaves are appended to, with the root and the proofs of each size that it ever had.
+
+    Kept are the nodes over 2**level leaves that are full: they never change again. Everything else is hashed from
+    them when it is asked for, in about log2(size) steps. Sizes are 0 .. len(tree); ValueError otherwise.
+
+    >>> tree = GrowingTree(leaf_hash(bytes([n])) for n in range(5))
+    >>> len(tree), tree.root(3) == root([leaf_hash(bytes([n])) for n in range(3)])
+    (5, True)
+    >>> check_consistency(3, 5, tree.consistency_proof(3, 5), tree.root(3), tree.root(5))
+    True
+    """
+
+    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
+        self._full: list[list[bytes]] = [[]]
+        for leaf in leaves:
+            self.append(leaf)
+
+    def __len__(self) -> int:
+        return len(self._full[0])
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash.
+
+        >>> tree = GrowingTree()
+        >>> tree.append(leaf_hash(b""))
+        >>> tree.root(1).hex()[:8]
+        '6e340b9c'
+        """
+        node, level = leaf, 0
+        self._full[0].append(node)
+        while len(self._full[level]) % 2 == 0:
+            node = node_hash(*self._full[level][-2:])
+            level += 1
+            if level == len(self._full):
+                self._full.append([])
+            self._full[level].append(node)
+
+    def root(self, size: int) -> bytes:
+        """Return the 32-byte root that the tree had at `size`: RFC 9162 2.1.1, MTH(D[n]).
+
+        >>> GrowingTree().root(0).hex()[:8]
+        'e3b0c442'
+        """
+        self._check(0, size, len(self))
+        return self._hash(0, size) if size else root([])
+
+    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
+        """Return the proof that leaf `index`, 0 .. size - 1, is in the tree of `size`: RFC 9162 2.1.3.1.
+
+        >>> a, b, c = (leaf_hash(bytes([n])) for n in range(3))
+        >>> GrowingTree([a, b, c]).inclusion_proof(1, 2) == [a]
+        True
+        """
+        self._check(index + 1, size, len(self))
+        self._check(0, index, size - 1)
+        return self._path(index, 0, size)
+
+    def consistency_proof(self, first: int, second: int) -> list[bytes]:
+        """Return the proof that the tree of size `second` only adds to that of `first`: RFC 9162 2.1.4.1.
+
+        Empty where the sizes are equal, and where the first tree is empty: any tree adds to that.
+
+        >>> a, b, c = (leaf_hash(bytes([n])) for n in range(3))
+        >>> GrowingTree([a, b, c]).consistency_proof(2, 3) == [c]
+        True
+        """
+        self._check(first, second, len(self))
+        self._check(0, first, second)
+        return self._subproof(first, 0, second, True) if first else []
+
+    def _check(self, low: int, value: int, high: int) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"expected a number of {low} .. {high}, got {value}")
+
+    def _hash(self, start: int, end: int) -> bytes:
+        """The hash over the leaves start .. end - 1; start is a multiple of the largest power of two in there."""
+        level = (end - start).bit_length() - 1
+        if end - start == 1 << level:
+            return self._full[level][start >> level]
+        middle = start + _split(end - start)
+        return node_hash(self._hash(start, middle), self._hash(middle, end))
+
+    def _path(self, index: int, start: int, end: int) -> list[bytes]:
+        if end - start == 1:  # "PATH(0, {d[0]}) = {}"
+            return []
+        middle = start + _split(end - start)
+        if index < middle:  # "PATH(m, D_n) = PATH(m, D[0:k]) : MTH(D[k:n]) for m < k"
+            return [*self._path(index, start, middle), self._hash(middle, end)]
+        # "PATH(m, D_n) = PATH(m - k, D[k:n]) : MTH(D[0:k]) for m >= k"
+        return [*self._path(index, middle, end), self._hash(start, middle)]
+
+    def _subproof(self, first: int, start: int, end: int, known: bool) -> list[bytes]:
+        if first == end:  # "SUBPROOF(m, D_m, true) = {}", "SUBPROOF(m, D_m, false) = {MTH(D_m)}"
+            return [] if known else [self._hash(start, end)]
+        middle = start + _split(end - start)
+        if first <= middle:  # "SUBPROOF(m, D_n, b) = SUBPROOF(m, D[0:k], b) : MTH(D[k:n])", m <= k
+            return [*self._subproof(first, start, middle, known), self._hash(middle, end)]
+        # "SUBPROOF(m, D_n, b) = SUBPROOF(m - k, D[k:n], false) : MTH(D[0:k])", m > k
+        return [*self._subproof(first, middle, end, False), self._hash(start, middle)]
+
+
+def _split(size: int) -> int:
+    """RFC 9162 2.1.1: "k be the largest power of two smaller than n (i.e., k < n <= 2k)"; n is at least 2."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def check_consistency(
+    first: int, second: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes
+) -> bool:
+    """Say whether the tree of size `second` only adds leaves to that of size `first`: RFC 9162 2.1.4.2.
+
+    The standard is for 0 < first < second. Equal sizes need equal roots, an empty first tree the root of none, and
+    both an empty proof.
+
+    >>> a, b, c = (leaf_hash(bytes([n])) for n in range(3))
+    >>> check_consistency(2, 3, [c], root([a, b]), root([a, b, c]))
+    True
+    >>> check_consistency(2, 3, [c], root([b, a]), root([a, b, c]))
+    False
+    """
+    if not 0 <= first <= second:
+        return False
+    if first in (0, second):
+        return not proof and first_root == (second_root if first == second else root([]))
+    if not proof:  # "1. If consistency_path is an empty array, stop and fail the proof verification."
+        return False
+    path = list(proof)
+    if first & (first - 1) == 0:  # "2. If first is an exact power of 2, then prepend first_hash"
+        path.insert(0, first_root)
+    fn, sn = first - 1, second - 1  # "3. Set fn to first - 1 and sn to second - 1."
+    while fn & 1:  # "4. If LSB(fn) is set, then right-shift both fn and sn equally until LSB(fn) is not set."
+        fn, sn = fn >> 1, sn >> 1
+    fr = sr = path[0]  # "5. Set both fr and sr to the first value in the consistency_path array."
+    for c in path[1:]:  # "6. For each subsequent value c in the consistency_path array:"
+        if sn == 0:  # "If sn is 0, then stop the iteration and fail the proof verification."
+            return False
+        if fn & 1 or fn == sn:
+            fr, sr = node_hash(c, fr), node_hash(c, sr)
+            while not fn & 1 and fn:  # "right-shift both ... until either LSB(fn) is set or fn is 0"
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = node_hash(sr, c)
+        fn, sn = fn >> 1, sn >> 1  # "Finally, right-shift both fn and sn one time."
+    # "7. ... verify that the fr calculated is equal to the first_hash supplied, that the sr calculated is equal to the
+    # second_hash supplied, and that sn is 0."
+    return fr == first_root and sr == second_root and sn == 0
