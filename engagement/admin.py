@@ -114,6 +114,8 @@ class ShowAdmin(AnnouncingAdmin):
         "burst",
         "grace_ms",
         "draws_per_minute",
+        "max_prize_value",
+        "roll_visibility",
         "control_room",
     )
 

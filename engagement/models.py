@@ -27,6 +27,13 @@ def new_epoch() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
 
+class RollVisibility(models.TextChoices):
+    """Who may read whole rolls; receipts are everybody's."""
+
+    PUBLIC = "public", "everybody"
+    AUDITOR = "auditor", "auditors only"
+
+
 class Show(models.Model):
     """One gala night; has feeds, segments and one show key."""
 
@@ -53,6 +60,16 @@ class Show(models.Model):
         default=6,
         validators=[MinValueValidator(1), MaxValueValidator(60)],
         help_text="So that results reach the stage at a pace a host can read out.",
+    )
+    max_prize_value = models.PositiveBigIntegerField(
+        default=5_000_000,
+        help_text="No prize is worth more, in minor units; 50,000 yuan is what Chinese law allows for prize draws.",
+    )
+    roll_visibility = models.CharField(
+        max_length=8,
+        choices=RollVisibility.choices,
+        default=RollVisibility.PUBLIC,
+        help_text="Who may download the roll of a published draw: pseudonyms and tickets, nothing else.",
     )
     k_show = models.TextField(default=new_show_key, editable=False)
     epoch = models.PositiveIntegerField(default=new_epoch, editable=False)
@@ -179,8 +196,8 @@ class Segment(models.Model):
         )
 
 
-class AppendOnly(models.QuerySet["LedgerEntry"]):
-    """A ledger entry is written once."""
+class AppendOnly(models.QuerySet[Any]):
+    """What stands in the ledger is written once."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("the ledger is append-only: write a new entry with engagement.ledger.append_entry")
@@ -188,7 +205,26 @@ class AppendOnly(models.QuerySet["LedgerEntry"]):
     update = delete = bulk_create = bulk_update = _refuse
 
 
-class LedgerEntry(models.Model):
+class LedgerRow(models.Model):
+    """A row of the ledger; triggers hold the same for SQL (engagement/guards.py)."""
+
+    objects = AppendOnly.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError(
+                "the ledger is append-only: write a new entry with engagement.ledger.append_entry"
+            )
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("the ledger is append-only")
+
+
+class LedgerEntry(LedgerRow):
     """One line of a show's ledger: what an operator or the system did. Written by engagement.ledger only."""
 
     show = models.ForeignKey(Show, models.PROTECT, related_name="ledger")
@@ -201,8 +237,6 @@ class LedgerEntry(models.Model):
     previous = models.CharField(max_length=64)
     digest = models.CharField(max_length=64)
 
-    objects = AppendOnly.as_manager()
-
     class Meta:
         ordering = ("show", "position")
         verbose_name_plural = "ledger entries"
@@ -213,12 +247,19 @@ class LedgerEntry(models.Model):
     def __str__(self) -> str:
         return f"{self.position} {self.action}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise TypeError(
-                "the ledger is append-only: write a new entry with engagement.ledger.append_entry"
-            )
-        super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("the ledger is append-only")
+class LedgerCheckpoint(LedgerRow):
+    """The root over the first `size` entries of a show's ledger, signed (docs/ledger.md)."""
+
+    show = models.ForeignKey(Show, models.PROTECT, related_name="checkpoints")
+    size = models.PositiveIntegerField()
+    root = models.CharField(max_length=64)
+    note = models.TextField()
+    at_ms = models.BigIntegerField()
+
+    class Meta:
+        ordering = ("show", "size")
+        constraints = (models.UniqueConstraint(fields=["show", "size"], name="one_checkpoint_of_a_size"),)
+
+    def __str__(self) -> str:
+        return f"checkpoint of {self.size} entries"

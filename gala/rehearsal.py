@@ -17,7 +17,7 @@ from engagement.models import LedgerEntry, Segment
 from prizes.actions import arm_segment
 from prizes.audit import audit_draw
 from prizes.core.roll import iterate_totals
-from prizes.files import totals_path
+from prizes.files import fetch, totals_name
 from prizes.models import Draw, Win
 
 ACTOR = "show"
@@ -113,7 +113,7 @@ def summarise(segment: Segment, phone_summary: Path) -> dict[str, Any]:
 
 def read_frozen(draw: Draw) -> dict[str, int]:
     """The frozen totals of a draw's segment: pseudonym in hex -> total."""
-    content = totals_path(draw.pk).read_bytes()
+    content = fetch(totals_name(draw.segment_id)).read_bytes()
     return {viewer.hex(): total for viewer, total in iterate_totals(content)}
 
 

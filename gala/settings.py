@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import available_timezones
 
 import environ
@@ -175,6 +175,18 @@ LANGUAGE_CODE = "en"
 USE_TZ = True
 TIME_ZONE = choice("TIME_ZONE", "Asia/Shanghai", available_timezones())
 
+
+def draws_storage(address: str, folder: Path) -> dict[str, Any]:
+    """Files in `folder`, or s3://bucket/prefix?endpoint_url=… (needs requirements-s3.txt)."""
+    if not address:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}}
+    parts = urlsplit(address)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ImproperlyConfigured(f"DRAWS_STORAGE: expected s3://bucket/prefix, got {address!r}")
+    options = {"bucket_name": parts.netloc, "location": parts.path.strip("/"), "file_overwrite": True}
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {**options, **dict(parse_qsl(parts.query))}}
+
+
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES: dict[str, Any] = {
@@ -184,7 +196,9 @@ STORAGES: dict[str, Any] = {
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-DRAWS_DIR = Path(env.str("DRAWS_DIR", default=str(DATA_DIR / "draws")))  # frozen totals, rolls and records
+# Frozen totals, rolls and records; with a storage elsewhere, local copies of them.
+DRAWS_DIR = Path(env.str("DRAWS_DIR", default=str(DATA_DIR / "draws"))).absolute()
+STORAGES["draws"] = draws_storage(env.str("DRAWS_STORAGE", default=""), DRAWS_DIR)
 
 # --- database ---
 
@@ -256,11 +270,13 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_TIME_LIMIT = 25  # below visibility_timeout: a task that still runs is never delivered again
-CELERY_TASK_SOFT_TIME_LIMIT = 20
+# A step over 35 million entries takes up to half a minute. Below visibility_timeout: a task that still runs is never
+# delivered again. What a killed worker has left behind is not waited for that long: the conductor queues it again.
+CELERY_TASK_TIME_LIMIT = 150
+CELERY_TASK_SOFT_TIME_LIMIT = 140
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 30,
+    "visibility_timeout": 180,
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
     "socket_timeout": 10,

@@ -1,30 +1,41 @@
-"""What operators do on the draw side: arm, draw, enter dice, publish. See engagement/actions.py for what they share."""
+"""What operators do on the draw side: arm, draw, enter the beacon, publish. See engagement/actions.py for what they
+share, and prizes/parties.py for what the parties do.
+"""
 
+import json
 import secrets
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
 from engagement.broadcast import send_result
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import canonical_json, commit, parse_canonical
-from engagement.core.names import stage_name
 from engagement.core.phases import Phase
+from engagement.ledger import SYSTEM, append_entry
 from engagement.models import Segment, Show
 from engagement.vault import lock_secret, open_secret
 from prizes.audit import check_drawn
-from prizes.beacon import read_dice
-from prizes.core.digests import beacon_strength, dice_value, exclusion_commitment, rules_digest
+from prizes.beacon import BadSignature, fetch_round, read_dice, read_pasted
+from prizes.core.digests import (
+    HOUSE,
+    beacon_round,
+    dice_value,
+    drand_time,
+    drand_value,
+    exclusion_commitment,
+    rules_digest,
+)
 from prizes.core.rules import build_rules
 from prizes.models import Beacon, DiceEntry, Draw, Prize, PrizeList
+from prizes.parties import draw_id_of, promised_by_parties
+from prizes.results import claim_s_of, describe_result
 from prizes.software import software_digests
 
-HOUSE = "house"
 UNFINISHED = (Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING)
-CLAIM_MS = 3 * 24 * 3600 * 1000  # how long a winner has to claim
 
 
 # --- arming: the precommitment (docs/draw.md, section 1) ---
@@ -32,7 +43,7 @@ CLAIM_MS = 3 * 24 * 3600 * 1000  # how long a winner has to claim
 
 @transaction.atomic
 def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segment:
-    """Commits to rules, prizes and the house's secret of every draw of a draft; from here on nothing of it changes."""
+    """Commits to rules, prizes and the secrets of every draw of a draft; from here on nothing of it changes."""
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase != Phase.DRAFT:
@@ -51,13 +62,24 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
 def _complete_prize_lists(segment: Segment) -> list[PrizeList]:
     if not segment.show.feeds.exists():
         raise ActionRefused(f"{segment} cannot be armed: the show has no feeds")
-    lists = list(segment.prize_lists.prefetch_related("prizes"))
+    lists = list(segment.prize_lists.select_related("segment__show").prefetch_related("prizes"))
     if not any(prize_list.prizes.all() for prize_list in lists):
         raise ActionRefused(f"{segment} cannot be armed: it has no prizes")
     for prize_list in lists:
         if not prize_list.prizes.all():
             raise ActionRefused(f"{segment} cannot be armed: prize list {prize_list.number} has no prizes")
+        _refuse_too_dear(segment, list(prize_list.prizes.all()))
     return lists
+
+
+def _refuse_too_dear(segment: Segment, prizes: list[Prize]) -> None:
+    most = segment.show.max_prize_value
+    for prize in prizes:
+        if prize.value_minor > most:
+            raise ActionRefused(
+                f"{segment} cannot be armed: {prize} is worth {prize.value_minor} {prize.currency} in minor units, "
+                f"and no prize of this show may be worth more than {most}"
+            )
 
 
 def _announce_prizes(lists: list[PrizeList]) -> list[dict[str, Any]]:
@@ -81,11 +103,13 @@ def describe_prize(prize: Prize) -> dict[str, Any]:
 
 
 def _precommit(segment: Segment, prize_list: PrizeList, now: int) -> Draw:
-    draw_id = f"{segment.show.slug}/seg-{segment.position}/draw-{prize_list.number}"
+    draw_id = draw_id_of(prize_list)
     secret = secrets.token_bytes(32)
     excluded = excluded_viewers(segment.show)
+    house = {"name": HOUSE, "commitment": commit(draw_id, HOUSE, secret).hex()}
+    parties = [house, *promised_by_parties(prize_list)]
     try:
-        rules = _rules(segment, prize_list, draw_id, commit(draw_id, HOUSE, secret), excluded)
+        rules = _rules(segment, prize_list, draw_id, parties, excluded)
     except ValueError as error:
         raise ActionRefused(f"{segment} cannot be armed: prize list {prize_list.number}: {error}") from None
     return Draw(
@@ -101,7 +125,11 @@ def _precommit(segment: Segment, prize_list: PrizeList, now: int) -> Draw:
 
 
 def _rules(
-    segment: Segment, prize_list: PrizeList, draw_id: str, house: bytes, excluded: set[bytes]
+    segment: Segment,
+    prize_list: PrizeList,
+    draw_id: str,
+    parties: list[dict[str, str]],
+    excluded: set[bytes],
 ) -> dict[str, Any]:
     show = segment.show
     digests = software_digests()
@@ -117,7 +145,10 @@ def _rules(
             for feed in show.feeds.all()
         ],
         beacon_kind=prize_list.beacon,
-        parties=[{"name": HOUSE, "commitment": house.hex()}],
+        parties=parties,
+        seal_margin_s=prize_list.seal_margin_s,
+        reveal_deadline_s=prize_list.reveal_deadline_s,
+        claim_s=prize_list.claim_s,
         k_show_commitment=commit(show.slug, "k_show", open_secret(show.k_show)).hex(),
         exclusions_commitment=exclusion_commitment(draw_id, excluded).hex(),
         software_digest=digests["software"],
@@ -161,12 +192,13 @@ def request_draw(segment_id: int, *, actor: str, now: int | None = None) -> Segm
     segment = lock_segment(segment_id)
     if segment.phase in (Phase.DRAWN, Phase.PUBLISHED):
         raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
-    gave_up = segment.draws.filter(attempts__gt=0, step__in=UNFINISHED)
+    stuck = Q(attempts__gt=0) | ~Q(disagreement="")
+    gave_up = segment.draws.filter(stuck, step__in=UNFINISHED)
     if segment.phase != Phase.SEALED and not (segment.phase == Phase.CLOSING and gave_up.exists()):
         raise ActionRefused(f"{segment} is {segment.phase}: only a sealed segment can be drawn")
     asked = segment.draws.filter(step=Draw.Step.SEALED, requested_at=None).update(requested_at=from_ms(now))
     # Asked again, what gave up after errors is tried again, be it the seal or the draw.
-    asked += gave_up.update(attempts=0, trouble="")
+    asked += gave_up.update(attempts=0, trouble="", disagreement="")
     if not asked:
         raise Conflict(f"{segment} is being drawn already: {last_change(segment)}")
     record_change(segment, "draw", actor=actor, now=now)
@@ -201,11 +233,19 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
 
 
 def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, now: int) -> None:
-    """Writes the beacon of a sealed draw, once; must run inside a transaction. Whoever comes second changes nothing."""
+    """Writes the beacon of a sealed draw, once; must run inside a transaction. Whoever comes second changes nothing.
+
+    Never before the seal, and never before drand's round is due, whatever the clock of this server makes of that.
+    """
+    if draw.seal and draw.beacon_kind == Beacon.DRAND and now < beacon_due_at(draw):
+        raise ActionRefused(
+            f"{draw}: drand's round {beacon_round_of(draw)} is not due before {from_ms(beacon_due_at(draw)):%H:%M:%S} "
+            "UTC: is the clock of this server right?"
+        )
     written = (
         Draw.objects.filter(pk=draw.pk, beacon_value="")
         .exclude(seal="")
-        .update(beacon_value=value.hex(), beacon_proof=proof)
+        .update(beacon_value=value.hex(), beacon_proof=proof, attempts=0, trouble="")
     )
     if written:
         entry = record_change(
@@ -213,6 +253,88 @@ def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, n
         )
         Draw.objects.filter(pk=draw.pk).update(beacon_ledger=entry.position)
     draw.refresh_from_db()
+
+
+# --- drand: the round that the seal names, and no other ---
+
+
+def beacon_round_of(draw: Draw) -> int:
+    """The round of drand that a frozen draw waits for; 0 for other beacons."""
+    frozen_at = draw.segment.freeze.frozen_at_ms
+    if frozen_at is None:
+        raise RuntimeError(f"{draw} is not frozen, so no round is named")
+    return beacon_round(draw.beacon_kind, frozen_at // 1000, json.loads(draw.rules)["seal_margin_s"])
+
+
+def beacon_due_at(draw: Draw) -> int:
+    """When that round is due, in UTC ms."""
+    return drand_time(beacon_round_of(draw)) * 1000
+
+
+def waits_for_drand(draw: Draw, now: int) -> bool:
+    """Whether a sealed draw has no beacon yet although its round is due."""
+    sealed = draw.beacon_kind == Beacon.DRAND and draw.seal != "" and draw.beacon_value == ""
+    return sealed and now >= beacon_due_at(draw)
+
+
+def take_drand_beacon(draw_id: int, now: int) -> bool:
+    """Asks every source once; True when the beacon is there. A round that is late is waited for, never replaced."""
+    draw = Draw.objects.select_related("segment__freeze", "segment__show").get(pk=draw_id)
+    if not waits_for_drand(draw, now):
+        return draw.beacon_value != ""
+    found = fetch_round(beacon_round_of(draw))  # takes seconds: nothing is locked meanwhile
+    if found.signature is None:
+        _tell_trouble(draw, found.troubles)
+        return False
+    _take_signature(draw, found.signature, actor=SYSTEM, now=now)
+    return True
+
+
+def enter_beacon(segment_id: int, typed: str, *, actor: str, now: int | None = None) -> list[Draw]:
+    """Takes a round of drand that somebody has pasted, for every draw of the segment that waits for it."""
+    now = now_ms() if now is None else now
+    rows = Draw.objects.filter(segment=segment_id).select_related("segment__freeze", "segment__show")
+    waiting = [draw for draw in rows if waits_for_drand(draw, now)]
+    if not waiting:
+        raise ActionRefused("No draw of this segment waits for a round of drand that is due.")
+    refusals, taken = [], []
+    for draw in waiting:
+        try:
+            signature = read_pasted(beacon_round_of(draw), typed)
+        except BadSignature as error:
+            refusals.append((draw, str(error)))
+            continue
+        _take_signature(draw, signature, actor=actor, now=now)
+        taken.append(draw)
+    if not taken:
+        _refuse_beacon(refusals, actor=actor, now=now)
+    return taken
+
+
+@transaction.atomic
+def _take_signature(draw: Draw, signature: bytes, *, actor: str, now: int) -> None:
+    lock_segment(draw.segment_id)
+    set_beacon(draw, drand_value(signature), {"signature": signature.hex()}, actor=actor, now=now)
+
+
+def _refuse_beacon(refusals: list[tuple[Draw, str]], *, actor: str, now: int) -> NoReturn:
+    with transaction.atomic():
+        for draw, reason in refusals:
+            details = {"segment": draw.segment_id, "draw": draw.draw_id, "round": beacon_round_of(draw)}
+            append_entry(
+                draw.segment.show, "beacon refused", actor=actor, now=now, reason=reason, details=details
+            )
+    raise ActionRefused("beacon: " + "; ".join(reason for _, reason in refusals))
+
+
+def _tell_trouble(draw: Draw, troubles: list[str]) -> None:
+    """For the control room; that a round is merely late is no trouble, its countdown says so."""
+    if not settings.DRAND_RELAYS and not settings.DRAND_ROUNDS_FILE:
+        troubles = ["no source is set (DRAND_RELAYS, DRAND_ROUNDS_FILE)"]
+    text = "; ".join(troubles)
+    if text:
+        text = f"drand round {beacon_round_of(draw)}: {text}. It can be pasted: Enter beacon."
+    Draw.objects.filter(pk=draw.pk, beacon_value="").exclude(trouble=text).update(trouble=text)
 
 
 # --- publish ---
@@ -231,9 +353,10 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
     for draw in draws:
         if failed := [check for check in check_drawn(draw) if not check.ok]:
             raise ActionRefused(f"{draw} is not what was drawn: " + "; ".join(check.name for check in failed))
-    results = [describe_result(draw, now) for draw in draws]
+    for draw in draws:
+        _publish_draw(draw, now)
+    results = [describe_result(draw) for draw in draws]
     change_phase(segment, Phase.PUBLISHED, announced_results=results, published_at=from_ms(now))
-    segment.draws.filter(step=Draw.Step.DRAWN).update(step=Draw.Step.PUBLISHED, published_at=from_ms(now))
     _send_results(segment, results)
     record_change(
         segment,
@@ -243,6 +366,14 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
         details={"records": {draw.draw_id: draw.record_digest for draw in draws}},
     )
     return segment
+
+
+def _publish_draw(draw: Draw, now: int) -> None:
+    """From now on its winners have time to claim, as long as the rules of the draw say."""
+    claim_by = from_ms(now + claim_s_of(draw) * 1000)
+    draw.step, draw.published_at = Draw.Step.PUBLISHED, from_ms(now)
+    Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWN).update(step=draw.step, published_at=draw.published_at)
+    draw.wins.update(claim_by=claim_by)
 
 
 def _send_results(segment: Segment, results: list[dict[str, Any]]) -> None:
@@ -256,28 +387,3 @@ def _send_results(segment: Segment, results: list[dict[str, Any]]) -> None:
             send_result(show.slug, show.epoch, seq, result)
 
     transaction.on_commit(send)
-
-
-def describe_result(draw: Draw, now: int) -> dict[str, Any]:
-    """A published draw as phones and the stage show it."""
-    wins = draw.wins.order_by("rank")
-    # As announced when the segment was armed; the prizes' rows may have been changed since.
-    promised = {prize["id"]: prize for prize in draw.segment.announced_prizes}
-    return {
-        "draw": draw.pk,
-        "segment": draw.segment_id,
-        "winners": [
-            {
-                "pseudonym": win.pseudonym,
-                "prize": promised[win.prize_id],
-                "name": stage_name(bytes.fromhex(win.pseudonym)),
-            }
-            for win in wins
-        ],
-        "seal": draw.seal,
-        "strength": beacon_strength(draw.beacon_kind),
-        "record_url": f"/api/draws/{draw.pk}/record",
-        "claim_url": f"/draws/{draw.pk}/",
-        "claim_by": now + CLAIM_MS,
-        "published_at": now,
-    }

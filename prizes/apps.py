@@ -1,6 +1,47 @@
 from django.apps import AppConfig
 
+PROMISED = (
+    "show_id",
+    "segment_id",
+    "prize_list_id",
+    "draw_id",
+    "rules",
+    "excluded",
+    "house_secret",
+    "committed_at_ms",
+    "committed_ledger",
+)
+WRITTEN_ONCE = (
+    "roll_header",
+    "roll_root",
+    "totals_digest",
+    "entries",
+    "tickets",
+    "classes",
+    "seal",
+    "sealed_at_ms",
+    "sealed_ledger",
+    "beacon_value",
+    "beacon_proof",
+    "beacon_ledger",
+    "record_digest",
+    "drawn_at",
+    "published_at",
+)
+
 
 class PrizesConfig(AppConfig):
     name = "prizes"
     verbose_name = "Draw side"
+
+    def ready(self) -> None:
+        from engagement import guards
+
+        guards.register(
+            guards.frozen_columns("prizes_draw", PROMISED),
+            guards.frozen_columns("prizes_draw", WRITTEN_ONCE, once_set=True),
+            guards.keep_rows("prizes_draw"),
+            guards.append_only("prizes_frozenshard"),
+            guards.append_only("prizes_reveal"),
+            guards.append_only("prizes_disposition"),
+        )

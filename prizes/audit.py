@@ -4,29 +4,36 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from engagement.core.digests import parse_canonical
 from engagement.ledger import find_break
 from engagement.models import LedgerEntry
+from engagement.vault import VaultError, open_secret
 from prizes.core.digests import rules_digest
-from prizes.core.verify import Check, verify_draw
-from prizes.files import record_path, roll_path, totals_path
-from prizes.models import Draw
+from prizes.files import exists, fetch, record_name, roll_name, totals_name
+from prizes.models import Draw, Reveal
+from prizes.second_check import Check, run_second_check
 
 
 def audit_draw(draw: Draw) -> list[Check]:
     """Every check; never raises for what is wrong with the draw, a missing file is a failed check."""
-    paths = record_path(draw.pk), roll_path(draw.pk), totals_path(draw.pk)
-    missing = [Check(f"file {path.name}", False, "is not there") for path in paths if not path.is_file()]
+    names = record_name(draw.pk), roll_name(draw.pk), totals_name(draw.segment_id)
+    missing = [
+        Check(f"file {PurePath(name).name}", False, "is not there") for name in names if not exists(name)
+    ]
     if missing:
         return missing
-    record, roll, totals = (path.read_bytes() for path in paths)
+    if not isinstance(draw.excluded, list) or not all(isinstance(viewer, str) for viewer in draw.excluded):
+        return [Check("exclusions", False, f"expected pseudonyms in hex, got {draw.excluded!r}"[:200])]
+    record, roll, totals = map(fetch, names)
+    content = record.read_bytes()
     return [
-        *check_files(draw, record, roll, totals),
-        _check_digest(draw, record),
-        _check_wins(draw, record),
-        check_prior_wins(draw, record),
+        *run_second_check(content, roll, totals, draw.excluded),
+        _check_digest(draw, content),
+        _check_wins(draw, content),
+        check_prior_wins(draw, content),
         *check_ledger(draw),
     ]
 
@@ -34,18 +41,10 @@ def audit_draw(draw: Draw) -> list[Check]:
 def check_drawn(draw: Draw) -> list[Check]:
     """What must still be as it was drawn when the winners are told; quick enough for a button."""
     try:
-        record = record_path(draw.pk).read_bytes()
+        record = fetch(record_name(draw.pk)).read_bytes()
     except OSError as error:
         return [Check("record file", False, str(error))]
     return [_check_digest(draw, record), _check_wins(draw, record), *check_ledger(draw)]
-
-
-def check_files(draw: Draw, record: bytes, roll: bytes, totals: bytes) -> list[Check]:
-    """What the second implementation says of these bytes."""
-    excluded = _attempt(lambda: {bytes.fromhex(viewer) for viewer in draw.excluded})
-    if excluded is None:
-        return [Check("exclusions", False, f"expected pseudonyms in hex, got {draw.excluded!r}"[:200])]
-    return verify_draw(record, roll, totals, excluded)
 
 
 def _check_digest(draw: Draw, record: bytes) -> Check:
@@ -56,9 +55,11 @@ def _check_digest(draw: Draw, record: bytes) -> Check:
 
 
 def _check_wins(draw: Draw, record: bytes) -> Check:
+    """The winners as drawn; reserves that moved up later stand in the dispositions."""
+    moved_up = draw.dispositions.filter(status="won").values_list("pseudonym", flat=True)
     stored = [
-        {"rank": win.rank, "pseudonym": win.pseudonym, "prize": f"{win.prize_id}-{win.piece}"}
-        for win in draw.wins.all()
+        {"rank": win.rank, "pseudonym": win.pseudonym, "prize": win.piece_id}
+        for win in draw.wins.exclude(pseudonym__in=moved_up)
     ]
     try:
         published = json.loads(record)["winners"]
@@ -68,7 +69,7 @@ def _check_wins(draw: Draw, record: bytes) -> Check:
 
 
 ROLL = ("roll_header", "roll_root", "totals_digest", "entries", "tickets")
-STEPS = ("arm", "freeze", "seal", "beacon", "drawn")
+STEPS = ("arm", "freeze", "reveal", "seal", "start", "beacon", "drawn")
 
 
 def check_ledger(draw: Draw, steps: Iterable[str] = STEPS) -> list[Check]:
@@ -87,7 +88,9 @@ def _row(draw: Draw) -> dict[str, Any]:
     return {
         "arm": _attempt(lambda: rules_digest(parse_canonical(draw.rules.encode())).hex()),
         "freeze": {name: getattr(draw, name) for name in ROLL},
+        "reveal": {row.party: _attempt(partial(_secret_of, row)) for row in draw.revealed.all()},
         "seal": draw.seal,
+        "start": draw.started_ledger,
         "beacon": draw.beacon_value,
         "drawn": draw.record_digest,
     }
@@ -100,6 +103,8 @@ def _told(draw: Draw) -> dict[str, list[Any]]:
         value = _attempt(partial(_value_in, entry, draw))
         if value is not None:
             told[entry.action].append(value)
+    told["start"] = told["start"][-1:]  # a draw that gave up, and was asked for again, starts again
+    told["reveal"] = [dict(told["reveal"])]
     return told
 
 
@@ -110,30 +115,40 @@ def _value_in(entry: LedgerEntry, draw: Draw) -> Any:
     if entry.action == "freeze":
         rows = [row for row in details["draws"] if row["draw"] == draw.pk]
         return {name: rows[0][name] for name in ROLL} if rows else None
-    names = {"seal": "seal", "beacon": "value", "drawn": "record"}
-    return details[names[entry.action]] if details["draw"] == draw.draw_id else None
+    if details["draw"] != draw.draw_id:
+        return None
+    if entry.action == "start":
+        return entry.position
+    if entry.action == "reveal":
+        return details["party"], details["secret"]
+    return details[{"seal": "seal", "beacon": "value", "drawn": "record"}[entry.action]]
+
+
+def _secret_of(row: Reveal) -> str:
+    return open_secret(row.secret).hex()
 
 
 def check_prior_wins(draw: Draw, record: bytes) -> Check:
-    """The viewers that were skipped are the winners of the records that were drawn before, no more and no fewer."""
+    """Skipped are those who had won when the draw started, in records before or as reserves; no more and no fewer."""
     expected: dict[str, str] = {}
-    for entry in LedgerEntry.objects.filter(show=draw.show_id, action="drawn").order_by("position"):
+    before = LedgerEntry.objects.filter(
+        show=draw.show_id, action__in=("drawn", "move up"), position__lt=draw.started_ledger or 0
+    )
+    for entry in before.order_by("position"):
         details = json.loads(entry.details)
-        if details["draw"] == draw.draw_id:
-            break
-        winners = _winners_of(draw.show_id, details)
+        winners = [details["pseudonym"]] if entry.action == "move up" else _winners_of(draw.show_id, details)
         if winners is None:
             return Check("prior wins", False, f"the record of {details['draw']} is not the one in the ledger")
         expected |= dict.fromkeys(winners, details["draw"])
     named = _attempt(lambda: {row["pseudonym"]: row["draw_id"] for row in json.loads(record)["prior_wins"]})
-    return Check("prior wins", named == expected, f"{len(expected)} in the records before")
+    return Check("prior wins", named == expected, f"{len(expected)} had won before")
 
 
 def _winners_of(show: int, told: dict[str, Any]) -> list[str] | None:
     """The winners in the stored record of an earlier draw; None unless it is the one that the ledger tells of."""
     draw = Draw.objects.filter(show=show, draw_id=told["draw"]).first()
-    path = None if draw is None else record_path(draw.pk)
-    content = path.read_bytes() if path is not None and path.is_file() else b""
+    name = "" if draw is None else record_name(draw.pk)
+    content = fetch(name).read_bytes() if name and exists(name) else b""
     if hashlib.sha256(content).hexdigest() != told["record"]:
         return None
     return [row["pseudonym"] for row in json.loads(content)["winners"]]
@@ -142,5 +157,5 @@ def _winners_of(show: int, told: dict[str, Any]) -> list[str] | None:
 def _attempt(compute: Callable[[], Any]) -> Any:
     try:
         return compute()
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, VaultError):
         return None

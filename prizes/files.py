@@ -1,42 +1,101 @@
-"""Where frozen totals, rolls and records are kept, below DRAWS_DIR; each is written once and whole."""
+"""Where frozen totals, rolls and records are kept: in the storage `draws` (files below DRAWS_DIR, or S3).
 
-import hashlib
+Each file is written once and whole; made again, it has the same bytes. The engine works on local files: with a storage
+that has none of its own, `fetch` keeps a copy of what it has downloaded.
+"""
+
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import Storage, storages
 
 
-def shard_path(segment: int, shard: int) -> Path:
-    """The frozen totals of one shard of a segment."""
-    return _folder(f"segment-{segment}") / f"totals-{shard:03}.bin"
+def raw_name(segment: int, shard: int) -> str:
+    """The totals of one shard as they came from the tally, unsorted; only until the shard is frozen."""
+    return f"segment-{segment}/raw-{shard:03}.bin"
 
 
-def roll_path(draw: int) -> Path:
+def shard_name(segment: int, shard: int) -> str:
+    """The frozen totals of one shard of a segment, sorted."""
+    return f"segment-{segment}/totals-{shard:03}.bin"
+
+
+def totals_name(segment: int) -> str:
+    """The frozen totals of a whole segment, for the auditor only (docs/draw.md, section 3)."""
+    return f"segment-{segment}/totals.bin"
+
+
+def part_name(draw: int, shard: int) -> str:
+    """One shard's part of the roll of a draw."""
+    return f"draw-{draw}/part-{shard:03}.bin"
+
+
+def roll_name(draw: int) -> str:
     """The roll of a draw (docs/draw.md, section 3)."""
-    return _folder(f"draw-{draw}") / "roll.bin"
+    return f"draw-{draw}/roll.bin"
 
 
-def totals_path(draw: int) -> Path:
-    """The frozen totals that the roll was made from, for the auditor only."""
-    return _folder(f"draw-{draw}") / "totals.bin"
+def ranking_name(draw: int, part: int) -> str:
+    """The best entries of one part of the roll."""
+    return f"draw-{draw}/ranking-{part:03}.json"
 
 
-def record_path(draw: int) -> Path:
-    """The record of a draw (docs/draw.md, section 7)."""
-    return _folder(f"draw-{draw}") / "record.json"
+def record_name(draw: int) -> str:
+    """The record of a draw as it was drawn (docs/draw.md, section 7)."""
+    return f"draw-{draw}/record.json"
 
 
-def write_whole(path: Path, content: bytes) -> str:
-    """Writes a file so that it is there whole or not at all; returns its SHA-256."""
+def exists(name: str) -> bool:
+    """Whether the file was written."""
+    return bool(_storage().exists(name))
+
+
+def fetch(name: str) -> Path:
+    """The file as a local path, to be read only; FileNotFoundError without it."""
+    path, own = _local(name)
+    if own and not path.is_file():
+        temporary = temporary_name(path)
+        with _storage().open(name, "rb") as source, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        temporary.replace(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{name} is not there")
+    return path
+
+
+@contextmanager
+def writing(name: str) -> Iterator[Path]:
+    """A path to write to; the file takes its name when the body has ended well, else nothing is left of it."""
+    path, own = _local(name)
     temporary = temporary_name(path)
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    return hashlib.sha256(content).hexdigest()
+    try:
+        yield temporary
+        _sync(temporary)
+        if own:
+            _upload(name, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(name: str, content: bytes) -> None:
+    """Writes a file so that it is there whole or not at all."""
+    with writing(name) as path:
+        path.write_bytes(content)
+
+
+def remove(name: str) -> None:
+    """Forgets a file that was only needed on the way."""
+    path, own = _local(name)
+    if own:
+        _storage().delete(name)
+    path.unlink(missing_ok=True)
 
 
 def temporary_name(path: Path) -> Path:
@@ -44,7 +103,35 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
 
 
-def _folder(name: str) -> Path:
-    folder: Path = settings.DRAWS_DIR / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _storage() -> Storage:
+    return storages["draws"]
+
+
+def _local(name: str) -> tuple[Path, bool]:
+    """The local path of a file, and whether it is a copy of our own: a remote storage has no paths."""
+    try:
+        path, own = Path(_storage().path(name)), False
+    except NotImplementedError:
+        path, own = Path(settings.DRAWS_DIR) / name, True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path, own
+
+
+def _upload(name: str, path: Path) -> None:
+    with path.open("rb") as file:
+        storage = _storage()
+        storage.delete(name)  # written again by a step that ran twice: not beside it, under another name
+        storage.save(name, File(file))
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def roll_path(draw: int) -> Path:  # interim
+    return _local(roll_name(draw))[0]
+
+
+def record_path(draw: int) -> Path:  # interim
+    return _local(record_name(draw))[0]

@@ -3,12 +3,15 @@
 import json
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from engagement.models import EDITABLE, Segment, Show
+from prizes.core.digests import HOUSE, MIN_SEAL_MARGIN_S
+from prizes.core.rules import MAX_CLAIM_S
 from prizes.core.tickets import TicketTable
 
 ELIGIBILITY = (
@@ -31,6 +34,7 @@ def check_tickets(rows: Any) -> None:
 class Beacon(models.TextChoices):
     """Where the public randomness comes from (docs/draw.md, section 5)."""
 
+    DRAND = "drand", "drand: a round of the public network, some seconds after the seal"
     LOCAL = "local", "local: random bytes of this server (rehearsal)"
     DICE = "dice", "dice: thrown on air, typed in by two operators"
 
@@ -51,6 +55,24 @@ class PrizeList(models.Model):
         default=2, help_text="At most five more than there are prizes."
     )
     beacon = models.CharField(max_length=8, choices=Beacon.choices, default=Beacon.LOCAL)
+    seal_margin_s = models.PositiveIntegerField(
+        "seal margin",
+        default=60,
+        validators=[MinValueValidator(MIN_SEAL_MARGIN_S), MaxValueValidator(86_400)],
+        help_text="Seconds from the freeze to drand's round; the time in which parties reveal their secrets.",
+    )
+    reveal_deadline_s = models.PositiveIntegerField(
+        "reveal deadline",
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(86_400)],
+        help_text="Parties reveal their secrets until this many seconds before the end of the margin.",
+    )
+    claim_s = models.PositiveIntegerField(
+        "time to claim",
+        default=3 * 24 * 3600,
+        validators=[MinValueValidator(10), MaxValueValidator(MAX_CLAIM_S)],
+        help_text="Seconds; a prize that is not claimed by then goes to the next reserve.",
+    )
     draw_at_once = models.BooleanField(
         default=True, help_text="Draw as soon as it may be, without an operator."
     )
@@ -66,6 +88,8 @@ class PrizeList(models.Model):
         return f"{self.segment} / list {self.number}"
 
     def clean(self) -> None:
+        if (self.reveal_deadline_s or 0) > (self.seal_margin_s or 0):
+            raise ValidationError("The reveal deadline lies within the seal margin: it cannot be longer.")
         if self.segment_id is not None:
             refuse_when_armed(self.segment)
 
@@ -133,6 +157,54 @@ class Exclusion(models.Model):
         return self.pseudonym
 
 
+class Party(models.Model):
+    """Somebody beside the house who adds a secret to every draw of a show: a notary, a broadcaster, a charity."""
+
+    show = models.ForeignKey(Show, models.CASCADE, related_name="parties")
+    name = models.SlugField(max_length=40, help_text="In the rules of every draw; cannot change later.")
+    title = models.CharField(max_length=120)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="parties",
+        null=True,
+        blank=True,
+        help_text="The account that commits and reveals on the party's own page; without one, on the command line.",
+    )
+
+    class Meta:
+        ordering = ("show", "name")
+        verbose_name_plural = "parties"
+        constraints = (
+            models.UniqueConstraint(fields=["show", "name"], name="one_party_of_a_name"),
+            models.CheckConstraint(condition=~Q(name=HOUSE), name="the_house_is_no_party_row"),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Commitment(models.Model):
+    """What a party has promised for the draw of a prize list, before the segment is armed."""
+
+    prize_list = models.ForeignKey(PrizeList, models.CASCADE, related_name="commitments")
+    party = models.ForeignKey(Party, models.CASCADE, related_name="commitments")
+    # What it is bound to: a draft that is renumbered later gets another id, and needs new commitments.
+    draw_id = models.CharField(max_length=120)
+    commitment = models.CharField(
+        max_length=64, validators=[RegexValidator("^[0-9a-f]{64}$", "64 hex digits.")]
+    )
+    made_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["prize_list", "party"], name="one_commitment_of_a_party"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.party} for {self.prize_list}"
+
+
 class Draw(models.Model):
     """One draw: precommitted when its segment is armed, then frozen, sealed, drawn and published, each once."""
 
@@ -160,12 +232,14 @@ class Draw(models.Model):
     totals_digest = models.CharField(max_length=64, blank=True)
     entries = models.PositiveBigIntegerField(null=True)
     tickets = models.PositiveBigIntegerField(null=True)
+    classes = models.JSONField(default=list)  # [[tickets, entries], ...]: how many have how many tickets
     seal = models.CharField(max_length=64, blank=True)
     sealed_at_ms = models.BigIntegerField(null=True)
     sealed_ledger = models.PositiveIntegerField(null=True)
     # Beacon and draw
     requested_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
+    started_ledger = models.PositiveIntegerField(null=True)
     beacon_value = models.CharField(max_length=64, blank=True)
     beacon_proof = models.JSONField(default=dict)
     beacon_ledger = models.PositiveIntegerField(null=True)
@@ -174,12 +248,17 @@ class Draw(models.Model):
     published_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     trouble = models.TextField(blank=True)  # why it does not go on; shown to the operator
+    disagreement = models.TextField(
+        blank=True
+    )  # the second implementation does not confirm it: it is stopped
 
     class Meta:
         ordering = ("segment", "prize_list__number")
         permissions = (
             ("enter_dice", "Can enter the throws of the dice"),
             ("audit_draw", "Can read totals and rolls"),
+            ("ask_disqualification", "Can ask for the disqualification of a winner"),
+            ("approve_disqualification", "Can approve a disqualification that somebody else has asked for"),
         )
         constraints = (
             models.UniqueConstraint(
@@ -231,6 +310,7 @@ class FrozenShard(models.Model):
     viewers = models.PositiveBigIntegerField()
     shakes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
+    parts = models.JSONField(default=dict)  # draw id -> SHA-256 of this shard's part of its roll
 
     class Meta:
         ordering = ("freeze", "number")
@@ -238,6 +318,23 @@ class FrozenShard(models.Model):
 
     def __str__(self) -> str:
         return f"shard {self.number} of {self.freeze}"
+
+
+class Reveal(models.Model):
+    """The secret of a party, revealed after the window and before the seal; never changed."""
+
+    draw = models.ForeignKey(Draw, models.PROTECT, related_name="revealed")
+    party = models.CharField(max_length=40)
+    secret = models.TextField()  # encrypted until the record shows it
+    at_ms = models.BigIntegerField()
+    ledger = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ("draw", "ledger")
+        constraints = (models.UniqueConstraint(fields=["draw", "party"], name="one_reveal_of_a_party"),)
+
+    def __str__(self) -> str:
+        return f"secret of {self.party}"
 
 
 class DiceEntry(models.Model):
@@ -259,7 +356,15 @@ class DiceEntry(models.Model):
 
 
 class Win(models.Model):
-    """A viewer has won a piece. One win per viewer per show, one winner per piece."""
+    """A viewer has won a piece, in the draw or as a reserve later. One win per viewer and show, one holder per piece."""
+
+    class Status(models.TextChoices):
+        WON = "won"
+        CLAIMED = "claimed"
+        FORFEITED = "forfeited"
+        DISQUALIFIED = "disqualified"
+
+    HELD = (Status.WON, Status.CLAIMED)
 
     show = models.ForeignKey(Show, models.PROTECT, related_name="wins")
     draw = models.ForeignKey(Draw, models.PROTECT, related_name="wins")
@@ -267,13 +372,69 @@ class Win(models.Model):
     piece = models.PositiveSmallIntegerField()  # 1 .. the prize's quantity
     rank = models.PositiveIntegerField()  # in the draw's ranking
     pseudonym = models.CharField(max_length=28)
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.WON)
+    claim_by = models.DateTimeField(null=True)  # since the winner was told
 
     class Meta:
         ordering = ("draw", "rank")
         constraints = (
             models.UniqueConstraint(fields=["show", "pseudonym"], name="one_win_per_viewer_per_show"),
-            models.UniqueConstraint(fields=["prize", "piece"], name="one_winner_per_piece"),
+            models.UniqueConstraint(
+                fields=["prize", "piece"],
+                condition=Q(status__in=["won", "claimed"]),
+                name="one_holder_per_piece",
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.pseudonym[:8]} won {self.prize}"
+
+    @property
+    def piece_id(self) -> str:
+        """The id of the piece in the draw's rules."""
+        return f"{self.prize_id}-{self.piece}"
+
+
+class Disposition(models.Model):
+    """What became of a prize after the draw (docs/draw.md, section 7): one line of the record, never changed."""
+
+    draw = models.ForeignKey(Draw, models.PROTECT, related_name="dispositions")
+    pseudonym = models.CharField(max_length=28)
+    piece = models.CharField(
+        max_length=24, blank=True
+    )  # as in the rules; empty for a reserve that is passed over
+    status = models.CharField(max_length=12)
+    reason = models.CharField(max_length=40, blank=True)
+    at_ms = models.BigIntegerField()
+    ledger = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ("draw", "ledger")
+        constraints = (models.UniqueConstraint(fields=["draw", "ledger"], name="one_disposition_per_entry"),)
+
+    def __str__(self) -> str:
+        return f"{self.pseudonym[:8]} {self.status}"
+
+
+class Disqualification(models.Model):
+    """One person asks, with a reason of the closed list; another one approves or refuses."""
+
+    win = models.ForeignKey(Win, models.PROTECT, related_name="disqualifications")
+    reason = models.CharField(max_length=40)
+    asked_by = models.CharField(max_length=150)
+    asked_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    approved = models.BooleanField(null=True)
+
+    class Meta:
+        ordering = ("asked_at",)
+        constraints = (
+            models.CheckConstraint(condition=~Q(decided_by=F("asked_by")), name="two_people_disqualify"),
+            models.UniqueConstraint(
+                fields=["win"], condition=Q(approved=None), name="one_open_disqualification_per_win"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"disqualification of {self.win}"

@@ -12,6 +12,7 @@ QUICKNET_PERIOD = 3  # seconds
 BEACON_KINDS = ("drand", "dice", "local")
 MIN_DICE_THROWS = 50  # 6**50 > 2**128
 MIN_SEAL_MARGIN_S = 15
+HOUSE = "house"  # the party that always takes part
 
 
 def rules_digest(rules: dict[str, Any]) -> bytes:
@@ -70,6 +71,19 @@ def drand_time(beacon_round: int) -> int:
     1692806364
     """
     return QUICKNET_GENESIS + (beacon_round - 1) * QUICKNET_PERIOD
+
+
+def reveal_deadline_ms(kind: str, t_freeze: int, seal_margin_s: int, reveal_deadline_s: int) -> int:
+    """Return until when a party may reveal its secret, in UTC ms (docs/draw.md, section 4).
+
+    It is `reveal_deadline_s` before drand's round, or before the end of the margin where no round is waited for.
+
+    >>> reveal_deadline_ms("drand", 1692806304, 60, 15), reveal_deadline_ms("dice", 1692806303, 60, 15)
+    (1692806349000, 1692806348000)
+    """
+    round_number = beacon_round(kind, t_freeze, seal_margin_s)
+    due = drand_time(round_number) if round_number else t_freeze + seal_margin_s
+    return (due - reveal_deadline_s) * 1000
 
 
 def beacon_round(kind: str, t_freeze: int, seal_margin_s: int) -> int:

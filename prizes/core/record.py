@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from engagement.core.digests import canonical_json, commit, parse_canonical, tagged_hash
 from prizes.core.digests import (
@@ -18,9 +18,11 @@ from prizes.core.roll import RUN_ENTRIES, parse_header
 
 FORMAT = "shake-draw/v1"
 NO_CUTOFF = b"\xff" * 16  # every entry of the roll is listed, so no score may be missing
-LEDGER_STEPS = ("freeze", "seal", "beacon")
+LEDGER_STEPS = ("freeze", "seal", "beacon", "start")
 STATUSES: dict[str, tuple[str, ...]] = {
     "claimed": ("",),
+    "won": ("moved up",),
+    "skipped": ("won in another draw",),
     "forfeited": ("declined", "deadline passed"),
     "disqualified": (
         "staff or family",
@@ -30,7 +32,7 @@ STATUSES: dict[str, tuple[str, ...]] = {
         "second account",
     ),
 }
-"""The closed list of reasons for each disposition of a prize (docs/draw.md, section 7)."""
+"""The closed list of reasons for each disposition (docs/draw.md, section 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,22 @@ class Ranked:
     ticket: int
     score: bytes
     index: int
+
+
+class Revealed(NamedTuple):
+    """A party's secret of 32 bytes, when it was revealed (UTC ms) and where in the ledger that stands.
+
+    >>> ABSENT
+    Revealed(secret=b'', time=0, ledger=0)
+    """
+
+    secret: bytes
+    time: int
+    ledger: int
+
+
+ABSENT = Revealed(b"", 0, 0)
+"""A party that did not reveal in time: an empty field of the seal."""
 
 
 def select_listed(ranked: Sequence[Ranked], prior_wins: Mapping[bytes, str], take: int) -> list[Ranked]:
@@ -79,7 +97,7 @@ def build_record(
     roll_header: bytes,
     roll_root: bytes,
     totals_digest: bytes,
-    secrets: Mapping[str, bytes],
+    reveals: Mapping[str, Revealed],
     sealed_at: int,
     t_freeze: int,
     beacon_value: bytes,
@@ -94,21 +112,22 @@ def build_record(
     """Return the record of a draw as a JSON value; all digests in it are computed here.
 
     `rules` come from `build_rules`. Times are UTC ms, `t_freeze` whole Unix seconds;
-    `opens_at` and `closes_at` are studio time, feeds saw them after their delay. `secrets` maps every
-    party to its 32 bytes, or to b"" if it did not reveal. `beacon_proof` is {"signature": hex} for drand,
+    `opens_at` and `closes_at` are studio time, feeds saw them after their delay. `reveals` maps every
+    party to what it revealed, or to `ABSENT`. `beacon_proof` is {"signature": hex} for drand,
     {"digits": text} for dice, {} for local. `ranked` needs the length `select_listed` asks for; `proofs` maps
     the index of a leaf (entry index // 256) to its inclusion proof. `ledger` has the positions of freeze,
-    seal and beacon; `software` the hex digests "software" and "verifier" that ran.
+    seal, beacon and start; `software` the hex digests "software" and "verifier" that ran.
     Raises ValueError where a secret or the roll does not fit the rules. Source: docs/draw.md, section 7.
 
     >>> build_record(rules={"parties": []}, precommitted_at=0, precommitment_ledger=0, opens_at=0,
-    ...     closes_at=0, roll_header=b"", roll_root=b"", totals_digest=b"", secrets={"x": b""},
+    ...     closes_at=0, roll_header=b"", roll_root=b"", totals_digest=b"", reveals={"x": ABSENT},
     ...     sealed_at=0, t_freeze=0, beacon_value=b"", beacon_proof={}, ranked=[], proofs={}, prior_wins={},
     ...     ledger={}, software={})
     Traceback (most recent call last):
     ...
     ValueError: expected secrets of [], got ['x']
     """
+    secrets = {name: revealed.secret for name, revealed in reveals.items()}
     _check_secrets(rules, secrets)
     seal = build_seal(rules, roll_digest(roll_header, roll_root), secrets, t_freeze)
     beacon = _beacon(rules["beacon"]["kind"], beacon_value, beacon_proof)
@@ -124,7 +143,10 @@ def build_record(
         },
         "as_run": {"opens_at": opens_at, "closes_at": closes_at},
         "roll": _roll(rules, roll_header, roll_root, totals_digest),
-        "reveals": {name: secret.hex() for name, secret in secrets.items()},
+        "reveals": {
+            name: {"secret": row.secret.hex(), "time": row.time, "ledger": row.ledger}
+            for name, row in reveals.items()
+        },
         "seal": {
             "digest": seal.hex(),
             "time": sealed_at,
@@ -205,7 +227,7 @@ def encode_record(record: dict[str, Any]) -> bytes:
 def parse_record(data: bytes) -> dict[str, Any]:
     """Parse the bytes of `encode_record`; ValueError unless canonical and of this format's version.
 
-    The content is checked by prizes/core/verify.py, not here.
+    The content is checked by prizes/verify_draw.py, not here.
 
     >>> parse_record(b'{"$format":"shake-draw/v9"}')
     Traceback (most recent call last):

@@ -17,6 +17,7 @@ BEACON_RULES = {
 }
 MAX_EXTRA_RESERVES = 5  # R <= K + 5
 MAX_WINDOW_MS = 86_400_000
+MIN_CLAIM_S, MAX_CLAIM_S = 10, 31_536_000
 
 _PRIZE_FIELDS: dict[str, type] = {
     "id": str,
@@ -49,6 +50,7 @@ def build_rules(
     verifier_digest: str,
     seal_margin_s: int = 60,
     reveal_deadline_s: int = 15,
+    claim_s: int = 259_200,
     void_rule: str = VOID_RULE,
 ) -> dict[str, Any]:
     """Return the rules of one draw as a JSON value; its digest is the draw's rules digest.
@@ -56,8 +58,9 @@ def build_rules(
     `prizes` are in drawing order, one winner each, with the keys id, celebrity, brand, garment, size, title
     (text), value_minor (integer, minor units of `currency`, three capital letters). `windows` have feed,
     delay_ms (behind the studio) and window_ms (length). `parties` have name and commitment, in the order of
-    the seal. `seal_margin_s` and `reveal_deadline_s` are seconds before the beacon's round. Commitments and
-    digests are 64 hex digits. Raises ValueError that says what was expected and what came.
+    the seal. `seal_margin_s` are the seconds from the freeze to the beacon's round, `reveal_deadline_s` those
+    from the last reveal to it, `claim_s` those that a winner has to claim. Commitments and digests are 64 hex
+    digits. Raises ValueError that says what was expected and what came.
     Source: docs/draw.md, section 1.
 
     >>> build_rules(**EXAMPLE)["tmax"]
@@ -72,6 +75,7 @@ def build_rules(
     return {
         "algorithm": ALGORITHM,
         "beacon": build_beacon_rule(beacon_kind),
+        "claim_s": _within("claim_s", claim_s, MIN_CLAIM_S, MAX_CLAIM_S),
         "draw_id": _text("draw_id", draw_id),
         "eligibility": _text("eligibility", eligibility),
         "exclusions_commitment": _digest("exclusions_commitment", exclusions_commitment),

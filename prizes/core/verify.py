@@ -20,19 +20,29 @@ QUICKNET = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"
 GENESIS, PERIOD = 1692803367, 3  # of quicknet, in seconds
 STATUSES = {
     "claimed": {""},
+    "won": {"moved up"},
+    "skipped": {"won in another draw"},
     "forfeited": {"declined", "deadline passed"},
     "disqualified": {
         "staff or family", "under age", "outside the territory", "false identity", "second account",
     },
 }  # fmt: skip
 HEX14, HEX16, HEX32, HEX64 = (re.compile(f"[0-9a-f]{{{2 * size}}}") for size in (14, 16, 32, 64))
+
+
+class _Map(dict):  # type: ignore[type-arg]
+    """A shape that a set can hold."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
 SECRET = re.compile("([0-9a-f]{64})?")
 
 # Shapes: a dict names every field, a list holds any number of its one member, a set is a map from any name
 # to its one member.
 RULES = {
-    "algorithm": str, "beacon": {"kind": str, "chain": str, "rule": str}, "draw_id": str, "eligibility": str,
-    "exclusions_commitment": HEX32, "k_show_commitment": HEX32,
+    "algorithm": str, "beacon": {"kind": str, "chain": str, "rule": str}, "claim_s": int, "draw_id": str,
+    "eligibility": str, "exclusions_commitment": HEX32, "k_show_commitment": HEX32,
     "parties": [{"name": str, "commitment": HEX32}],
     "prizes": [{"id": str, "celebrity": str, "brand": str, "garment": str, "size": str, "title": str,
                 "value_minor": int, "currency": re.compile("[A-Z]{3}")}],
@@ -46,7 +56,8 @@ RECORD = {
     "as_run": {"opens_at": int, "closes_at": int},
     "roll": {"header": HEX64, "entries": int, "tickets": int, "root": HEX32, "digest": HEX32,
              "totals_digest": HEX32},
-    "reveals": {SECRET}, "seal": {"digest": HEX32, "time": int, "t_freeze": int, "round": int},
+    "reveals": {_Map({"secret": SECRET, "time": int, "ledger": int})},
+    "seal": {"digest": HEX32, "time": int, "t_freeze": int, "round": int},
     "beacon": {"kind": str, "id": HEX32, "value": HEX32, "strength": str, "proof": {str}}, "key": HEX32,
     "ranked": [{"rank": int, "pseudonym": HEX14, "tickets": int, "ticket": int, "score": HEX16, "index": int,
                 "proof": {"leaf": int, "siblings": [HEX32]}, "won": str}],
@@ -54,7 +65,8 @@ RECORD = {
     "reserves": [{"rank": int, "pseudonym": HEX14}], "prior_wins": [{"pseudonym": HEX14, "draw_id": str}],
     "dispositions": [{"pseudonym": HEX14, "prize": str, "status": str, "reason": str, "time": int,
                       "ledger": int}],
-    "ledger": {"freeze": int, "seal": int, "beacon": int}, "software": {"software": HEX32, "verifier": HEX32},
+    "ledger": {"freeze": int, "seal": int, "beacon": int, "start": int},
+    "software": {"software": HEX32, "verifier": HEX32},
     "digest": HEX32,
 }  # fmt: skip
 
@@ -218,12 +230,13 @@ def _check_commitments(case: _Case) -> str:
     _expect("commitments", commitments, case.record["precommitment"]["commitments"])
     reveals = case.record["reveals"]
     _expect("parties", sorted(commitments), sorted(reveals))
-    for name, secret in reveals.items():
+    for name, revealed in reveals.items():
+        secret = revealed["secret"]
         fields = case.rules["draw_id"].encode(), name.encode(), bytes.fromhex(secret)
         commitment = _tagged("shake-draw/v1/commit", *fields).hex()
         if secret:
             _expect(f"commitment of {name}", commitment, commitments[name])
-    absent = sorted(name for name, secret in reveals.items() if not secret)
+    absent = sorted(name for name, revealed in reveals.items() if not revealed["secret"])
     return f"{len(reveals) - len(absent)} secrets fit; absent: {', '.join(absent) or 'nobody'}"
 
 
@@ -306,7 +319,9 @@ def _tree(leaves: list[bytes]) -> bytes:
 
 def _check_seal(case: _Case) -> str:
     seal = case.record["seal"]
-    secrets = [bytes.fromhex(case.record["reveals"][party["name"]]) for party in case.rules["parties"]]
+    secrets = [
+        bytes.fromhex(case.record["reveals"][party["name"]]["secret"]) for party in case.rules["parties"]
+    ]
     digests = bytes.fromhex(case.record["rules_digest"]), bytes.fromhex(case.record["roll"]["digest"])
     fields = case.rules["draw_id"].encode(), *digests, struct.pack(">Q", seal["round"]), *secrets
     _expect("seal", _tagged("shake-draw/v1/seal", *fields).hex(), seal["digest"])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from engagement.core.digests import canonical_json, commit, tagged_hash
 from prizes import engine
 from prizes.core.digests import QUICKNET_CHAIN, drand_round, draw_key, exclusion_commitment
-from prizes.core.record import build_record, build_seal, select_listed
+from prizes.core.record import ABSENT, Revealed, build_record, build_seal, select_listed
 from prizes.core.roll import pack_total
 from prizes.core.rules import build_rules
 from prizes.core.tickets import TicketTable
@@ -17,9 +17,11 @@ from prizes.core.verify import Check, verify_draw
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 SHOW, DRAW = "gala-2026", "gala-2026/seg-1/draw-1"
-OPENS, CLOSES, T_FREEZE = 1692806100000, 1692806160000, 1692806164
+OPENS, CLOSES, T_FREEZE = 1692806240000, 1692806300000, 1692806304
 OPERATOR_SECRET = bytes([0xA5]) * 32
+REVEALS = {"operator": Revealed(OPERATOR_SECRET, T_FREEZE * 1000, 8), "notary": ABSENT}
 TABLE = [[10, 1], [50, 2], [100, 3]]
+ROUND = 1000
 SIGNATURE = "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"
 
 
@@ -115,7 +117,7 @@ def run_draw(
     roll, totals = folder / "roll.bin", folder / "totals.bin"
     shards = write_shards(folder, viewers, cuts or [])
     summary = engine.assemble_roll(shards, TicketTable(rules["tickets"]), excluded, digest, roll, totals)
-    secrets = {"operator": OPERATOR_SECRET, "notary": b""}
+    secrets = {name: row.secret for name, row in REVEALS.items()}
     value, proof, beacon_id = make_beacon(beacon)
     key = draw_key(build_seal(rules, summary.digest, secrets, T_FREEZE), beacon_id, value)
     ranked = engine.rank_roll(roll, key, prizes + reserves + len(prior_wins))
@@ -129,7 +131,7 @@ def run_draw(
         roll_header=summary.header,
         roll_root=summary.root,
         totals_digest=summary.totals_digest,
-        secrets=secrets,
+        reveals=REVEALS,
         sealed_at=T_FREEZE * 1000 + 500,
         t_freeze=T_FREEZE,
         beacon_value=value,
@@ -137,7 +139,7 @@ def run_draw(
         ranked=ranked,
         proofs=engine.prove_entries(roll, [row.index for row in listed]),
         prior_wins=prior_wins,
-        ledger={"freeze": 7, "seal": 9, "beacon": 11},
+        ledger={"freeze": 7, "seal": 9, "beacon": 11, "start": 12},
         software={"software": "33" * 32, "verifier": "44" * 32},
         dispositions=dispositions or [],
     )
@@ -147,7 +149,7 @@ def run_draw(
 def make_beacon(kind: str) -> tuple[bytes, dict[str, str], bytes]:
     """Return value, proof and id of a beacon, computed here and not by the code under test."""
     if kind == "drand":
-        assert drand_round(T_FREEZE, 60) == 954
+        assert drand_round(T_FREEZE, 60) == ROUND
         return hashlib.sha256(bytes.fromhex(SIGNATURE)).digest(), {"signature": SIGNATURE}, QUICKNET_CHAIN
     own_id = hashlib.sha256(
         struct.pack(">H", 20) + b"shake-draw/v1/beacon" + struct.pack(">I", len(kind)) + kind.encode()

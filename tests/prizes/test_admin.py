@@ -14,7 +14,8 @@ from engagement.core.phases import Phase
 from engagement.core.show_state import ShowState, parse_state
 from engagement.models import Feed, LedgerEntry, Segment, Show
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
-from prizes import steps, tasks
+from prizes import draw as drawing
+from prizes import freeze, tasks
 from prizes.actions import enter_dice, excluded_viewers
 from prizes.models import DiceEntry, Draw, Exclusion, Freeze, Prize, PrizeList, Win
 from tests.cast import armed_segment, make_segment, make_show, put_on_air
@@ -340,10 +341,10 @@ def drawn(show: Show) -> Draw:
         for number in range(1, 4):
             viewer = bytes([number]) * 14
             tally.connect().zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: 9})
-        tasks.advance_seal(segment.pk, lambda shard, pk=segment.pk: steps.freeze_shard(pk, shard))
+        tasks.advance_seal(segment.pk, lambda shard, pk=segment.pk: freeze.freeze_shard(pk, shard))
         draws.append(segment.draws.get())
     enter_dice(draws[0].segment_id, "123456" * 9, actor="olga")
-    return steps.run_draw(draws[1].pk)
+    return drawing.run_draw(draws[1].pk)
 
 
 @pytest.mark.parametrize("model", READ_ONLY)

@@ -22,9 +22,10 @@ from engagement.core.phases import Phase
 from engagement.models import LedgerEntry, Segment, Show
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from gala.embedded import start_server
-from prizes import steps, tasks
+from prizes import draw as drawing
+from prizes import freeze, tasks
 from prizes.actions import publish_segment
-from prizes.files import roll_path
+from prizes.files import fetch, roll_name
 from prizes.models import Draw, PrizeList
 from tests.cast import armed_segment, make_segment, make_show, put_on_air
 
@@ -64,14 +65,14 @@ def sealed(segment: Segment) -> Segment:
     segment = put_on_air(segment, opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING)
     for viewer, total in VIEWERS.items():
         tally.connect().zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
-    tasks.advance_seal(segment.pk, lambda number: steps.freeze_shard(segment.pk, number))
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
     segment.refresh_from_db()
     return segment
 
 
 def drawn(segment: Segment) -> Draw:
     draw = sealed(segment).draws.get()
-    return steps.run_draw(draw.pk)
+    return drawing.run_draw(draw.pk)
 
 
 # --- who may come in ---
@@ -367,7 +368,11 @@ def test_a_draw_is_for_the_auditor_first_and_for_everybody_once_published(client
     assert draw.draw_id not in client.get("/draws/").text
     publish_segment(draw.segment_id, actor="olga")
     page = client.get(address).text
-    for text in (draw.seal, draw.record_digest, hashlib.sha256(roll_path(draw.pk).read_bytes()).hexdigest()):
+    for text in (
+        draw.seal,
+        draw.record_digest,
+        hashlib.sha256(fetch(roll_name(draw.pk)).read_bytes()).hexdigest(),
+    ):
         assert text in page
     assert "REHEARSAL" in page
     assert f'href="/api/draws/{draw.pk}/record"' in page
@@ -379,7 +384,7 @@ def test_a_draw_by_dice_is_no_rehearsal(client: Client, show: Show) -> None:
     segment = sealed(armed_segment(show, beacon="dice"))
     for name in ("olga", "omar"):
         press(crew(OPERATOR, name), segment, "dice", digits=THROWS)
-    draw = steps.run_draw(segment.draws.get().pk)
+    draw = drawing.run_draw(segment.draws.get().pk)
     publish_segment(segment.pk, actor="olga")
     assert "REHEARSAL" not in client.get(f"/draws/{draw.pk}/").text + client.get("/draws/").text
 
@@ -387,6 +392,6 @@ def test_a_draw_by_dice_is_no_rehearsal(client: Client, show: Show) -> None:
 def test_a_draw_whose_roll_is_not_on_this_server_still_has_a_page(client: Client, show: Show) -> None:
     draw = drawn(armed_segment(show))
     publish_segment(draw.segment_id, actor="olga")
-    roll_path(draw.pk).unlink()
+    fetch(roll_name(draw.pk)).unlink()
     assert "not on this server" in client.get(f"/draws/{draw.pk}/").text
     assert client.get("/draws/987654/").status_code == 404

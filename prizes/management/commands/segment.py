@@ -12,7 +12,8 @@ from engagement import actions as live
 from engagement.core.phases import Phase
 from engagement.models import Segment
 from prizes import actions as draws
-from prizes import steps
+from prizes.draw import run_draw
+from prizes.freeze import Waiting, freeze_shard
 from prizes.tasks import advance_seal
 
 
@@ -85,8 +86,8 @@ def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segmen
         draws.request_draw(segment_id, actor=actor)
     for row in find(segment_id).draws.all():
         try:
-            steps.run_draw(row.pk)
-        except steps.Waiting as reason:
+            run_draw(row.pk)
+        except Waiting as reason:
             if dice is None:
                 raise live.ActionRefused(str(reason)) from None
     return find(segment_id)
@@ -97,7 +98,7 @@ def seal_here(segment_id: int) -> None:
     live.move_due_segments()
     segment = find(segment_id)
     if segment.phase == Phase.CLOSING:
-        advance_seal(segment_id, lambda number: steps.freeze_shard(segment_id, number))
+        advance_seal(segment_id, lambda number: freeze_shard(segment_id, number))
         segment = find(segment_id)
     if segment.phase == Phase.CLOSING:
         trouble = "; ".join(row.trouble for row in segment.draws.all() if row.trouble)

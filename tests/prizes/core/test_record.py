@@ -5,8 +5,10 @@ import pytest
 from engagement.core.merkle import root
 from prizes.core.digests import rules_digest
 from prizes.core.record import (
+    ABSENT,
     NO_CUTOFF,
     Ranked,
+    Revealed,
     build_record,
     encode_record,
     parse_record,
@@ -32,7 +34,7 @@ def build_empty_record(**changes):
         "roll_header": RollHeader(0, 0, rules_digest(RULES), 3).pack(),
         "roll_root": root([]),
         "totals_digest": bytes(32),
-        "secrets": {"operator": b"", "notary": b""},
+        "reveals": {"operator": ABSENT, "notary": ABSENT},
         "sealed_at": draws.T_FREEZE * 1000,
         "t_freeze": draws.T_FREEZE,
         "beacon_value": bytes(32),
@@ -40,14 +42,14 @@ def build_empty_record(**changes):
         "ranked": [],
         "proofs": {},
         "prior_wins": {},
-        "ledger": {"freeze": 2, "seal": 3, "beacon": 4},
+        "ledger": {"freeze": 2, "seal": 3, "beacon": 4, "start": 5},
         "software": {"software": "33" * 32, "verifier": "44" * 32},
     }
     return build_record(**{**arguments, **changes})
 
 
 def test_with_all_parties_absent_the_record_can_still_be_made():
-    assert set(build_empty_record()["reveals"].values()) == {""}
+    assert {row["secret"] for row in build_empty_record()["reveals"].values()} == {""}
 
 
 def test_skipped_viewers_stay_in_the_list_and_lengthen_it():
@@ -115,8 +117,8 @@ def test_a_reason_outside_the_closed_list_is_refused(row):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"secrets": {"operator": bytes(32), "notary": b""}}, "'operator' committed to"),
-        ({"secrets": {"operator": b""}}, "expected secrets of"),
+        ({"reveals": {"operator": Revealed(bytes(32), 1, 1), "notary": ABSENT}}, "'operator' committed to"),
+        ({"reveals": {"operator": ABSENT}}, "expected secrets of"),
         ({"roll_header": RollHeader(0, 0, bytes(32), 3).pack()}, "made under these rules"),
         ({"beacon_value": bytes(31)}, "beacon value of 32 bytes"),
     ],

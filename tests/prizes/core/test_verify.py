@@ -199,8 +199,8 @@ FORGERIES = [
     (set_at(["as_run"], {"opens_at": OPENS + 4000, "closes_at": CLOSES + 4000}), "times"),
     (set_at(["rules_digest"], "00" * 32), "rules digest"),
     (set_at(["precommitment", "commitments", "operator"], "00" * 32), "commitments"),
-    (set_at(["reveals", "operator"], "00" * 32), "commitments"),
-    (set_at(["reveals", "stranger"], ""), "commitments"),
+    (set_at(["reveals", "operator", "secret"], "00" * 32), "commitments"),
+    (set_at(["reveals", "stranger"], {"secret": "", "time": 0, "ledger": 0}), "commitments"),
     (set_at(["precommitment", "time"], OPENS + 1), "times"),
     (set_at(["seal", "t_freeze"], 1692806160), "times"),
     (set_at(["seal", "time"], T_FREEZE * 1000 - 1), "times"),
@@ -215,7 +215,7 @@ FORGERIES = [
     (set_at(["roll", "digest"], "00" * 32), "roll digest"),
     (set_at(["roll", "totals_digest"], "00" * 32), "totals digest"),
     (set_at(["seal", "digest"], "00" * 32), "seal"),
-    (set_at(["reveals", "operator"], ""), "seal"),
+    (set_at(["reveals", "operator", "secret"], ""), "seal"),
     (set_at(["seal", "round"], 955), "beacon"),
     (set_at(["beacon", "kind"], "dice"), "beacon"),
     (set_at(["beacon", "id"], "00" * 32), "beacon"),
@@ -257,7 +257,7 @@ def test_a_forged_claim_fails_its_own_check_although_the_digest_fits(drawn, chan
     try:
         encoded = reseal(record)
     except ValueError:  # a float: only a foreign encoder would write it
-        encoded = drawn.encoded.replace(b'"time":1692806164500', b'"time":1.5')
+        encoded = drawn.encoded.replace(b'"time":1692806304500', b'"time":1.5')
     checks = verify_draw(encoded, drawn.roll, drawn.totals, drawn.excluded)
     assert name in failed(checks)
     assert "record digest" not in failed(checks)

@@ -1,0 +1,156 @@
+"""What is published of a draw beside its record: the precommitment, and receipts (docs/draw.md, sections 1 and 7)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from prizes.core.digests import roll_digest, rules_digest
+from prizes.core.roll import RUN_ENTRIES, parse_header
+
+PRECOMMITMENT_FORMAT = "shake-draw/v1/precommitment"
+RECEIPT_FORMAT = "shake-draw/v1/receipt"
+NODE_BYTES = 32
+
+
+class Run(NamedTuple):
+    """One leaf of the roll's tree: its number, its bytes, and the sibling hashes from it up to the root.
+
+    >>> Run(0, b"", []).leaf
+    0
+    """
+
+    leaf: int
+    data: bytes
+    siblings: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a viewer stands in the roll, from 0, and with how many tickets.
+
+    >>> Entry(256, 3).index // RUN_ENTRIES
+    1
+    """
+
+    index: int
+    tickets: int
+
+
+def build_precommitment(rules: dict[str, Any], time: int, ledger: int) -> dict[str, Any]:
+    """Return the precommitment of a draw as a JSON value (docs/draw.md, section 1).
+
+    `time` is when the segment was armed, in UTC ms, `ledger` the position of the entry that says so. The digest of
+    the rules and the commitments by party are in it for those who read no further.
+
+    >>> rules = {"draw_id": "d", "parties": [{"name": "house", "commitment": "00" * 32}]}
+    >>> build_precommitment(rules, 1, 2)["commitments"] == {"house": "00" * 32}
+    True
+    """
+    return {
+        "$format": PRECOMMITMENT_FORMAT,
+        "draw_id": rules["draw_id"],
+        "rules": rules,
+        "rules_digest": rules_digest(rules).hex(),
+        "commitments": {party["name"]: party["commitment"] for party in rules["parties"]},
+        "time": time,
+        "ledger": ledger,
+    }
+
+
+def build_receipt(
+    *,
+    draw_id: str,
+    pseudonym: bytes,
+    roll_header: bytes,
+    roll_root: bytes,
+    seal: bytes,
+    entry: Entry | None,
+    runs: Sequence[Run],
+) -> dict[str, Any]:
+    """Return the receipt of one viewer as a JSON value (docs/draw.md, section 7).
+
+    `entry` is None for a viewer who is not in the roll; `runs` are then those of `runs_around`. ValueError for a
+    header that is none. The digests of the rules and of the roll are taken from the header.
+
+    >>> from prizes.core.roll import RollHeader
+    >>> receipt = build_receipt(draw_id="d", pseudonym=bytes(14), roll_header=RollHeader(0, 0, bytes(32), 1).pack(),
+    ...     roll_root=bytes(32), seal=bytes(32), entry=None, runs=[])
+    >>> receipt["$format"], receipt["entry"], receipt["runs"]
+    ('shake-draw/v1/receipt', None, [])
+    """
+    return {
+        "$format": RECEIPT_FORMAT,
+        "draw_id": draw_id,
+        "pseudonym": pseudonym.hex(),
+        "rules_digest": parse_header(roll_header).rules_digest.hex(),
+        "roll": {
+            "header": roll_header.hex(),
+            "root": roll_root.hex(),
+            "digest": roll_digest(roll_header, roll_root).hex(),
+        },
+        "seal": seal.hex(),
+        "entry": None if entry is None else asdict(entry),
+        "runs": [
+            {"leaf": run.leaf, "data": run.data.hex(), "siblings": [node.hex() for node in run.siblings]}
+            for run in runs
+        ],
+    }
+
+
+def runs_around(position: int, entries: int, present: bool) -> list[int]:
+    """Return the leaves that prove what stands at `position` of a roll with so many entries, at most two.
+
+    For a viewer who is present it is the one with the entry. For one who is absent, `position` is where the entry
+    would be inserted: the entries before and after it are shown, and that they are neighbours; at the end of the roll
+    the header's number of entries says that none follows.
+
+    >>> runs_around(256, 600, True), runs_around(256, 600, False), runs_around(600, 600, False)
+    ([1], [0, 1], [2])
+    >>> runs_around(0, 600, False), runs_around(0, 0, False)
+    ([0], [])
+    """
+    neighbours = [position] if present else [position - 1, position]
+    return sorted({index // RUN_ENTRIES for index in neighbours if 0 <= index < entries})
+
+
+def level_sizes(leaves: int) -> list[int]:
+    """Return how many nodes each level of the tree over so many leaves has, the leaves first, the root last.
+
+    Source: `engagement.core.merkle.build_levels`.
+
+    >>> level_sizes(5), level_sizes(1), level_sizes(0)
+    ([5, 3, 2, 1], [1], [0])
+    """
+    sizes = [leaves]
+    while sizes[-1] > 1:
+        sizes.append((sizes[-1] + 1) // 2)
+    return sizes
+
+
+def sibling_offsets(leaves: int, leaf: int) -> list[int]:
+    """Return where in a tree file the siblings of a leaf stand, from the leaf up, in bytes.
+
+    A tree file is all levels one after the other, leaves first, nodes of 32 bytes (`pack_tree`). ValueError where
+    there is no such leaf. Source: RFC 9162 2.1.3.1; a last node without a sibling is passed up unchanged.
+
+    >>> [offset // 32 for offset in sibling_offsets(5, 2)], sibling_offsets(5, 4)
+    ([3, 5, 9], [288])
+    """
+    if not 0 <= leaf < leaves:
+        raise ValueError(f"expected a leaf of 0 .. {leaves - 1}, got {leaf}")
+    offsets, start = [], 0
+    for size in level_sizes(leaves)[:-1]:
+        if leaf ^ 1 < size:
+            offsets.append((start + (leaf ^ 1)) * NODE_BYTES)
+        start, leaf = start + size, leaf >> 1
+    return offsets
+
+
+def pack_tree(levels: Iterable[Iterable[bytes]]) -> bytes:
+    """Return the tree file of the levels of `build_levels`: every node once, so that a proof is read, not computed.
+
+    >>> from engagement.core.merkle import build_levels, leaf_hash
+    >>> len(pack_tree(build_levels([leaf_hash(b"x")] * 5))) // 32
+    11
+    """
+    return b"".join(node for level in levels for node in level)

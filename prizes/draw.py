@@ -1,0 +1,280 @@
+"""From the seal to the winners. Every step writes its result once, under a unique key or by compare-and-set: run twice,
+or killed and run again, it finds what is there and goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from engagement.actions import change_phase, lock_segment, record_change
+from engagement.clock import from_ms, now_ms, to_ms
+from engagement.core.digests import canonical_json, parse_canonical
+from engagement.core.phases import Phase
+from engagement.ledger import SYSTEM
+from prizes.actions import set_beacon
+from prizes.audit import check_ledger, check_prior_wins
+from prizes.beacon import throw_local
+from prizes.core.digests import beacon_id, draw_key
+from prizes.core.record import Ranked, build_record, encode_record, select_listed
+from prizes.engine import prove_entries
+from prizes.engine_shim import merge_rankings, rank_roll
+from prizes.files import exists, fetch, ranking_name, record_name, roll_name, totals_name, write
+from prizes.freeze import Waiting, known
+from prizes.models import Beacon, Draw, Prize, Win
+from prizes.progress import end_progress, tell_progress
+from prizes.seal import reveals, t_freeze
+from prizes.second_check import run_second_check
+from prizes.software import software_digests
+
+ENTRIES_PER_PART = 1 << 22  # ranked by one task, in less than a second
+
+
+class Disagreement(Exception):
+    """The second implementation does not confirm the draw: it stops here."""
+
+
+# --- may it start? ---
+
+
+def may_start(draw: Draw, now: int) -> bool:
+    """Whether a sealed draw is due: wanted, with its beacon, in its turn, and not too soon after the last one."""
+    wanted = not draw.disagreement and (draw.prize_list.draw_at_once or draw.requested_at is not None)
+    beacon = draw.beacon_kind == Beacon.LOCAL or draw.beacon_value != ""
+    earlier = draw.segment.draws.filter(prize_list__number__lt=draw.prize_list.number)
+    in_turn = not earlier.filter(step__in=[Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING]).exists()
+    return wanted and beacon and in_turn and now >= next_draw_at(draw)
+
+
+def next_draw_at(draw: Draw) -> int:
+    """When the show's pace allows the next draw to start, in ms."""
+    others = Draw.objects.filter(show=draw.show_id).exclude(pk=draw.pk).exclude(started_at=None)
+    last = others.order_by("-started_at").first()
+    if last is None or last.started_at is None:
+        return 0
+    return to_ms(last.started_at) + 60_000 // draw.show.draws_per_minute
+
+
+def start_draw(draw: Draw, now: int) -> bool:
+    """Takes the show's one place for a running draw; False while another one has it.
+
+    The entry in the ledger says who has won before: while a draw of the show runs, nobody else gets a prize.
+    """
+    try:
+        with transaction.atomic():
+            segment = lock_segment(draw.segment_id)
+            if not may_start(draw, now):
+                return False
+            started = Draw.objects.filter(pk=draw.pk, step=Draw.Step.SEALED).update(
+                step=Draw.Step.DRAWING, started_at=from_ms(now), trouble=""
+            )
+            if started:
+                entry = record_change(segment, "start", actor=SYSTEM, now=now, details={"draw": draw.draw_id})
+                Draw.objects.filter(pk=draw.pk).update(started_ledger=entry.position)
+            return bool(started)
+    except IntegrityError:  # one_running_draw_per_show
+        return False
+
+
+def ensure_beacon(draw: Draw, now: int) -> None:
+    """A rehearsal's beacon is thrown here, after the seal and once; the others were there before the draw began."""
+    if not draw.beacon_value:
+        with transaction.atomic():
+            lock_segment(draw.segment_id)
+            set_beacon(draw, throw_local(), {}, actor=SYSTEM, now=now)
+
+
+# --- ranking, part by part ---
+
+
+def missing_parts(draw: Draw) -> list[int]:
+    """The parts of the roll that are not ranked yet; an empty roll is one part, too."""
+    return [number for number in range(count_parts(draw)) if _read_ranking(draw, number) is None]
+
+
+def count_parts(draw: Draw) -> int:
+    """Into how many parts the roll is divided for the ranking."""
+    return max(1, -(-known(draw.entries) // ENTRIES_PER_PART))
+
+
+def rank_part(draw_id: int, number: int) -> None:
+    """Writes the best entries of one part of the roll; done again, they are the same."""
+    draw = Draw.objects.get(pk=draw_id)
+    first = number * ENTRIES_PER_PART
+    rows = rank_roll(fetch(roll_name(draw.pk)), _key(draw), _wanted(draw), first, first + ENTRIES_PER_PART)
+    packed = [[row.pseudonym.hex(), row.tickets, row.ticket, row.score.hex(), row.index] for row in rows]
+    write(ranking_name(draw.pk, number), canonical_json({**_asked(draw), "rows": packed}))
+    tell_progress(draw.segment_id, f"ranking {draw}", number + 1, count_parts(draw))
+
+
+def _read_ranking(draw: Draw, number: int) -> list[Ranked] | None:
+    """The ranking of a part; None if it was not made yet, or under other circumstances."""
+    name = ranking_name(draw.pk, number)
+    found = json.loads(fetch(name).read_bytes()) if exists(name) else {}
+    rows = found.pop("rows", [])
+    if found != _asked(draw):
+        return None
+    return [Ranked(bytes.fromhex(p14), n, j, bytes.fromhex(score), at) for p14, n, j, score, at in rows]
+
+
+def _asked(draw: Draw) -> dict[str, Any]:
+    return {"key": _key(draw).hex(), "count": _wanted(draw), "root": draw.roll_root}
+
+
+def _wanted(draw: Draw) -> int:
+    """How many entries the ranking needs, even if all who have won before are among the first."""
+    rules = parse_canonical(draw.rules.encode())
+    return int(rules["winners"] + rules["reserves"] + len(prior_wins(draw)))
+
+
+def _key(draw: Draw) -> bytes:
+    return draw_key(bytes.fromhex(draw.seal), beacon_id(draw.beacon_kind), bytes.fromhex(draw.beacon_value))
+
+
+def prior_wins(draw: Draw) -> dict[bytes, str]:
+    """Who holds or has held a win of this show already, and from which draw. Nobody joins them while a draw runs."""
+    wins = Win.objects.filter(show=draw.show_id).exclude(draw=draw.pk).select_related("draw")
+    return {bytes.fromhex(win.pseudonym): win.draw.draw_id for win in wins}
+
+
+# --- record and second check ---
+
+
+def make_record(draw: Draw) -> bytes:
+    """Ranks the whole roll and accounts for it; the same bytes however often it runs."""
+    rules = parse_canonical(draw.rules.encode())
+    prior, freeze, air_time = prior_wins(draw), draw.segment.freeze, draw.segment.air_time
+    listed = select_listed(_merged(draw), prior, rules["winners"] + rules["reserves"])
+    record = build_record(
+        rules=rules,
+        precommitted_at=draw.committed_at_ms,
+        precommitment_ledger=draw.committed_ledger,
+        opens_at=air_time.opens_at,
+        closes_at=air_time.closes_at,
+        roll_header=bytes.fromhex(draw.roll_header),
+        roll_root=bytes.fromhex(draw.roll_root),
+        totals_digest=bytes.fromhex(draw.totals_digest),
+        reveals=reveals(draw),
+        sealed_at=known(draw.sealed_at_ms),
+        t_freeze=t_freeze(draw),
+        beacon_value=bytes.fromhex(draw.beacon_value),
+        beacon_proof=draw.beacon_proof,
+        ranked=listed,
+        proofs=prove_entries(fetch(roll_name(draw.pk)), [row.index for row in listed]),
+        prior_wins=prior,
+        ledger={
+            "freeze": known(freeze.ledger),
+            "seal": known(draw.sealed_ledger),
+            "beacon": known(draw.beacon_ledger),
+            "start": known(draw.started_ledger),
+        },
+        software=software_digests(),
+    )
+    return encode_record(record)
+
+
+def _merged(draw: Draw) -> list[Ranked]:
+    rankings = [_read_ranking(draw, number) or [] for number in range(count_parts(draw))]
+    return merge_rankings(rankings, _wanted(draw))
+
+
+def check_record(draw: Draw, record: bytes) -> None:
+    """The second implementation has the last word before anything is announced."""
+    tell_progress(draw.segment_id, f"second check of {draw}")
+    files = fetch(roll_name(draw.pk)), fetch(totals_name(draw.segment_id))
+    checks = [
+        *run_second_check(record, *files, draw.excluded),
+        *check_ledger(draw, ("arm", "freeze", "seal", "beacon", "start")),
+        check_prior_wins(draw, record),
+    ]
+    if failed := [check for check in checks if not check.ok]:
+        raise Disagreement("; ".join(f"{check.name}: {check.detail}" for check in failed))
+
+
+# --- the winners ---
+
+
+@transaction.atomic
+def finish_draw(draw_id: int, record: bytes, now: int) -> Draw:
+    """Writes the winners down: all of them, or none."""
+    draw = Draw.objects.select_related("segment", "show").get(pk=draw_id)
+    segment = lock_segment(draw.segment_id)
+    digest = hashlib.sha256(record).hexdigest()
+    changed = Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWING).update(
+        step=Draw.Step.DRAWN, record_digest=digest, drawn_at=from_ms(now), attempts=0, trouble=""
+    )
+    if changed:
+        # By the one who was first; if that one is killed before the commit, the next one writes it again.
+        write(record_name(draw.pk), record)
+        Win.objects.bulk_create(_wins(draw, parse_canonical(record)["winners"]))
+        if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
+            change_phase(segment, Phase.DRAWN)
+        record_change(
+            segment, "drawn", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "record": digest}
+        )
+    draw.refresh_from_db()
+    return draw
+
+
+def _wins(draw: Draw, winners: Iterable[dict[str, Any]]) -> list[Win]:
+    rows = []
+    for winner in winners:
+        prize, _, piece = str(winner["prize"]).partition("-")
+        rows.append(
+            Win(
+                show=draw.show,
+                draw=draw,
+                prize=Prize(pk=int(prize)),
+                piece=int(piece),
+                rank=winner["rank"],
+                pseudonym=winner["pseudonym"],
+            )
+        )
+    return rows
+
+
+@transaction.atomic
+def stop_draw(draw_id: int, reason: str, now: int) -> None:
+    """The two implementations disagree: written down once, and shown in red until somebody asks to try again."""
+    draw = Draw.objects.select_related("segment", "show").get(pk=draw_id)
+    segment = lock_segment(draw.segment_id)
+    stopped = Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWING).update(
+        step=Draw.Step.SEALED, disagreement=reason, trouble=""
+    )
+    if stopped:
+        record_change(
+            segment, "disagreement", actor=SYSTEM, now=now, reason=reason, details={"draw": draw.draw_id}
+        )
+
+
+# --- all of it ---
+
+
+def run_draw(draw_id: int, start_part: Callable[[int], object] | None = None) -> Draw:
+    """Takes a sealed draw to its winners, from wherever the last attempt stopped; Waiting while it may not start.
+
+    `start_part` has a part of a large roll ranked elsewhere, and then this is called again; else all is done here.
+    """
+    now = now_ms()
+    draw = Draw.objects.select_related("segment__freeze", "segment__show", "show", "prize_list").get(
+        pk=draw_id
+    )
+    if draw.step == Draw.Step.SEALED and not start_draw(draw, now):
+        raise Waiting(f"{draw} waits for its turn")
+    draw.refresh_from_db()
+    if draw.step != Draw.Step.DRAWING:
+        return draw
+    ensure_beacon(draw, now)
+    if start_part is None or count_parts(draw) == 1:
+        start_part = partial(rank_part, draw.pk)
+    for number in missing_parts(draw):
+        start_part(number)
+    if missing_parts(draw):
+        return draw
+    record = make_record(draw)
+    check_record(draw, record)
+    end_progress(draw.segment_id)
+    return finish_draw(draw.pk, record, now_ms())

@@ -1,0 +1,1678 @@
+#!/usr/bin/env python3
+"""Check a draw of `shake-draw/v1` with nothing but this file and Python 3.8 or newer.
+
+    python verify_draw.py record.json                       what the record alone can show
+    python verify_draw.py record.json roll.bin              all of the draw
+    python verify_draw.py record.json --receipt mine.json   whether one viewer was left out
+
+Every check is one line, `ok` or `FAIL`, and the last line is the verdict. Exit status 0: all that was checked
+holds; 1: something does not; 2: the command line could not be understood.
+
+It was written from docs/draw.md alone and imports nothing but the standard library, so a mistake of the
+program that draws is not repeated here. It is one long file, so that a stranger can download and read all of
+it, in this order:
+
+    1. Shapes          what a record and a receipt consist of
+    2. Notation        tagged hashes, canonical JSON
+    3. Running         all checks, one after the other
+    4. The record      rules, times, ledger, seal, beacon, key, winners, dispositions
+    5. The roll        order, Merkle root, ranking over every ticket
+    6. The totals      the roll follows from the shakes
+    7. Receipts        one viewer, and proofs of fraud
+    8. Merkle tree     RFC 9162
+    9. AES-256         FIPS 197, from OpenSSL where Python has it, else written out
+    10. BLS signatures of drand, on the curve BLS12-381 (RFC 9380 for hashing to it)
+    11. Command line
+    12. Constants of RFC 9380, appendix E.2
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import ctypes.util
+import functools
+import hashlib
+import io
+import itertools
+import json
+import operator
+import os
+import re
+import struct
+import sys
+import time
+from bisect import bisect_right
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Sequence, Union
+
+# --- 1. Shapes (docs/draw.md, sections 1 and 7) ---
+# A dict names every field there is, a list holds any number of its one member.
+
+
+class Map(NamedTuple):
+    """The shape of a map from any name to one kind of member."""
+
+    member: Any
+
+
+class Maybe(NamedTuple):
+    """The shape of a member, or null."""
+
+    member: Any
+
+
+HEX14, HEX16, HEX32, HEX48, HEX64 = (re.compile(f"[0-9a-f]{{{2 * size}}}") for size in (14, 16, 32, 48, 64))
+RULES = {
+    "algorithm": str, "beacon": {"kind": str, "chain": str, "rule": str}, "claim_s": int, "draw_id": str,
+    "eligibility": str, "exclusions_commitment": HEX32, "k_show_commitment": HEX32,
+    "parties": [{"name": str, "commitment": HEX32}],
+    "prizes": [{"id": str, "celebrity": str, "brand": str, "garment": str, "size": str, "title": str,
+                "value_minor": int, "currency": re.compile("[A-Z]{3}")}],
+    "reserves": int, "reveal_deadline_s": int, "seal_margin_s": int, "show_id": str, "skip_rule": str,
+    "software_digest": HEX32, "tickets": [[int]], "tmax": int, "verifier_digest": HEX32, "void_rule": str,
+    "windows": [{"feed": str, "delay_ms": int, "window_ms": int}], "winners": int,
+}  # fmt: skip
+RECORD = {
+    "$format": str, "rules": RULES, "rules_digest": HEX32,
+    "precommitment": {"commitments": Map(HEX32), "time": int, "ledger": int},
+    "as_run": {"opens_at": int, "closes_at": int},
+    "roll": {"header": HEX64, "entries": int, "tickets": int, "root": HEX32, "digest": HEX32,
+             "totals_digest": HEX32},
+    "reveals": Map({"secret": re.compile("([0-9a-f]{64})?"), "time": int, "ledger": int}),
+    "seal": {"digest": HEX32, "time": int, "t_freeze": int, "round": int},
+    "beacon": {"kind": str, "id": HEX32, "value": HEX32, "strength": str, "proof": Map(str)}, "key": HEX32,
+    "ranked": [{"rank": int, "pseudonym": HEX14, "tickets": int, "ticket": int, "score": HEX16, "index": int,
+                "proof": {"leaf": int, "siblings": [HEX32]}, "won": str}],
+    "cutoff": HEX16, "winners": [{"rank": int, "pseudonym": HEX14, "prize": str}],
+    "reserves": [{"rank": int, "pseudonym": HEX14}], "prior_wins": [{"pseudonym": HEX14, "draw_id": str}],
+    "dispositions": [{"pseudonym": HEX14, "prize": str, "status": str, "reason": str, "time": int,
+                      "ledger": int}],
+    "ledger": {"freeze": int, "seal": int, "beacon": int, "start": int},
+    "software": {"software": HEX32, "verifier": HEX32}, "digest": HEX32,
+}  # fmt: skip
+RECEIPT = {
+    "$format": str, "draw_id": str, "pseudonym": HEX14, "rules_digest": HEX32,
+    "roll": {"header": HEX64, "root": HEX32, "digest": HEX32}, "seal": HEX32,
+    "entry": Maybe({"index": int, "tickets": int}),
+    "runs": [{"leaf": int, "data": re.compile("([0-9a-f]{32}){1,256}"), "siblings": [HEX32]}],
+}  # fmt: skip
+STATUSES = {
+    "claimed": {""},
+    "forfeited": {"declined", "deadline passed"},
+    "disqualified": {
+        "staff or family", "under age", "outside the territory", "false identity", "second account",
+    },
+    "won": {"moved up"},
+    "skipped": {"won in another draw"},
+}  # fmt: skip
+HEADER_BYTES, ENTRY_BYTES, RUN_ENTRIES = 64, 16, 256
+RUN_BYTES = RUN_ENTRIES * ENTRY_BYTES
+NO_CUTOFF = "ff" * 16
+
+
+def fit(path: str, value: Any, shape: Any) -> None:
+    """Raise Wrong unless `value` has this shape: no field is missing, and none is there that is not known."""
+    if isinstance(shape, dict):
+        expect_type(path, dict, value)
+        if set(value) != set(shape):
+            raise Wrong(f"{path}: expected the fields {sorted(shape)}, got {sorted(value)}")
+        for name, member in shape.items():
+            fit(f"{path}.{name}", value[name], member)
+    elif isinstance(shape, (list, Map)):
+        expect_type(path, list if isinstance(shape, list) else dict, value)
+        for member in value if isinstance(shape, list) else value.values():
+            fit(f"{path}[]", member, shape[0])
+    elif isinstance(shape, Maybe):
+        if value is not None:
+            fit(path, value, shape.member)
+    elif isinstance(shape, re.Pattern):
+        expect_type(path, str, value)
+        require(shape.fullmatch(value) is not None, f"{path} like {shape.pattern}, got {value!r}")
+    else:
+        expect_type(path, shape, value)
+        require(shape is str or 0 <= value < 1 << 64, f"{path} of 0 .. 2**64 - 1, got {value!r}")
+
+
+def expect_type(path: str, shape: type, value: Any) -> None:
+    require(type(value) is shape, f"{path} as {shape.__name__}, got {value!r}")
+
+
+def read_json(data: bytes, name: str, shape: Any, form: str) -> Any:
+    """Parse canonical JSON of this shape and format; every other form of the same value is refused."""
+    value = json.loads(bytes(data).decode())
+    require(canonical(value) == bytes(data), "canonical JSON")  # also: no key twice, no space
+    fit(name, value, shape)
+    expect("format", form, value["$format"])
+    return value
+
+
+# --- 2. Notation (docs/draw.md, Notation) ---
+
+
+class Check(NamedTuple):
+    """One claim: its name, whether it holds, and what was found.
+
+    >>> Check("seal", True, "as computed").ok
+    True
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Wrong(Exception):
+    """A claim does not hold; the text says what was expected and what came."""
+
+
+def expect(what: str, expected: object, came: object) -> None:
+    if type(expected) is not type(came) or expected != came:
+        raise Wrong(f"{what}: expected {expected}, got {came}")
+
+
+def require(holds: bool, what: str) -> None:
+    if not holds:
+        raise Wrong(f"expected {what}")
+
+
+def sha256(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def tagged(tag: str, *fields: bytes) -> bytes:
+    """TH: every field carries its length, so no two lists of fields give the same input.
+
+    >>> tagged("shake-draw/v1/beacon", b"dice").hex()[:16]
+    '71ce5cb1a8a51a22'
+    """
+    name = tag.encode()
+    parts = [struct.pack(">I", len(field)) + field for field in fields]
+    return sha256(struct.pack(">H", len(name)), name, *parts)
+
+
+def canonical(value: Any) -> bytes:
+    """The one form of a JSON value: keys sorted, no spaces, text as it is.
+
+    >>> canonical({"b": [1], "a": ""})
+    b'{"a":"","b":[1]}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def pairwise(values: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(values, values[1:])
+
+
+# --- 3. Running ---
+
+Tell = Callable[[str, int, int], None]
+Source = Union[bytes, BinaryIO]
+
+
+class Case:
+    """What is checked: the parsed record, and the files that were given beside it."""
+
+    def __init__(
+        self, record: Any, roll: Source | None, totals: Source | None, excluded: Iterable[bytes], tell: Tell
+    ) -> None:
+        self.record, self.rules, self.tell = record, record["rules"], tell
+        self.roll, self.totals = as_file(roll), as_file(totals)
+        self.excluded = sorted(set(excluded))
+        self.failed: set[str] = set()
+        self.survey = None if self.roll is None else Survey(self)
+
+    def take(self) -> int:
+        """How many viewers are taken from the ranking: winners and reserves."""
+        return self.rules["winners"] + self.rules["reserves"]
+
+
+def as_file(source: Source | None) -> Any:
+    return io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
+
+
+def verify_draw(
+    record: bytes,
+    roll: Source | None = None,
+    totals: Source | None = None,
+    excluded: Iterable[bytes] = (),
+    receipts: Iterable[bytes] = (),
+    tell: Tell = lambda what, done, total: None,
+) -> list[Check]:
+    """Check every claim of a record that can be checked with these files, and every receipt.
+
+    `record` and `receipts` are canonical JSON; `roll` and `totals` bytes or open files, the latter read in
+    pieces; `excluded` the excluded pseudonyms, used with the totals. `tell` hears how far a long check is.
+    Never raises: what can't be read is a check that fails.
+
+    >>> verify_draw(b"[]")
+    [Check(name='record', ok=False, detail='expected record as dict, got []')]
+    """
+    try:
+        case = Case(read_json(record, "record", RECORD, "shake-draw/v1"), roll, totals, excluded, tell)
+    except Exception as error:
+        return [Check("record", False, clip(str(error) or repr(error)))]
+    checks = [Check("record", True, "canonical JSON, known fields only")]
+    for name, check in checks_for(roll is not None, totals is not None):
+        checks.append(run(name, check, case))
+        if not checks[-1].ok:
+            case.failed.add(name)
+    return checks + [check_receipt(case, number, data) for number, data in enumerate(receipts, 1)]
+
+
+def run(name: str, check: Callable[[Case], str], case: Case) -> Check:
+    try:
+        return Check(name, True, clip(check(case)))
+    except Wrong as error:
+        return Check(name, False, clip(str(error)))
+    except Exception as error:  # a claim that can't even be computed does not hold
+        return Check(name, False, clip(f"could not be computed: {error!r}"))
+
+
+def clip(text: str) -> str:
+    return text if len(text) <= 600 else text[:600] + " ..."
+
+
+def checks_for(roll: bool, totals: bool) -> list[tuple[str, Callable[[Case], str]]]:
+    return [*CHECKS, *(ROLL_CHECKS if roll else ()), *(TOTALS_CHECKS if roll and totals else ())]
+
+
+# --- 4. The record ---
+
+
+def check_record_digest(case: Case) -> str:
+    rest = {name: value for name, value in case.record.items() if name != "digest"}
+    expect("record digest", tagged("shake-draw/v1/record", canonical(rest)).hex(), case.record["digest"])
+    return case.record["digest"]
+
+
+def check_rules(case: Case) -> str:
+    """The bounds of docs/draw.md, section 1."""
+    rules, table = case.rules, case.rules["tickets"]
+    expect("algorithm", "aes256ctr-min/1", rules["algorithm"])
+    expect("skip rule", "one win per viewer per show", rules["skip_rule"])
+    require(len(table) > 0 and all(len(row) == 2 for row in table), "rows [shakes, tickets]")
+    pairs = list(pairwise([[0, 0], *table]))
+    require(all(a[0] < b[0] and a[1] < b[1] for a, b in pairs), "a ticket table that increases")
+    expect("tmax", table[-1][1], rules["tmax"])
+    require(rules["tmax"] <= 65535, f"at most 65535 tickets, got {rules['tmax']}")
+    expect("winners", len(rules["prizes"]), rules["winners"])
+    require(rules["winners"] >= 1 and rules["reserves"] <= rules["winners"] + 5, "K >= 1 and R <= K + 5")
+    margin, deadline = rules["seal_margin_s"], rules["reveal_deadline_s"]
+    require(15 <= margin <= 86_400, f"a seal margin of 15 .. 86400 s, got {margin}")
+    require(1 <= deadline <= margin, f"a reveal deadline of 1 .. {margin} s, got {deadline}")
+    require(10 <= rules["claim_s"] <= 31_536_000, f"10 .. 31536000 s to claim, got {rules['claim_s']}")
+    for rows, name in ((rules["prizes"], "id"), (rules["parties"], "name"), (rules["windows"], "feed")):
+        require(len({row[name] for row in rows}) == len(rows) > 0, f"each {name} once, at least one")
+    require(all(row["window_ms"] > 0 for row in rules["windows"]), "windows that have a length")
+    return f"{rules['winners']} prizes, {rules['reserves']} reserves, up to {rules['tmax']} tickets"
+
+
+def check_rules_digest(case: Case) -> str:
+    digest = tagged("shake-draw/v1/rules", canonical(case.rules)).hex()
+    expect("rules digest", digest, case.record["rules_digest"])
+    return digest
+
+
+def check_commitments(case: Case) -> str:
+    commitments = {party["name"]: party["commitment"] for party in case.rules["parties"]}
+    expect("commitments", commitments, case.record["precommitment"]["commitments"])
+    reveals = case.record["reveals"]
+    expect("parties", sorted(commitments), sorted(reveals))
+    for name, row in reveals.items():
+        fields = case.rules["draw_id"].encode(), name.encode(), bytes.fromhex(row["secret"])
+        if row["secret"]:
+            expect(f"commitment of {name}", tagged("shake-draw/v1/commit", *fields).hex(), commitments[name])
+    absent = sorted(name for name, row in reveals.items() if not row["secret"])
+    return f"{len(reveals) - len(absent)} secrets fit; absent: {', '.join(absent) or 'nobody'}"
+
+
+def check_reveals(case: Case) -> str:
+    """Reveal first, beacon last: whoever moves last must not be able to choose (section 4)."""
+    record, deadline = case.record, reveal_deadline(case)
+    earliest, latest = record["precommitment"], record["seal"]["time"]
+    for name, row in record["reveals"].items():
+        if not row["secret"]:
+            expect(f"time and ledger of {name}, who was absent", (0, 0), (row["time"], row["ledger"]))
+            continue
+        require(row["time"] <= deadline, f"{name} to reveal until {deadline}, got {row['time']}: too late")
+        require(row["time"] <= latest, f"{name} to reveal before the seal at {latest}, got {row['time']}")
+        require(earliest["time"] <= row["time"], f"{name} to reveal after the precommitment")
+        positions = [earliest["ledger"], row["ledger"], record["ledger"]["seal"]]
+        require(increase(positions), f"{name}'s secret in the ledger before the seal, got {positions}")
+    return f"every secret was revealed by {deadline} and before the seal"
+
+
+def reveal_deadline(case: Case) -> int:
+    """Until when a secret counts, in UTC ms: `reveal_deadline_s` before the round, or before its place."""
+    seal, rules = case.record["seal"], case.rules
+    drand = rules["beacon"]["kind"] == "drand"
+    due = round_time(seal["round"]) if drand else seal["t_freeze"] + rules["seal_margin_s"]
+    return (due - rules["reveal_deadline_s"]) * 1000
+
+
+def round_time(number: int) -> int:
+    return GENESIS + (number - 1) * PERIOD
+
+
+def check_times(case: Case) -> str:
+    seal, windows, ran = case.record["seal"], case.rules["windows"], case.record["as_run"]
+    length, longest = ran["closes_at"] - ran["opens_at"], min(row["window_ms"] for row in windows)
+    require(0 <= length <= longest, f"a window of at most {longest} ms, got {length}")
+    opens, closes = ran["opens_at"], ran["closes_at"] + max(row["delay_ms"] for row in windows)
+    committed, frozen = case.record["precommitment"]["time"], seal["t_freeze"] * 1000
+    require(committed <= opens, f"a precommitment before the opening at {opens}, got {committed}")
+    require(closes < frozen + 1000, f"a freeze after the closing at {closes}, got {frozen}")
+    require(frozen <= seal["time"], f"a seal after the freeze at {frozen}, got {seal['time']}")
+    if case.rules["beacon"]["kind"] == "drand":
+        due = round_time(seal["round"]) * 1000
+        require(seal["time"] < due, f"a seal before the round at {due}, got {seal['time']}")
+    late = [row["time"] for row in case.record["dispositions"] if row["time"] < seal["time"]]
+    require(not late, f"dispositions after the seal at {seal['time']}, got {late}")
+    return "precommitment, window, freeze and seal are in order"
+
+
+def check_ledger(case: Case) -> str:
+    ledger, committed = case.record["ledger"], case.record["precommitment"]["ledger"]
+    order = [committed, ledger["freeze"], ledger["seal"], ledger["beacon"]]
+    require(increase(order), f"precommitment, freeze, seal and beacon to increase, got {order}")
+    start, later = ledger["start"], [row["ledger"] for row in case.record["dispositions"]]
+    require(ledger["seal"] < start, f"a start after the seal at {ledger['seal']}, got {start}")
+    order.append(start)
+    require(increase([max(order), *later]), f"dispositions after {order}, in order, got {later}")
+    return f"positions {order + later}"
+
+
+def increase(values: Sequence[Any]) -> bool:
+    return all(a < b for a, b in pairwise(values))
+
+
+def check_software(case: Case) -> str:
+    promised = {name: case.rules[f"{name}_digest"] for name in ("software", "verifier")}
+    expect("software digests", promised, case.record["software"])
+    return "as promised before the window opened"
+
+
+def check_roll_header(case: Case) -> str:
+    roll = case.record["roll"]
+    fields = roll["entries"], roll["tickets"], bytes.fromhex(case.record["rules_digest"])
+    layout = case.rules["tmax"], ENTRY_BYTES, RUN_ENTRIES
+    expect("roll header", struct.pack(">8sQQ32sHHI", b"SHKROLL1", *fields, *layout).hex(), roll["header"])
+    return f"{roll['entries']} entries, {roll['tickets']} tickets, these rules"
+
+
+def check_roll_digest(case: Case) -> str:
+    roll = case.record["roll"]
+    digest = tagged("shake-draw/v1/roll", bytes.fromhex(roll["header"]), bytes.fromhex(roll["root"])).hex()
+    expect("roll digest", digest, roll["digest"])
+    return digest
+
+
+def check_seal(case: Case) -> str:
+    """Section 4; also the round, which the freeze decides and nobody else."""
+    record, rules, seal = case.record, case.rules, case.record["seal"]
+    expect("round", due_round(rules, seal["t_freeze"]), seal["round"])
+    secrets = [bytes.fromhex(record["reveals"][party["name"]]["secret"]) for party in rules["parties"]]
+    digests = bytes.fromhex(record["rules_digest"]), bytes.fromhex(record["roll"]["digest"])
+    fields = [rules["draw_id"].encode(), *digests, struct.pack(">Q", seal["round"]), *secrets]
+    expect("seal", tagged("shake-draw/v1/seal", *fields).hex(), seal["digest"])
+    return seal["digest"]
+
+
+def due_round(rules: Any, t_freeze: int) -> int:
+    if rules["beacon"]["kind"] != "drand":
+        return 0
+    return -(-(t_freeze + rules["seal_margin_s"] - GENESIS) // PERIOD) + 1  # -(-a // b) rounds up
+
+
+def check_beacon(case: Case) -> str:
+    """Section 5."""
+    beacon, rule, kind = case.record["beacon"], case.rules["beacon"], case.rules["beacon"]["kind"]
+    require(kind in ("drand", "dice", "local"), f"a beacon of drand, dice or local, got {kind}")
+    expect("beacon", kind, beacon["kind"])
+    expect("chain", QUICKNET if kind == "drand" else "", rule["chain"])
+    own_id = QUICKNET if kind == "drand" else tagged("shake-draw/v1/beacon", kind.encode()).hex()
+    expect("beacon id", own_id, beacon["id"])
+    expect("strength", "rehearsal" if kind == "local" else "public", beacon["strength"])
+    expect("proof", {"drand": ["signature"], "dice": ["digits"], "local": []}[kind], sorted(beacon["proof"]))
+    if kind == "local":
+        return "REHEARSAL: the value is the server's word alone"
+    if kind == "dice":
+        return check_dice(beacon["value"], beacon["proof"]["digits"])
+    return check_drand(beacon["value"], beacon["proof"]["signature"], case.record["seal"]["round"])
+
+
+def check_dice(value: str, digits: str) -> str:
+    require(re.fullmatch("[1-6]{50,}", digits) is not None, f"at least 50 digits of 1 to 6, got {digits}")
+    expect("value", sha256(digits.encode()).hex(), value)
+    return f"{len(digits)} throws: compare them with the broadcast"
+
+
+def check_drand(value: str, signature: str, number: int) -> str:
+    require(HEX48.fullmatch(signature) is not None, f"a signature of 48 bytes in hex, got {signature}")
+    expect("value", sha256(bytes.fromhex(signature)).hex(), value)
+    expect("chain hash", QUICKNET, chain_hash().hex())
+    check_signature(bytes.fromhex(PUBLIC_KEY), sha256(struct.pack(">Q", number)), bytes.fromhex(signature))
+    return f"drand quicknet signed round {number}, due at {round_time(number)}; the signature was verified here"
+
+
+def check_key(case: Case) -> str:
+    record = case.record
+    fields = record["seal"]["digest"], record["beacon"]["id"], record["beacon"]["value"]
+    expect("key", tagged("shake-draw/v1/key", *map(bytes.fromhex, fields)).hex(), record["key"])
+    return record["key"]
+
+
+def check_scores(case: Case) -> str:
+    """Section 6: the listed scores are those of the key, best ticket first, in ascending order."""
+    cipher, before = make_cipher(bytes.fromhex(case.record["key"])), ""
+    for rank, row in enumerate(case.record["ranked"], 1):
+        expect("rank", rank, row["rank"])
+        require(1 <= row["tickets"] <= case.rules["tmax"], f"tickets of rank {rank} within the rules")
+        came = row["score"], row["ticket"]
+        expect(f"score and ticket at rank {rank}", best_score(cipher, row["pseudonym"], row["tickets"]), came)
+        require(before < row["score"], f"scores that increase, got {row['score']} at rank {rank}")
+        before = row["score"]
+    return f"{len(case.record['ranked'])} listed scores computed anew; AES by {cipher.name}"
+
+
+def best_score(cipher: Cipher, pseudonym: str, tickets: int) -> tuple[str, int]:
+    """The smallest score (hex) of a viewer, and the ticket that has it."""
+    blocks = b"".join(bytes.fromhex(pseudonym) + struct.pack(">H", ticket) for ticket in range(tickets))
+    scores = cipher.encrypt(bytearray(blocks))
+    return min((scores[16 * ticket : 16 * ticket + 16].hex(), ticket) for ticket in range(tickets))
+
+
+def prior_wins(case: Case) -> dict[str, str]:
+    return {row["pseudonym"]: row["draw_id"] for row in case.record["prior_wins"]}
+
+
+def takers(case: Case) -> list[dict[str, Any]]:
+    """Rank and pseudonym of those in the ranking who had not won before."""
+    prior = prior_wins(case)
+    rows = [row for row in case.record["ranked"] if row["pseudonym"] not in prior]
+    return [{"rank": row["rank"], "pseudonym": row["pseudonym"]} for row in rows]
+
+
+def check_skipped(case: Case) -> str:
+    prior = prior_wins(case)
+    names = [row["pseudonym"] for row in case.record["prior_wins"]]
+    require(increase(names), "prior wins in order, each viewer once")
+    require(case.rules["draw_id"] not in prior.values(), "prior wins of other draws")
+    require(all(prior.values()), "a draw id for each prior win")
+    for row in case.record["ranked"]:
+        expect(f"won at rank {row['rank']}", prior.get(row["pseudonym"], ""), row["won"])
+    skipped = sum(row["won"] != "" for row in case.record["ranked"])
+    return f"{skipped} skipped; compare the prior wins with the show's other records"
+
+
+def check_winners(case: Case) -> str:
+    prizes = [prize["id"] for prize in case.rules["prizes"]]
+    won = [{**taker, "prize": prize} for taker, prize in zip(takers(case), prizes)]
+    expect("winners", won, case.record["winners"])
+    return f"{len(won)} winners of {len(prizes)} prizes"
+
+
+def check_reserves(case: Case) -> str:
+    expect("reserves", takers(case)[case.rules["winners"] : case.take()], case.record["reserves"])
+    return f"{len(case.record['reserves'])} reserves"
+
+
+def check_cutoff(case: Case) -> str:
+    """The list ends with the last reserve, or with the roll."""
+    listed, taken = case.record["ranked"], takers(case)
+    if len(taken) < case.take():
+        expect("entries listed, as nobody is left", case.record["roll"]["entries"], len(listed))
+        expect("cutoff", NO_CUTOFF, case.record["cutoff"])
+        return "the whole roll is listed"
+    expect("last rank", taken[case.take() - 1]["rank"], listed[-1]["rank"])
+    expect("cutoff", listed[-1]["score"], case.record["cutoff"])
+    return "the last listed score: who has a smaller one must be listed"
+
+
+def check_dispositions(case: Case) -> str:
+    """What became of the prizes, replayed in order (section 7)."""
+    prizes = Prizes(case.record, case.rules)
+    for number, row in enumerate(case.record["dispositions"], 1):
+        listed = STATUSES.get(row["status"], set())
+        require(row["reason"] in listed, f"a listed reason in row {number}, got {row['reason']!r}")
+        try:
+            prizes.apply(row)
+        except Wrong as error:
+            raise Wrong(f"row {number}, {row['status']}: {error}") from None
+    claimed, free = len(prizes.claimed), ", ".join(sorted(prizes.free))
+    return f"{len(case.record['dispositions'])} so far; {claimed} claimed; free: {free or 'none'}"
+
+
+class Prizes:
+    """Who holds each prize, as the dispositions change it."""
+
+    def __init__(self, record: Any, rules: Any) -> None:
+        self.claim_ms, now = rules["claim_s"] * 1000, record["seal"]["time"]
+        self.holders = {row["prize"]: (row["pseudonym"], now) for row in record["winners"]}
+        self.reserves = [row["pseudonym"] for row in record["reserves"]]
+        self.claimed: set[str] = set()
+        self.free: set[str] = set()
+
+    def apply(self, row: Any) -> None:
+        if row["status"] in ("won", "skipped"):
+            self.use_reserve(row)
+            return
+        prize = row["prize"]
+        require(prize in self.holders, f"a prize that somebody holds, got {prize!r}")
+        holder, since = self.holders[prize]
+        expect(f"holder of {prize!r}", holder, row["pseudonym"])
+        if row["status"] != "disqualified":
+            require(prize not in self.claimed, f"{prize!r} not to be claimed already")
+        if row["status"] == "claimed":
+            self.claimed.add(prize)
+            return
+        # Times are rounded to a second: deadline and disposition are written by different clocks' ticks.
+        if row["reason"] == "deadline passed":
+            earliest = since + self.claim_ms - 1000
+            require(row["time"] >= earliest, f"a deadline not before {earliest}, got {row['time']}")
+        del self.holders[prize]
+        self.claimed.discard(prize)
+        self.free.add(prize)
+
+    def use_reserve(self, row: Any) -> None:
+        require(bool(self.free), "a prize that was freed")
+        require(bool(self.reserves), "a reserve that is left")
+        expect("next reserve", self.reserves.pop(0), row["pseudonym"])
+        if row["status"] == "skipped":
+            expect("prize", "", row["prize"])
+            return
+        require(row["prize"] in self.free, f"a prize that was freed, got {row['prize']!r}")
+        self.free.remove(row["prize"])
+        self.holders[row["prize"]] = row["pseudonym"], row["time"]
+
+
+# --- 5. The roll (docs/draw.md, section 3) ---
+
+CHUNK_ENTRIES = 16_384  # 256 KiB: few enough to stay in the processor's cache
+CHUNK_BYTES = CHUNK_ENTRIES * ENTRY_BYTES
+
+
+class Survey:
+    """One pass over the file of the roll: header, count, sum, order, Merkle root. Made when first asked for."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+
+    @functools.cached_property
+    def found(self) -> dict[str, Any]:
+        case, tree, before, problem = self.case, Tree(), b"", ""
+        allowed, entries, tickets = {row[1] for row in case.rules["tickets"]}, 0, 0
+        for chunk in read_body(case.roll):
+            for start in range(0, len(chunk), RUN_BYTES):
+                tree.add(chunk[start : start + RUN_BYTES])
+            whole = len(chunk) // ENTRY_BYTES
+            fields = columns("14sH", whole).unpack_from(chunk)
+            names, numbers = fields[::2], fields[1::2]
+            if not problem:
+                problem = find_problem(names, numbers, before, allowed, entries)
+            if len(chunk) % ENTRY_BYTES:
+                problem = problem or f"expected entries of 16 bytes, got {len(chunk) % ENTRY_BYTES} at the end"
+            before, entries, tickets = names[-1] if names else before, entries + whole, tickets + sum(numbers)
+            case.tell("reading the roll", entries, case.record["roll"]["entries"])
+        return {"entries": entries, "tickets": tickets, "root": tree.root(), "problem": problem}
+
+
+def read_body(file: Any) -> Iterator[bytes]:
+    """The entries of a roll in chunks; the last may be short, and even cut within an entry."""
+    file.seek(HEADER_BYTES)
+    return iter(lambda: file.read(CHUNK_BYTES), b"")
+
+
+@functools.lru_cache(maxsize=8)
+def columns(fields: str, count: int) -> struct.Struct:
+    return struct.Struct(">" + fields * count)
+
+
+def find_problem(
+    names: Sequence[bytes], numbers: Sequence[int], before: bytes, allowed: set[int], first: int
+) -> str:
+    """The first entry of a chunk that is out of order or has a wrong number of tickets; "" if none is."""
+    ordered = before < names[0] if names else True
+    if ordered and all(map(operator.lt, names, names[1:])) and allowed.issuperset(numbers):
+        return ""
+    for index, (name, number) in enumerate(zip(names, numbers), first):
+        if not before < name:
+            return f"expected pseudonyms that increase, got {name.hex()} at {index}"
+        if number not in allowed:
+            return f"expected tickets of {sorted(allowed)}, got {number} at {index}"
+        before = name
+    raise AssertionError("a chunk is in order for one way of looking and not for the other")
+
+
+def check_roll_file(case: Case) -> str:
+    case.roll.seek(0)
+    expect("roll header in the file", case.record["roll"]["header"], case.roll.read(HEADER_BYTES).hex())
+    size, expected = case.roll.seek(0, 2), HEADER_BYTES + ENTRY_BYTES * case.record["roll"]["entries"]
+    expect("size of the roll in bytes", expected, size)
+    return f"{size} bytes, the header of the record"
+
+
+def check_roll_entries(case: Case) -> str:
+    found = case.survey.found
+    if found["problem"]:
+        raise Wrong(found["problem"])
+    expect("entries", case.record["roll"]["entries"], found["entries"])
+    expect("tickets", case.record["roll"]["tickets"], found["tickets"])
+    return f"{found['entries']} entries in order, {found['tickets']} tickets"
+
+
+def check_roll_root(case: Case) -> str:
+    root = case.survey.found["root"].hex()
+    expect("roll root", root, case.record["roll"]["root"])
+    return root
+
+
+def check_ranking(case: Case) -> str:
+    """Section 6, over every ticket of the roll."""
+    unsound = case.failed & {"rules", "roll header", "roll file", "roll entries"}
+    require(not unsound, f"a sound roll to rank, but these fail: {', '.join(sorted(unsound))}")
+    cipher = make_cipher(bytes.fromhex(case.record["key"]))
+    fields = "rank", "pseudonym", "tickets", "ticket", "score", "index"
+    expected = expected_ranking(case, cipher)
+    for rank, (row, came) in enumerate(zip(expected, case.record["ranked"]), 1):
+        expect(f"rank {rank}", row, tuple(came[name] for name in fields))
+    expect("length of the ranking", len(expected), len(case.record["ranked"]))
+    computed = f"{case.record['roll']['tickets']} scores, all computed; AES by {cipher.name}"
+    return f"the smallest {len(expected)} of {computed}"
+
+
+def expected_ranking(case: Case, cipher: Cipher) -> list[tuple[int, str, int, int, str, int]]:
+    prior, take = prior_wins(case), case.take()
+    best = Best(cipher, take + len(prior))  # however many of the best are skipped, enough are left
+    entries = 0
+    for chunk in read_body(case.roll):
+        rank_chunk(best, chunk, entries)
+        entries += len(chunk) // ENTRY_BYTES
+        case.tell("ranking", entries, case.record["roll"]["entries"])
+    expected: list[tuple[int, str, int, int, str, int]] = []
+    for index, (score, ticket) in best.sorted():
+        if take == 0:
+            break
+        case.roll.seek(HEADER_BYTES + ENTRY_BYTES * index)
+        pseudonym, tickets = struct.unpack(">14sH", case.roll.read(ENTRY_BYTES))
+        expected.append((len(expected) + 1, pseudonym.hex(), tickets, ticket, score.hex(), index))
+        take -= pseudonym.hex() not in prior
+    return expected
+
+
+class Best:
+    """The `count` entries with the smallest scores among all that were offered.
+
+    `limit` is the worst score that is still kept. It falls quickly, so that after the first blocks hardly
+    any is looked at: a search for its first byte, at the speed of memchr, finds the few that may count.
+    """
+
+    def __init__(self, cipher: Cipher, count: int) -> None:
+        self.cipher, self.count = cipher, count
+        self.kept: dict[int, tuple[bytes, int]] = {}  # index of the entry -> (its smallest score, ticket)
+        self.set_limit(b"\xff" * 16)
+
+    def set_limit(self, limit: bytes) -> None:
+        self.limit = limit
+        low = b"\\x00" if limit[0] == 0 else b"[\\x00-\\x%02x]" % limit[0]
+        self.search = re.compile(low, re.DOTALL).finditer
+
+    def offer(self, blocks: bytearray, place: Callable[[int], tuple[int, int, bool]]) -> None:
+        """Look at the scores of these blocks; `place` tells entry, ticket and whether the entry has it."""
+        scores = self.cipher.encrypt(blocks)
+        for found in self.search(scores[::16]):
+            at = found.start()
+            score = bytes(scores[16 * at : 16 * at + 16])
+            if score <= self.limit:
+                index, ticket, has_it = place(at)
+                if has_it and (index not in self.kept or score < self.kept[index][0]):
+                    self.kept[index] = score, ticket
+        if len(self.kept) > self.count:
+            # An entry that is dropped here comes back if a better ticket of it is offered later.
+            self.kept = dict(self.sorted())
+            self.set_limit(max(self.kept.values())[0])
+
+    def sorted(self) -> list[tuple[int, tuple[bytes, int]]]:
+        return sorted(self.kept.items(), key=operator.itemgetter(1))[: self.count]
+
+
+def rank_chunk(best: Best, chunk: bytes, first: int) -> None:
+    """Offer every ticket of a chunk of entries, the first of which has the index `first`.
+
+    Tickets 0 to 15 of all entries, then 16 to 31 of those that have more than 16, then 32 to 63, and so on:
+    that encrypts less than two blocks for each ticket, and 15 more for each entry.
+    """
+    names, tickets = split(chunk)
+    indices: Sequence[int] = range(first, first + len(tickets))
+    start, most = 0, max(tickets)
+    while start < most:
+        stop = min(most, 2 * start or 16)
+        offer = offer_by_ticket if len(tickets) >= stop - start else offer_by_entry
+        offer(best, names, tickets, indices, range(start, stop))
+        if stop < most:
+            names = list(itertools.compress(names, [number > stop for number in tickets]))
+            indices = list(itertools.compress(indices, [number > stop for number in tickets]))
+            tickets = [number for number in tickets if number > stop]
+        start = stop
+
+
+def split(chunk: bytes) -> tuple[Sequence[bytes], Sequence[int]]:
+    fields = columns("14sH", len(chunk) // ENTRY_BYTES).unpack(chunk)
+    return fields[::2], fields[1::2]
+
+
+def offer_by_ticket(
+    best: Best, names: Sequence[bytes], tickets: Sequence[int], indices: Sequence[int], js: range
+) -> None:
+    """All entries at once, one ticket number after the other: only two bytes of each block change."""
+    count = len(names)
+    blocks = bytearray(b"\0\0".join(names) + b"\0\0")
+    for j in js:
+        blocks[14::16], blocks[15::16] = bytes([j >> 8]) * count, bytes([j & 255]) * count
+        best.offer(blocks, lambda at, j=j: (indices[at], j, j < tickets[at]))  # type: ignore[misc]
+
+
+def offer_by_entry(
+    best: Best, names: Sequence[bytes], tickets: Sequence[int], indices: Sequence[int], js: range
+) -> None:
+    """All ticket numbers at once, one entry after the other: for the few that have very many."""
+    counters = struct.pack(f">{len(js)}H", *js)
+    for name, number, index in zip(names, tickets, indices):
+        blocks = bytearray((name + b"\0\0") * len(js))
+        blocks[14::16], blocks[15::16] = counters[::2], counters[1::2]
+        best.offer(blocks, lambda at, i=index, n=number: (i, js[at], js[at] < n))  # type: ignore[misc]
+
+
+def check_proofs(case: Case) -> str:
+    """RFC 9162 2.1.3: every listed entry stands in the roll where the record says."""
+    root, size = bytes.fromhex(case.record["roll"]["root"]), run_count(case.record["roll"]["entries"])
+    for row in case.record["ranked"]:
+        leaf = row["proof"]["leaf"]
+        expect(f"leaf at rank {row['rank']}", row["index"] // RUN_ENTRIES, leaf)
+        case.roll.seek(HEADER_BYTES + RUN_BYTES * leaf)
+        run_hash = leaf_hash(case.roll.read(RUN_BYTES))
+        holds = is_included(run_hash, leaf, size, list(map(bytes.fromhex, row["proof"]["siblings"])), root)
+        require(holds, f"an inclusion proof that leads to the root at rank {row['rank']}")
+    return f"{len(case.record['ranked'])} entries are in the roll"
+
+
+def run_count(entries: int) -> int:
+    return -(-entries // RUN_ENTRIES)
+
+
+# --- 6. The frozen totals, for the auditor (docs/draw.md, section 3) ---
+
+TOTAL_BYTES = 18
+Rows = Iterator[Sequence[Any]]
+
+
+def read_totals(file: Any) -> Iterator[bytes]:
+    file.seek(0)
+    return iter(lambda: file.read(CHUNK_ENTRIES * TOTAL_BYTES), b"")
+
+
+def check_totals_digest(case: Case) -> str:
+    digest = hashlib.sha256()
+    for chunk in read_totals(case.totals):
+        digest.update(chunk)
+    expect("totals digest", digest.hexdigest(), case.record["roll"]["totals_digest"])
+    return digest.hexdigest()
+
+
+def check_exclusions(case: Case) -> str:
+    fields = case.rules["draw_id"].encode(), b"".join(case.excluded)
+    digest = tagged("shake-draw/v1/exclusions", *fields).hex()
+    expect("commitment to the exclusions", digest, case.rules["exclusions_commitment"])
+    return f"{len(case.excluded)} excluded, as committed"
+
+
+def check_tickets(case: Case) -> str:
+    """The roll is made anew from the shakes, chunk by chunk, and compared."""
+    tickets, excluded = TicketsOf(case.rules["tickets"]), set(case.excluded)
+    before, viewers, entries = b"", 0, 0
+    case.roll.seek(HEADER_BYTES)
+    for chunk in read_totals(case.totals):
+        require(len(chunk) % TOTAL_BYTES == 0, "totals of 18 bytes for each viewer")
+        fields = columns("14sI", len(chunk) // TOTAL_BYTES).unpack(chunk)
+        names, numbers = fields[::2], list(map(tickets.__getitem__, fields[1::2]))
+        problem = find_problem(names, numbers, before, tickets.allowed, viewers)
+        require(not problem, f"totals in order, but: {problem}")
+        if not excluded.isdisjoint(names):
+            numbers = [b"" if name in excluded else number for name, number in zip(names, numbers)]
+        made = b"".join(itertools.compress(map(operator.add, names, numbers), numbers))
+        if case.roll.read(len(made)) != made:
+            raise Wrong(f"expected the roll that follows from the shakes, got another after entry {entries}")
+        before, viewers, entries = names[-1], viewers + len(names), entries + len(made) // ENTRY_BYTES
+        case.tell("making the roll anew", entries, case.record["roll"]["entries"])
+    require(not case.roll.read(1), f"{entries} entries that follow from the shakes, got more")
+    return f"{viewers} viewers' shakes give exactly this roll"
+
+
+class TicketsOf(dict):  # type: ignore[type-arg]
+    """Total of shakes -> BE16 of the tickets, b"" below the minimum; each is looked up once."""
+
+    def __init__(self, table: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        self.thresholds = [row[0] for row in table]
+        self.tickets = [b"", *(struct.pack(">H", row[1]) for row in table)]
+        self.allowed = set(self.tickets)
+
+    def __missing__(self, total: int) -> bytes:
+        if len(self) > 1 << 16:  # whatever stands in the file, this stays small
+            self.clear()
+        self[total] = self.tickets[bisect_right(self.thresholds, total)]
+        return self[total]
+
+
+# --- 7. Receipts (docs/draw.md, section 7) ---
+
+
+def check_receipt(case: Case, number: int, data: bytes) -> Check:
+    """One viewer's receipt against the record; no roll is needed for that."""
+    try:
+        receipt = read_json(data, "receipt", RECEIPT, "shake-draw/v1/receipt")
+    except Exception as error:
+        return Check(f"receipt {number}", False, clip(str(error) or repr(error)))
+    return run(f"receipt {receipt['pseudonym']}", lambda case: check_viewer(case, receipt), case)
+
+
+def check_viewer(case: Case, receipt: Any) -> str:
+    check_same_draw(case.record, receipt)
+    entries, runs = check_runs(receipt)
+    listed = [row for row in case.record["ranked"] if row["pseudonym"] == receipt["pseudonym"]]
+    if receipt["entry"] is None:
+        check_absence(receipt, entries, runs)
+        if listed:
+            raise Wrong(f"{FRAUD}: the record ranks a viewer who is not in the roll that was sealed")
+        return "this viewer is not in the roll: the runs prove it"
+    tickets = check_entry(receipt, runs)
+    return check_chance(case, receipt, tickets, listed)
+
+
+FRAUD = "PROOF OF FRAUD"
+
+
+def check_same_draw(record: Any, receipt: Any) -> None:
+    expect("draw", record["rules"]["draw_id"], receipt["draw_id"])
+    expect("rules digest", record["rules_digest"], receipt["rules_digest"])
+    header, root = (bytes.fromhex(receipt["roll"][name]) for name in ("header", "root"))
+    expect("roll digest", tagged("shake-draw/v1/roll", header, root).hex(), receipt["roll"]["digest"])
+    for what, own, other in (
+        ("seal", record["seal"]["digest"], receipt["seal"]),
+        ("roll", record["roll"]["digest"], receipt["roll"]["digest"]),
+    ):
+        if own != other:
+            told = f"the receipt has {other}, the record {own}"
+            raise Wrong(
+                f"another {what} than the record's: {told}. Keep this file: if it came from the organiser, "
+                f"two {what}s of one draw are proof of misconduct; compare with the ledger and the stage"
+            )
+
+
+def check_runs(receipt: Any) -> tuple[int, dict[int, list[bytes]]]:
+    """Return N and the entries of each run, after checking that every run is under the sealed root."""
+    header, root = (bytes.fromhex(receipt["roll"][name]) for name in ("header", "root"))
+    magic, entries, _, _, _, width, run_entries = struct.unpack(">8sQQ32sHHI", header)
+    expect("layout", (b"SHKROLL1", ENTRY_BYTES, RUN_ENTRIES), (magic, width, run_entries))
+    size, runs = run_count(entries), {}
+    for run_ in receipt["runs"]:
+        leaf, data = run_["leaf"], bytes.fromhex(run_["data"])
+        siblings = [bytes.fromhex(sibling) for sibling in run_["siblings"]]
+        holds = is_included(leaf_hash(data), leaf, size, siblings, root)
+        require(holds, f"run {leaf} of {size} under the sealed root, but its proof does not lead there")
+        expect(f"entries of run {leaf}", min(RUN_ENTRIES, entries - RUN_ENTRIES * leaf), len(data) // 16)
+        runs[leaf] = [data[at : at + ENTRY_BYTES] for at in range(0, len(data), ENTRY_BYTES)]
+        require(increase([entry[:14] for entry in runs[leaf]]), f"run {leaf} in order")
+    expect("runs, each once", len(receipt["runs"]), len(runs))
+    return entries, runs
+
+
+def check_entry(receipt: Any, runs: dict[int, list[bytes]]) -> int:
+    """Return the viewer's tickets as the sealed roll has them."""
+    leaf, at = divmod(receipt["entry"]["index"], RUN_ENTRIES)
+    expect("the run with the viewer", [leaf], sorted(runs))
+    require(at < len(runs[leaf]), f"an entry of the run, got index {receipt['entry']['index']}")
+    entry, tickets = runs[leaf][at], receipt["entry"]["tickets"]
+    expect("entry of the roll", receipt["pseudonym"] + f"{tickets:04x}", entry.hex())
+    return tickets
+
+
+def check_absence(receipt: Any, entries: int, runs: dict[int, list[bytes]]) -> None:
+    """The roll is sorted: who does not stand between two neighbours does not stand in it."""
+    viewer, leaves = bytes.fromhex(receipt["pseudonym"]), sorted(runs)
+    if entries == 0:
+        expect("root of an empty roll", sha256().hex(), receipt["roll"]["root"])
+        return
+    require(len(leaves) in (1, 2) and leaves[-1] - leaves[0] == len(leaves) - 1, "one run or two neighbours")
+    names = [entry[:14] for leaf in leaves for entry in runs[leaf]]
+    require(viewer not in names, f"a viewer without an entry, but {viewer.hex()} is in the roll")
+    before, after = names[0] < viewer, viewer < names[-1]
+    first, last = leaves[0] == 0, leaves[-1] == run_count(entries) - 1
+    require((before or first) and (after or last), f"runs between which {viewer.hex()} would stand")
+
+
+def check_chance(case: Case, receipt: Any, tickets: int, listed: list[Any]) -> str:
+    cipher = make_cipher(bytes.fromhex(case.record["key"]))
+    score, ticket = best_score(cipher, receipt["pseudonym"], tickets)
+    proven = f"the sealed roll has this viewer with {tickets} tickets, and ticket {ticket} has the score {score}"
+    if listed:
+        came = listed[0]["score"], listed[0]["tickets"], listed[0]["index"]
+        if came != (score, tickets, receipt["entry"]["index"]):
+            raise Wrong(f"{FRAUD}: {proven}, but the record ranks the viewer with score, tickets, index {came}")
+        return f"rank {listed[0]['rank']}{prize_of(case, receipt['pseudonym'])}: {proven}"
+    bound = max([case.record["cutoff"], *(row["score"] for row in case.record["ranked"])])
+    if score < bound or bound == NO_CUTOFF:
+        why = "everybody in the roll should be listed" if bound == NO_CUTOFF else f"that is below {bound}"
+        raise Wrong(
+            f"{FRAUD}: {proven}; {why}, but the record does not list the viewer. "
+            "Somebody who was to be ranked was left out. Record and receipt together prove it to anybody"
+        )
+    return f"not drawn: {proven}; the best score is not below the cutoff {bound}"
+
+
+def prize_of(case: Case, pseudonym: str) -> str:
+    won = [row["prize"] for row in case.record["winners"] if row["pseudonym"] == pseudonym]
+    return f", wins {won[0]!r}" if won else ""
+
+
+# --- 8. Merkle tree (RFC 9162, section 2.1) ---
+
+
+def leaf_hash(data: bytes) -> bytes:
+    return sha256(b"\0", data)
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\1", left, right)
+
+
+class Tree:
+    """The root over leaves that come one by one; only the full subtrees on the left are remembered.
+
+    >>> tree = Tree()
+    >>> tree.root() == sha256()
+    True
+    """
+
+    def __init__(self) -> None:
+        self.size, self.full = 0, []  # type: int, list[bytes]
+
+    def add(self, data: bytes) -> None:
+        top, size = leaf_hash(data), self.size
+        while size & 1:  # every full pair becomes one
+            top, size = node_hash(self.full.pop(), top), size >> 1
+        self.full.append(top)
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self.full:
+            return sha256()
+        top = self.full[-1]
+        for left in reversed(self.full[:-1]):
+            top = node_hash(left, top)
+        return top
+
+
+def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
+    """RFC 9162 2.1.3.2, step by step. A tree of size 0 includes nothing."""
+    if index >= size:
+        return False
+    fn, sn, top = index, size - 1, leaf
+    for sibling in path:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            top = node_hash(sibling, top)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            top = node_hash(top, sibling)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and top == root
+
+
+# --- 9. AES-256 (FIPS 197), every block on its own ---
+
+
+class Cipher:
+    """What both ways have in common: the name, and `encrypt` of whole blocks of 16 bytes."""
+
+    name = ""
+
+    def encrypt(self, blocks: bytearray) -> bytearray:
+        """Return the encrypted blocks; the result may be overwritten by the next call."""
+        raise NotImplementedError
+
+
+def make_cipher(key: bytes) -> Cipher:
+    """AES by OpenSSL if it gives the known answers, else by this file.
+
+    >>> make_cipher(bytes(range(32))).encrypt(bytearray.fromhex("00112233445566778899aabbccddeeff")).hex()
+    '8ea2b7ca516745bfeafc49904b496089'
+    """
+    library = load_libcrypto()
+    return OpensslCipher(library, key) if library is not None else PlainCipher(key)
+
+
+@functools.lru_cache(maxsize=1)
+def load_libcrypto() -> Any:
+    """The libcrypto that this Python uses itself; None if there is none, or it can't be trusted."""
+    for name in libcrypto_names():
+        try:
+            library = declare(ctypes.CDLL(name))
+            if is_trusted(library):
+                return library
+        except Exception:  # not there, another kind of library, or functions missing: try the next
+            continue
+    return None
+
+
+def libcrypto_names() -> Iterator[str]:
+    """The modules that are linked with it give its functions, too; then the files beside them; then the system's."""
+    folder = os.path.join(os.path.dirname(sys.executable), "DLLs")
+    for module in ("_hashlib", "_ssl"):
+        path = getattr(sys.modules.get(module) or try_import(module), "__file__", None)
+        if path:
+            folder = os.path.dirname(path)
+            yield path
+    if sys.platform == "win32":
+        for version in ("3", "3-x64", "3-arm64", "1_1", "1_1-x64"):
+            yield os.path.join(folder, f"libcrypto-{version}.dll")
+    found = ctypes.util.find_library("crypto")
+    if found and sys.platform != "darwin":  # Apple's own aborts every program that loads it
+        yield found
+
+
+def try_import(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError:
+        return None
+
+
+def declare(library: Any) -> Any:
+    """Declare the functions that are used: without this, pointers would be cut to 32 bits."""
+    pointer, number = ctypes.c_void_p, ctypes.c_int
+    library.EVP_CIPHER_CTX_new.restype, library.EVP_CIPHER_CTX_new.argtypes = pointer, []
+    library.EVP_CIPHER_CTX_free.restype, library.EVP_CIPHER_CTX_free.argtypes = None, [pointer]
+    library.EVP_CIPHER_CTX_set_padding.argtypes = [pointer, number]
+    library.EVP_aes_256_ecb.restype, library.EVP_aes_256_ecb.argtypes = pointer, []
+    library.EVP_EncryptInit_ex.argtypes = [pointer, pointer, pointer, ctypes.c_char_p, pointer]
+    counter = ctypes.POINTER(number)
+    library.EVP_EncryptUpdate.argtypes = [pointer, pointer, counter, pointer, number]
+    return library
+
+
+def is_trusted(library: Any) -> bool:
+    """FIPS 197, C.3, and many blocks at once as the plain way has them."""
+    key, blocks = bytes(range(32)), bytearray(bytes.fromhex("00112233445566778899aabbccddeeff")) * 2
+    blocks += bytes(range(256)) * 3
+    scores = OpensslCipher(library, key).encrypt(blocks)
+    return scores[:16].hex() == "8ea2b7ca516745bfeafc49904b496089" and scores == PlainCipher(key).encrypt(blocks)
+
+
+class OpensslCipher(Cipher):
+    """AES-256-ECB of OpenSSL, into a buffer that is made once: that is many times faster than a new one."""
+
+    name = "OpenSSL"
+
+    def __init__(self, library: Any, key: bytes) -> None:
+        self.library, self.buffer, self.written = library, bytearray(), ctypes.c_int()
+        self.context = library.EVP_CIPHER_CTX_new()
+        if not library.EVP_EncryptInit_ex(self.context, library.EVP_aes_256_ecb(), None, checked_key(key), None):
+            raise ValueError("expected OpenSSL to take a key for AES-256, but it did not")
+        library.EVP_CIPHER_CTX_set_padding(self.context, 0)
+
+    def __del__(self) -> None:
+        self.library.EVP_CIPHER_CTX_free(self.context)
+
+    def encrypt(self, blocks: bytearray) -> bytearray:
+        size = len(blocks)
+        if len(self.buffer) != size:
+            self.buffer = bytearray(size)
+        array = ctypes.c_char * size
+        source, target = array.from_buffer(blocks), array.from_buffer(self.buffer)
+        done = self.library.EVP_EncryptUpdate(self.context, target, ctypes.byref(self.written), source, size)
+        if not done or self.written.value != size:
+            raise ValueError(f"expected OpenSSL to encrypt {size} bytes, got {self.written.value}")
+        return self.buffer
+
+
+def checked_key(key: bytes) -> bytes:
+    if len(key) != 32:
+        raise ValueError(f"expected a key of 32 bytes, got {len(key)}")
+    return key
+
+
+class PlainCipher(Cipher):
+    """AES-256 written out, for a Python without OpenSSL: right, and a thousand times slower.
+
+    >>> PlainCipher(bytes(range(32))).encrypt(bytearray.fromhex("00112233445566778899aabbccddeeff")).hex()
+    '8ea2b7ca516745bfeafc49904b496089'
+    """
+
+    name = "this file, slowly"
+
+    def __init__(self, key: bytes) -> None:
+        words, rcon = list(struct.unpack(">8I", checked_key(key))), 1
+        for i in range(8, 60):  # FIPS 197, 5.2
+            word = words[-1]
+            if i % 8 == 0:
+                word = substitute((word << 8 | word >> 24) & 0xFFFFFFFF) ^ rcon << 24
+                rcon <<= 1
+            elif i % 8 == 4:
+                word = substitute(word)
+            words.append(words[-8] ^ word)
+        self.rounds = [tuple(words[i : i + 4]) for i in range(0, 60, 4)]
+
+    def encrypt(self, blocks: bytearray) -> bytearray:
+        (f0, f1, f2, f3), *middle, last = self.rounds
+        t0, t1, t2, t3 = aes_tables()[1]
+        out = []
+        for a, b, c, d in struct.iter_unpack(">4I", blocks):
+            a, b, c, d = a ^ f0, b ^ f1, c ^ f2, d ^ f3
+            for k0, k1, k2, k3 in middle:
+                a, b, c, d = (
+                    t0[a >> 24] ^ t1[b >> 16 & 255] ^ t2[c >> 8 & 255] ^ t3[d & 255] ^ k0,
+                    t0[b >> 24] ^ t1[c >> 16 & 255] ^ t2[d >> 8 & 255] ^ t3[a & 255] ^ k1,
+                    t0[c >> 24] ^ t1[d >> 16 & 255] ^ t2[a >> 8 & 255] ^ t3[b & 255] ^ k2,
+                    t0[d >> 24] ^ t1[a >> 16 & 255] ^ t2[b >> 8 & 255] ^ t3[c & 255] ^ k3,
+                )
+            turns = (a, b, c, d), (b, c, d, a), (c, d, a, b), (d, a, b, c)
+            for k, (p, q, r, s) in zip(last, turns):
+                out.append(k ^ substitute(p & 0xFF000000 | q & 0xFF0000 | r & 0xFF00 | s & 0xFF))
+        return bytearray(struct.pack(f">{len(out)}I", *out))
+
+
+@functools.lru_cache(maxsize=1)
+def aes_tables() -> tuple[list[int], list[list[int]]]:
+    """The S-box (FIPS 197, 5.1.1), and the tables of SubBytes, ShiftRows and MixColumns in one step."""
+    powers, value = [], 1
+    for _ in range(255):  # powers of the generator 3
+        powers.append(value)
+        value ^= (value << 1) ^ (0x11B if value & 0x80 else 0)
+    logs = {power: index for index, power in enumerate(powers)}
+    sbox = []
+    for byte in range(256):
+        inverse = powers[-logs[byte] % 255] if byte else 0
+        spread = inverse ^ inverse << 1 ^ inverse << 2 ^ inverse << 3 ^ inverse << 4  # the affine transform
+        sbox.append((spread ^ spread >> 8) & 0xFF ^ 0x63)
+    first = []
+    for value in sbox:
+        double = value << 1 ^ (0x11B if value & 0x80 else 0)
+        first.append(double << 24 | value << 16 | value << 8 | double ^ value)
+    tables = [[word >> 8 * turn | word << 32 - 8 * turn & 0xFFFFFFFF for word in first] for turn in range(4)]
+    return sbox, tables
+
+
+def substitute(word: int) -> int:
+    sbox = aes_tables()[0]
+    high = sbox[word >> 24] << 24 | sbox[word >> 16 & 255] << 16
+    return high | sbox[word >> 8 & 255] << 8 | sbox[word & 255]
+
+
+# --- 10. drand's signatures: BLS on the curve BLS12-381 ---
+# Scheme bls-unchained-g1-rfc9380: the signature is a point S of G1, the public key a point Y of G2, and S is
+# right if e(S, g2) = e(H(message), Y). Nothing secret is computed here, so no step needs constant time.
+#
+# Fp: integers modulo P. Fp2 = Fp[u] / (u^2 + 1): pairs. Fp12 = Fp[w] / (w^12 - 2 w^6 + 2), in which
+# u = w^6 - 1: lists of twelve coefficients. Points of both groups are pairs of elements of Fp2, None the
+# point at infinity: G1 on y^2 = x^3 + 4 (second coordinates 0), G2 on y^2 = x^3 + 4 (1 + u).
+
+GENESIS, PERIOD = 1692803367, 3  # of quicknet, in seconds
+QUICKNET = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"  # hash of what the chain is:
+PUBLIC_KEY = (
+    "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d106451"
+    "0d1fec758c921cc22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a"
+)
+GROUP_HASH = "f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e"
+DST = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
+
+X = 0xD201000000010000  # the curve's parameter is -X; RFC 9380, 8.8 and draft-irtf-cfrg-pairing-friendly-curves
+ORDER = X**4 - X**2 + 1  # of G1 and G2
+P = (X + 1) ** 2 // 3 * ORDER - X
+G2_GENERATOR = (
+    "93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
+    "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+)
+Fp2 = Any  # (a, b) for a + b u
+Point = Any  # (x, y) with both in Fp2, or None
+
+
+def chain_hash() -> bytes:
+    """What quicknet's hash is the hash of: so the public key above can't be another's."""
+    fixed = struct.pack(">IQ", PERIOD, GENESIS)
+    return sha256(fixed, bytes.fromhex(PUBLIC_KEY), bytes.fromhex(GROUP_HASH), b"quicknet")
+
+
+def check_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
+    """Raise Wrong unless the owner of the public key has signed this message."""
+    point = parse_g1(signature)
+    left, right = pair(negate(point), parse_g2(bytes.fromhex(G2_GENERATOR))), pair(hash_to_g1(message), parse_g2(public_key))
+    one = [1] + [0] * 11
+    holds = power12(multiply12(left, right), (P**12 - 1) // ORDER) == one  # the final exponentiation
+    require(holds, "a signature of drand quicknet for this round, but it was not made for it")
+
+
+# Fields
+
+
+def multiply2(a: Fp2, b: Fp2) -> Fp2:
+    return (a[0] * b[0] - a[1] * b[1]) % P, (a[0] * b[1] + a[1] * b[0]) % P
+
+
+def subtract2(a: Fp2, b: Fp2) -> Fp2:
+    return (a[0] - b[0]) % P, (a[1] - b[1]) % P
+
+
+def invert2(a: Fp2) -> Fp2:
+    norm = pow(a[0] * a[0] + a[1] * a[1], -1, P)
+    return a[0] * norm % P, -a[1] * norm % P
+
+
+def root(a: int) -> int | None:
+    """A square root in Fp, None if there is none; P is 3 modulo 4."""
+    found = pow(a, (P + 1) // 4, P)
+    return found if found * found % P == a % P else None
+
+
+def root2(a: Fp2) -> Fp2 | None:
+    """A square root in Fp2: of a + b u it is x + y u with x^2 - y^2 = a and 2 x y = b."""
+    if a[1] == 0:
+        real = root(a[0])
+        return (0, root(-a[0])) if real is None else (real, 0)  # of a and -a one is a square
+    norm = root(a[0] * a[0] + a[1] * a[1])
+    for sign in (1, -1):
+        x = None if norm is None else root((a[0] + sign * norm) * pow(2, -1, P))
+        if x:
+            found = x, a[1] * pow(2 * x, -1, P) % P
+            if multiply2(found, found) == a:
+                return found
+    return None
+
+
+def multiply12(a: Sequence[int], b: Sequence[int]) -> list[int]:
+    product = [0] * 23
+    for i, x in enumerate(a):
+        if x:
+            for j, y in enumerate(b):
+                product[i + j] += x * y
+    for i in range(22, 11, -1):  # w^12 = 2 w^6 - 2
+        product[i - 6] += 2 * product[i]
+        product[i - 12] -= 2 * product[i]
+    return [value % P for value in product[:12]]
+
+
+def power12(base: Sequence[int], exponent: int) -> list[int]:
+    result = [1] + [0] * 11
+    for bit in bin(exponent)[2:]:
+        result = multiply12(result, result)
+        if bit == "1":
+            result = multiply12(result, base)
+    return result
+
+
+# Points
+
+
+def negate(point: Point) -> Point:
+    return None if point is None else (point[0], subtract2((0, 0), point[1]))
+
+
+def slope(p: Point, q: Point) -> Fp2 | None:
+    """Of the line through two points, or of the tangent; None if it is vertical."""
+    if p != q:
+        return None if p[0] == q[0] else multiply2(subtract2(q[1], p[1]), invert2(subtract2(q[0], p[0])))
+    square = multiply2(p[0], p[0])
+    return None if p[1] == (0, 0) else multiply2((3 * square[0], 3 * square[1]), invert2((2 * p[1][0], 2 * p[1][1])))
+
+
+def add(p: Point, q: Point) -> Point:
+    if p is None or q is None:
+        return q if p is None else p
+    steep = slope(p, q)
+    if steep is None:
+        return None
+    x = subtract2(subtract2(multiply2(steep, steep), p[0]), q[0])
+    return x, subtract2(multiply2(steep, subtract2(p[0], x)), p[1])
+
+
+def times(count: int, point: Point) -> Point:
+    result = None
+    for bit in bin(count)[2:]:
+        result = add(result, result)
+        if bit == "1":
+            result = add(result, point)
+    return result
+
+
+# Pairing: the ate pairing of P in G1 and Q in G2 without its final exponentiation, which is done once for all.
+# A point (x, y) of G2 stands for (x / w^2, y / w^3) on the curve of G1.
+
+
+def pair(p: Point, q: Point) -> list[int]:
+    """Miller's loop over the bits of X. (Its sign only inverts the result, which is compared with 1.)"""
+    result, t = [1] + [0] * 11, q
+    for bit in bin(X)[3:]:
+        result = multiply12(line(t, t, p), multiply12(result, result))
+        t = add(t, t)
+        if bit == "1":
+            result = multiply12(line(t, q, p), result)
+            t = add(t, q)
+    return result
+
+
+def line(t: Point, q: Point, p: Point) -> list[int]:
+    """The line through t and q of G2 at p, times w^3 (a factor that the final exponentiation makes 1).
+
+    Of the slope s: w^3 y_p - s x_p w^2 + s x_t - y_t.
+    """
+    steep, x, y = slope(t, q), p[0][0], p[1][0]
+    constant = subtract2(multiply2(steep, t[0]), t[1])
+    middle = -steep[0] * x, -steep[1] * x
+    result = [0] * 12
+    for at, (a, b) in ((0, constant), (2, middle)):  # a + b u = (a - b) + b w^6
+        result[at], result[at + 6] = (a - b) % P, b % P
+    result[3] = y
+    return result
+
+
+# Points as bytes: three flags, then the big-endian x (of G2: its u part first)
+
+
+def parse_g1(data: bytes) -> Point:
+    """The point of a compressed form of 48 bytes; Wrong unless it is on the curve and in the group of order ORDER."""
+    (x,), large = parse_x(data, 1)
+    y = root(x**3 + 4)
+    if y is None:
+        raise Wrong("expected a signature that is a point of the curve, got another x")
+    point = (x, 0), (y if (y > P // 2) == large else P - y, 0)
+    require(times(ORDER, point) is None, "a signature in the group of prime order")
+    return point
+
+
+def parse_g2(data: bytes) -> Point:
+    (x1, x0), large = parse_x(data, 2)
+    cube = multiply2((x0, x1), multiply2((x0, x1), (x0, x1)))
+    y = root2(((cube[0] + 4) % P, (cube[1] + 4) % P))
+    if y is None:
+        raise Wrong("expected a public key that is a point of the curve, got another x")
+    is_large = (y[1] or y[0]) > P // 2
+    point = (x0, x1), y if is_large == large else subtract2((0, 0), y)
+    require(times(ORDER, point) is None, "a public key in the group of prime order")
+    return point
+
+
+def parse_x(data: bytes, parts: int) -> tuple[list[int], bool]:
+    """The coordinates in a compressed form, and whether y is the larger of the two roots."""
+    require(len(data) == 48 * parts, f"a point of {48 * parts} bytes, got {len(data)}")
+    require(data[0] & 0x80 != 0, "a compressed point")
+    require(data[0] & 0x40 == 0, "a point that is not at infinity")
+    plain = bytes([data[0] & 0x1F]) + data[1:]
+    values = [int.from_bytes(plain[at : at + 48], "big") for at in range(0, len(plain), 48)]
+    require(all(value < P for value in values), "coordinates below P")
+    return values, data[0] & 0x20 != 0
+
+
+# Hashing to G1: BLS12381G1_XMD:SHA-256_SSWU_RO_ of RFC 9380
+
+
+def hash_to_g1(message: bytes) -> Point:
+    """RFC 9380, 3 and 8.8.1: two elements of the field, two points, their sum, the cofactor cleared."""
+    uniform = expand_message(message, DST, 128)
+    points = [map_to_curve(int.from_bytes(uniform[at : at + 64], "big") % P) for at in (0, 64)]
+    return times(X + 1, add(*points))
+
+
+def expand_message(message: bytes, dst: bytes, length: int) -> bytes:
+    """RFC 9380, 5.3.1, expand_message_xmd with SHA-256."""
+    suffix = dst + bytes([len(dst)])
+    first = sha256(bytes(64), message, struct.pack(">HB", length, 0), suffix)
+    blocks = [sha256(first, b"\1", suffix)]
+    for number in range(2, -(-length // 32) + 1):
+        mixed = bytes(a ^ b for a, b in zip(first, blocks[-1]))
+        blocks.append(sha256(mixed, bytes([number]), suffix))
+    return b"".join(blocks)[:length]
+
+
+def map_to_curve(u: int) -> Point:
+    """RFC 9380, 6.6.2 and 6.6.3: the simplified SWU map to a curve nearby, then the isogeny to G1's curve."""
+    zu2 = SSWU_Z * u * u % P
+    denominator = (zu2 * zu2 + zu2) % P
+    if denominator:
+        x = -SSWU_B * pow(SSWU_A, -1, P) * (1 + pow(denominator, -1, P)) % P
+    else:
+        x = SSWU_B * pow(SSWU_Z * SSWU_A, -1, P) % P
+    y = root(x**3 + SSWU_A * x + SSWU_B)
+    if y is None:  # then zu2 * x gives a square
+        x = zu2 * x % P
+        y = root(x**3 + SSWU_A * x + SSWU_B)
+    assert y is not None
+    y = y if y % 2 == u % 2 else P - y
+    x_top, x_bottom, y_top, y_bottom = (evaluate(table, x) for table in isogeny())
+    return (x_top * pow(x_bottom, -1, P) % P, 0), (y * y_top * pow(y_bottom, -1, P) % P, 0)
+
+
+def evaluate(coefficients: Sequence[int], x: int) -> int:
+    value = 0
+    for coefficient in reversed(coefficients):
+        value = (value * x + coefficient) % P
+    return value
+
+
+@functools.lru_cache(maxsize=1)
+def isogeny() -> list[list[int]]:
+    return [[int(number, 16) for number in table.split()] for table in ISOGENY]
+
+
+# --- 11. Command line ---
+
+CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
+    ("record digest", check_record_digest),
+    ("rules", check_rules),
+    ("rules digest", check_rules_digest),
+    ("commitments", check_commitments),
+    ("reveals", check_reveals),
+    ("times", check_times),
+    ("ledger", check_ledger),
+    ("software", check_software),
+    ("roll header", check_roll_header),
+    ("roll digest", check_roll_digest),
+    ("seal", check_seal),
+    ("beacon", check_beacon),
+    ("key", check_key),
+    ("scores", check_scores),
+    ("skip rule", check_skipped),
+    ("winners", check_winners),
+    ("reserves", check_reserves),
+    ("cutoff", check_cutoff),
+    ("dispositions", check_dispositions),
+)
+ROLL_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
+    ("roll file", check_roll_file),
+    ("roll entries", check_roll_entries),
+    ("roll root", check_roll_root),
+    ("ranking", check_ranking),
+    ("inclusion proofs", check_proofs),
+)
+TOTALS_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
+    ("totals digest", check_totals_digest),
+    ("exclusions", check_exclusions),
+    ("tickets from shakes", check_tickets),
+)
+NAMES = ("files", "record", *(name for name, _ in CHECKS + ROLL_CHECKS + TOTALS_CHECKS))
+"""All checks but those of receipts, which are named after their viewers."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the files named on the command line; return 0 if all that was checked holds, else 1."""
+    options = make_parser().parse_args(arguments)
+    checks = check_files(options)
+    missing = [] if checks[0].name == "files" else not_checked(options)
+    ok = all(check.ok for check in checks)
+    if options.json:
+        rows = [check._asdict() for check in checks]
+        say(json.dumps({"ok": ok, "checks": rows, "not_checked": missing}, indent=1))
+    else:
+        for check in checks:
+            say(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
+        say_verdict(checks, missing)
+    return 0 if ok else 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="verify_draw.py",
+        description="Check a draw of shake-draw/v1. Each check is one line, `ok` or `FAIL`; the last line is "
+        "the verdict. Exit status 0: all that was checked holds, 1: something does not.",
+        epilog="docs/audit-a-draw.md says what each check means and what to do when it fails.",
+    )
+    parser.add_argument("record", help="the record of the draw, record.json")
+    parser.add_argument("roll", nargs="?", help="the roll, roll.bin; without it the ranking is not checked")
+    parser.add_argument("totals", nargs="?", help="for the auditor: the frozen totals, totals.bin")
+    parser.add_argument("excluded", nargs="?", help="for the auditor: excluded pseudonyms, a line in hex each")
+    parser.add_argument(
+        "--receipt", action="append", default=[], metavar="FILE", help="a viewer's receipt; may be given again"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON value for programs")
+    return parser
+
+
+def check_files(options: argparse.Namespace) -> list[Check]:
+    opened: list[Any] = []
+    try:
+        for name in (options.roll, options.totals):
+            opened.append(None if name is None else open(name, "rb"))  # noqa: SIM115 (closed below)
+        excluded = [] if options.excluded is None else parse_excluded(read_file(options.excluded))
+        receipts = [read_file(name) for name in options.receipt]
+        return verify_draw(read_file(options.record), opened[0], opened[1], excluded, receipts, Progress().tell)
+    except (OSError, ValueError) as error:
+        return [Check("files", False, clip(str(error)))]
+    finally:
+        for file in opened:
+            if file is not None:
+                file.close()
+
+
+def read_file(name: str) -> bytes:
+    with open(name, "rb") as file:
+        return file.read()
+
+
+def parse_excluded(data: bytes) -> list[bytes]:
+    names = [bytes.fromhex(line) for line in data.decode().split()]
+    if any(len(name) != 14 for name in names):
+        raise ValueError("expected excluded pseudonyms of 14 bytes in hex, one on a line")
+    return names
+
+
+def not_checked(options: argparse.Namespace) -> list[str]:
+    rows = (() if options.roll else ROLL_CHECKS) + (() if options.totals else TOTALS_CHECKS)
+    return [name for name, _ in rows]
+
+
+def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
+    if missing:
+        say(f"note NOT CHECKED, as the files were not given: {', '.join(missing)}")
+    failed = [check.name for check in checks if not check.ok]
+    if failed:
+        say(f"NOT OK: {len(failed)} of {len(checks)} checks fail: {', '.join(failed)}")
+    elif "ranking" in missing:
+        say(f"OK as far as it goes: {len(checks)} checks hold, but without the roll nobody knows who is missing")
+    else:
+        say(f"OK: all {len(checks)} checks hold")
+
+
+def say(line: str) -> None:
+    """Print, but nothing that could move a terminal's cursor: the text comes from other people's files."""
+    shown = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in line)
+    sys.stdout.write(shown.encode(sys.stdout.encoding or "ascii", "backslashreplace").decode(sys.stdout.encoding or "ascii") + "\n")
+
+
+class Progress:
+    """How far a long check is, on a terminal only and not in the first two seconds."""
+
+    def __init__(self) -> None:
+        self.shown = time.monotonic() + 2 if sys.stderr.isatty() else float("inf")
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() >= self.shown:
+            sys.stderr.write(f"\r{what}: {100 * done // max(total, 1)} %   \r")
+            sys.stderr.flush()
+            self.shown = time.monotonic() + 0.5
+
+
+# --- 12. Constants of RFC 9380: 8.8.1 (SSWU) and appendix E.2 (the isogeny) ---
+
+SSWU_A = 0x00144698A3B8E9433D693A02C96D4982B0EA985383EE66A8D8E8981AEFD881AC98936F8DA0E0F97F5CF428082D584C1D
+SSWU_B = 0x12E2908D11688030018B12E8753EEE3B2016C1F0F24F4070A0B9C14FCEF35EF55A23215A316CEAA5D1CC48E98E172BE0
+SSWU_Z = 11
+# x' = (k_1,0 + k_1,1 x + ...) / (k_2,0 + ...), y' = y (k_3,0 + ...) / (k_4,0 + ...); one k on a line.
+ISOGENY = (
+    """
+    11a05f2b1e833340b809101dd99815856b303e88a2d7005ff2627b56cdb4e2c85610c2d5f2e62d6eaeac1662734649b7
+    17294ed3e943ab2f0588bab22147a81c7c17e75b2f6a8417f565e33c70d1e86b4838f2a6f318c356e834eef1b3cb83bb
+    0d54005db97678ec1d1048c5d10a9a1bce032473295983e56878e501ec68e25c958c3e3d2a09729fe0179f9dac9edcb0
+    1778e7166fcc6db74e0609d307e55412d7f5e4656a8dbf25f1b33289f1b330835336e25ce3107193c5b388641d9b6861
+    0e99726a3199f4436642b4b3e4118e5499db995a1257fb3f086eeb65982fac18985a286f301e77c451154ce9ac8895d9
+    1630c3250d7313ff01d1201bf7a74ab5db3cb17dd952799b9ed3ab9097e68f90a0870d2dcae73d19cd13c1c66f652983
+    0d6ed6553fe44d296a3726c38ae652bfb11586264f0f8ce19008e218f9c86b2a8da25128c1052ecaddd7f225a139ed84
+    17b81e7701abdbe2e8743884d1117e53356de5ab275b4db1a682c62ef0f2753339b7c8f8c8f475af9ccb5618e3f0c88e
+    080d3cf1f9a78fc47b90b33563be990dc43b756ce79f5574a2c596c928c5d1de4fa295f296b74e956d71986a8497e317
+    169b1f8e1bcfa7c42e0c37515d138f22dd2ecb803a0c5c99676314baf4bb1b7fa3190b2edc0327797f241067be390c9e
+    10321da079ce07e272d8ec09d2565b0dfa7dccdde6787f96d50af36003b14866f69b771f8c285decca67df3f1605fb7b
+    06e08c248e260e70bd1e962381edee3d31d79d7e22c837bc23c0bf1bc24c6b68c24b1b80b64d391fa9c8ba2e8ba2d229
+    """,
+    """
+    08ca8d548cff19ae18b2e62f4bd3fa6f01d5ef4ba35b48ba9c9588617fc8ac62b558d681be343df8993cf9fa40d21b1c
+    12561a5deb559c4348b4711298e536367041e8ca0cf0800c0126c2588c48bf5713daa8846cb026e9e5c8276ec82b3bff
+    0b2962fe57a3225e8137e629bff2991f6f89416f5a718cd1fca64e00b11aceacd6a3d0967c94fedcfcc239ba5cb83e19
+    03425581a58ae2fec83aafef7c40eb545b08243f16b1655154cca8abc28d6fd04976d5243eecf5c4130de8938dc62cd8
+    13a8e162022914a80a6f1d5f43e7a07dffdfc759a12062bb8d6b44e833b306da9bd29ba81f35781d539d395b3532a21e
+    0e7355f8e4e667b955390f7f0506c6e9395735e9ce9cad4d0a43bcef24b8982f7400d24bc4228f11c02df9a29f6304a5
+    0772caacf16936190f3e0c63e0596721570f5799af53a1894e2e073062aede9cea73b3538f0de06cec2574496ee84a3a
+    14a7ac2a9d64a8b230b3f5b074cf01996e7f63c21bca68a81996e1cdf9822c580fa5b9489d11e2d311f7d99bbdcc5a5e
+    0a10ecf6ada54f825e920b3dafc7a3cce07f8d1d7161366b74100da67f39883503826692abba43704776ec3a79a1d641
+    095fc13ab9e92ad4476d6e3eb3a56680f682b4ee96f7d03776df533978f31c1593174e4b4b7865002d6384d168ecdd0a
+    1
+    """,
+    """
+    090d97c81ba24ee0259d1f094980dcfa11ad138e48a869522b52af6c956543d3cd0c7aee9b3ba3c2be9845719707bb33
+    134996a104ee5811d51036d776fb46831223e96c254f383d0f906343eb67ad34d6c56711962fa8bfe097e75a2e41c696
+    00cc786baa966e66f4a384c86a3b49942552e2d658a31ce2c344be4b91400da7d26d521628b00523b8dfe240c72de1f6
+    01f86376e8981c217898751ad8746757d42aa7b90eeb791c09e4a3ec03251cf9de405aba9ec61deca6355c77b0e5f4cb
+    08cc03fdefe0ff135caf4fe2a21529c4195536fbe3ce50b879833fd221351adc2ee7f8dc099040a841b6daecf2e8fedb
+    16603fca40634b6a2211e11db8f0a6a074a7d0d4afadb7bd76505c3d3ad5544e203f6326c95a807299b23ab13633a5f0
+    04ab0b9bcfac1bbcb2c977d027796b3ce75bb8ca2be184cb5231413c4d634f3747a87ac2460f415ec961f8855fe9d6f2
+    0987c8d5333ab86fde9926bd2ca6c674170a05bfe3bdd81ffd038da6c26c842642f64550fedfe935a15e4ca31870fb29
+    09fc4018bd96684be88c9e221e4da1bb8f3abd16679dc26c1e8b6e6a1f20cabe69d65201c78607a360370e577bdba587
+    0e1bba7a1186bdb5223abde7ada14a23c42a0ca7915af6fe06985e7ed1e4d43b9b3f7055dd4eba6f2bafaaebca731c30
+    19713e47937cd1be0dfd0b8f1d43fb93cd2fcbcb6caf493fd1183e416389e61031bf3a5cce3fbafce813711ad011c132
+    18b46a908f36f6deb918c143fed2edcc523559b8aaf0c2462e6bfe7f911f643249d9cdf41b44d606ce07c8a4d0074d8e
+    0b182cac101b9399d155096004f53f447aa7b12a3426b08ec02710e807b4633f06c851c1919211f20d4c04f00b971ef8
+    0245a394ad1eca9b72fc00ae7be315dc757b3b080d4c158013e6632d3c40659cc6cf90ad1c232a6442d9d3f5db980133
+    05c129645e44cf1102a159f748c4a3fc5e673d81d7e86568d9ab0f5d396a7ce46ba1049b6579afb7866b1e715475224b
+    15e6be4e990f03ce4ea50b3b42df2eb5cb181d8f84965a3957add4fa95af01b2b665027efec01c7704b456be69c8b604
+    """,
+    """
+    16112c4c3a9c98b252181140fad0eae9601a6de578980be6eec3232b5be72e7a07f3688ef60c206d01479253b03663c1
+    1962d75c2381201e1a0cbd6c43c348b885c84ff731c4d59ca4a10356f453e01f78a4260763529e3532f6102c2e49a03d
+    058df3306640da276faaae7d6e8eb15778c4855551ae7f310c35a5dd279cd2eca6757cd636f96f891e2538b53dbf67f2
+    16b7d288798e5395f20d23bf89edb4d1d115c5dbddbcd30e123da489e726af41727364f2c28297ada8d26d98445f5416
+    0be0e079545f43e4b00cc912f8228ddcc6d19c9f0f69bbb0542eda0fc9dec916a20b15dc0fd2ededda39142311a5001d
+    08d9e5297186db2d9fb266eaac783182b70152c65550d881c5ecd87b6f0f5a6449f38db9dfa9cce202c6477faaf9b7ac
+    166007c08a99db2fc3ba8734ace9824b5eecfdfa8d0cf8ef5dd365bc400a0051d5fa9c01a58b1fb93d1a1399126a775c
+    16a3ef08be3ea7ea03bcddfabba6ff6ee5a4375efa1f4fd7feb34fd206357132b920f5b00801dee460ee415a15812ed9
+    1866c8ed336c61231a1be54fd1d74cc4f9fb0ce4c6af5920abc5750c4bf39b4852cfe2f7bb9248836b233d9d55535d4a
+    167a55cda70a6e1cea820597d94a84903216f763e13d87bb5308592e7ea7d4fbc7385ea3d529b35e346ef48bb8913f55
+    04d2f259eea405bd48f010a01ad2911d9c6dd039bb61a6290e591b36e636a5c871a5c29f4f83060400f8b49cba8f6aa8
+    0accbb67481d033ff5852c1e48c50c477f94ff8aefce42d28c0f9a88cea7913516f968986f7ebbea9684b529e2561092
+    0ad6b9514c767fe3c3613144b45f1496543346d98adf02267d5ceef9a00d9b8693000763e3b90ac11e99b138573345cc
+    02660400eb2e4f3b628bdd0d53cd76f2bf565b94e72927c1cb748df27942480e420517bd8714cc80d1fadc1326ed06f7
+    0e0fa1d816ddc03e6b24255e0d7819c171c40f65e273b853324efcd6356caa205ca2f570f13497804415473a1d634b8f
+    1
+    """,
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
