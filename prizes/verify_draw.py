@@ -219,7 +219,7 @@ class Case:
         self.roll, self.totals = as_file(roll), as_file(totals)
         self.excluded = sorted(set(excluded))
         self.failed: set[str] = set()
-        self.survey = None if self.roll is None else Survey(self)
+        self.survey = Survey(self)
 
     def take(self) -> int:
         """How many viewers are taken from the ranking: winners and reserves."""
@@ -452,7 +452,9 @@ def check_drand(value: str, signature: str, number: int) -> str:
     expect("value", sha256(bytes.fromhex(signature)).hex(), value)
     expect("chain hash", QUICKNET, chain_hash().hex())
     check_signature(bytes.fromhex(PUBLIC_KEY), sha256(struct.pack(">Q", number)), bytes.fromhex(signature))
-    return f"drand quicknet signed round {number}, due at {round_time(number)}; the signature was verified here"
+    return (
+        f"drand quicknet signed round {number}, due at {round_time(number)}; the signature was verified here"
+    )
 
 
 def check_key(case: Case) -> str:
@@ -611,7 +613,9 @@ class Survey:
             if not problem:
                 problem = find_problem(names, numbers, before, allowed, entries)
             if len(chunk) % ENTRY_BYTES:
-                problem = problem or f"expected entries of 16 bytes, got {len(chunk) % ENTRY_BYTES} at the end"
+                problem = (
+                    problem or f"expected entries of 16 bytes, got {len(chunk) % ENTRY_BYTES} at the end"
+                )
             before, entries, tickets = names[-1] if names else before, entries + whole, tickets + sum(numbers)
             case.tell("reading the roll", entries, case.record["roll"]["entries"])
         return {"entries": entries, "tickets": tickets, "root": tree.root(), "problem": problem}
@@ -629,7 +633,7 @@ def columns(fields: str, count: int) -> struct.Struct:
 
 
 def find_problem(
-    names: Sequence[bytes], numbers: Sequence[int], before: bytes, allowed: set[int], first: int
+    names: Sequence[bytes], numbers: Sequence[int], before: bytes, allowed: set[Any], first: int
 ) -> str:
     """The first entry of a chunk that is out of order or has a wrong number of tickets; "" if none is."""
     ordered = before < names[0] if names else True
@@ -848,7 +852,7 @@ def check_tickets(case: Case) -> str:
     return f"{viewers} viewers' shakes give exactly this roll"
 
 
-class TicketsOf(dict):  # type: ignore[type-arg]
+class TicketsOf(dict):
     """Total of shakes -> BE16 of the tickets, b"" below the minimum; each is looked up once."""
 
     def __init__(self, table: Sequence[Sequence[int]]) -> None:
@@ -954,11 +958,15 @@ def check_absence(receipt: Any, entries: int, runs: dict[int, list[bytes]]) -> N
 def check_chance(case: Case, receipt: Any, tickets: int, listed: list[Any]) -> str:
     cipher = make_cipher(bytes.fromhex(case.record["key"]))
     score, ticket = best_score(cipher, receipt["pseudonym"], tickets)
-    proven = f"the sealed roll has this viewer with {tickets} tickets, and ticket {ticket} has the score {score}"
+    proven = (
+        f"the sealed roll has this viewer with {tickets} tickets, and ticket {ticket} has the score {score}"
+    )
     if listed:
         came = listed[0]["score"], listed[0]["tickets"], listed[0]["index"]
         if came != (score, tickets, receipt["entry"]["index"]):
-            raise Wrong(f"{FRAUD}: {proven}, but the record ranks the viewer with score, tickets, index {came}")
+            raise Wrong(
+                f"{FRAUD}: {proven}, but the record ranks the viewer with score, tickets, index {came}"
+            )
         return f"rank {listed[0]['rank']}{prize_of(case, receipt['pseudonym'])}: {proven}"
     bound = max([case.record["cutoff"], *(row["score"] for row in case.record["ranked"])])
     if score < bound or bound == NO_CUTOFF:
@@ -1108,7 +1116,9 @@ def is_trusted(library: Any) -> bool:
     key, blocks = bytes(range(32)), bytearray(bytes.fromhex("00112233445566778899aabbccddeeff")) * 2
     blocks += bytes(range(256)) * 3
     scores = OpensslCipher(library, key).encrypt(blocks)
-    return scores[:16].hex() == "8ea2b7ca516745bfeafc49904b496089" and scores == PlainCipher(key).encrypt(blocks)
+    return scores[:16].hex() == "8ea2b7ca516745bfeafc49904b496089" and scores == PlainCipher(key).encrypt(
+        blocks
+    )
 
 
 class OpensslCipher(Cipher):
@@ -1119,7 +1129,9 @@ class OpensslCipher(Cipher):
     def __init__(self, library: Any, key: bytes) -> None:
         self.library, self.buffer, self.written = library, bytearray(), ctypes.c_int()
         self.context = library.EVP_CIPHER_CTX_new()
-        if not library.EVP_EncryptInit_ex(self.context, library.EVP_aes_256_ecb(), None, checked_key(key), None):
+        if not library.EVP_EncryptInit_ex(
+            self.context, library.EVP_aes_256_ecb(), None, checked_key(key), None
+        ):
             raise ValueError("expected OpenSSL to take a key for AES-256, but it did not")
         library.EVP_CIPHER_CTX_set_padding(self.context, 0)
 
@@ -1248,7 +1260,8 @@ def chain_hash() -> bytes:
 def check_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
     """Raise Wrong unless the owner of the public key has signed this message."""
     point = parse_g1(signature)
-    left, right = pair(negate(point), parse_g2(bytes.fromhex(G2_GENERATOR))), pair(hash_to_g1(message), parse_g2(public_key))
+    left = pair(negate(point), parse_g2(bytes.fromhex(G2_GENERATOR)))
+    right = pair(hash_to_g1(message), parse_g2(public_key))
     one = [1] + [0] * 11
     holds = power12(multiply12(left, right), (P**12 - 1) // ORDER) == one  # the final exponentiation
     require(holds, "a signature of drand quicknet for this round, but it was not made for it")
@@ -1276,7 +1289,7 @@ def root(a: int) -> int | None:
     return found if found * found % P == a % P else None
 
 
-def root2(a: Fp2) -> Fp2 | None:
+def root2(a: Fp2) -> Fp2:
     """A square root in Fp2: of a + b u it is x + y u with x^2 - y^2 = a and 2 x y = b."""
     if a[1] == 0:
         real = root(a[0])
@@ -1319,12 +1332,16 @@ def negate(point: Point) -> Point:
     return None if point is None else (point[0], subtract2((0, 0), point[1]))
 
 
-def slope(p: Point, q: Point) -> Fp2 | None:
+def slope(p: Point, q: Point) -> Fp2:
     """Of the line through two points, or of the tangent; None if it is vertical."""
     if p != q:
         return None if p[0] == q[0] else multiply2(subtract2(q[1], p[1]), invert2(subtract2(q[0], p[0])))
     square = multiply2(p[0], p[0])
-    return None if p[1] == (0, 0) else multiply2((3 * square[0], 3 * square[1]), invert2((2 * p[1][0], 2 * p[1][1])))
+    return (
+        None
+        if p[1] == (0, 0)
+        else multiply2((3 * square[0], 3 * square[1]), invert2((2 * p[1][0], 2 * p[1][1])))
+    )
 
 
 def add(p: Point, q: Point) -> Point:
@@ -1530,9 +1547,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("record", help="the record of the draw, record.json")
     parser.add_argument("roll", nargs="?", help="the roll, roll.bin; without it the ranking is not checked")
     parser.add_argument("totals", nargs="?", help="for the auditor: the frozen totals, totals.bin")
-    parser.add_argument("excluded", nargs="?", help="for the auditor: excluded pseudonyms, a line in hex each")
     parser.add_argument(
-        "--receipt", action="append", default=[], metavar="FILE", help="a viewer's receipt; may be given again"
+        "excluded", nargs="?", help="for the auditor: excluded pseudonyms, a line in hex each"
+    )
+    parser.add_argument(
+        "--receipt",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a viewer's receipt; may be given again",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON value for programs")
     return parser
@@ -1545,7 +1568,9 @@ def check_files(options: argparse.Namespace) -> list[Check]:
             opened.append(None if name is None else open(name, "rb"))  # noqa: SIM115 (closed below)
         excluded = [] if options.excluded is None else parse_excluded(read_file(options.excluded))
         receipts = [read_file(name) for name in options.receipt]
-        return verify_draw(read_file(options.record), opened[0], opened[1], excluded, receipts, Progress().tell)
+        return verify_draw(
+            read_file(options.record), opened[0], opened[1], excluded, receipts, Progress().tell
+        )
     except (OSError, ValueError) as error:
         return [Check("files", False, clip(str(error)))]
     finally:
@@ -1578,7 +1603,9 @@ def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
     if failed:
         say(f"NOT OK: {len(failed)} of {len(checks)} checks fail: {', '.join(failed)}")
     elif "ranking" in missing:
-        say(f"OK as far as it goes: {len(checks)} checks hold, but without the roll nobody knows who is missing")
+        say(
+            f"OK as far as it goes: {len(checks)} checks hold, but without the roll nobody knows who is missing"
+        )
     else:
         say(f"OK: all {len(checks)} checks hold")
 
@@ -1586,7 +1613,8 @@ def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
 def say(line: str) -> None:
     """Print, but nothing that could move a terminal's cursor: the text comes from other people's files."""
     shown = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in line)
-    sys.stdout.write(shown.encode(sys.stdout.encoding or "ascii", "backslashreplace").decode(sys.stdout.encoding or "ascii") + "\n")
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 class Progress:
