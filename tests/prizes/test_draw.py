@@ -1,82 +1,52 @@
-"""From the last shake to the winners: each step once, however often it runs and wherever it was killed."""
+"""From the seal to the winners: each step once, however often it runs and wherever it was killed."""
 
 import hashlib
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from engagement import tally
-from engagement.actions import ActionRefused, Conflict, void_segment
+from engagement.actions import ActionRefused, Conflict
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.phases import Phase
 from engagement.ledger import find_break
 from engagement.models import LedgerEntry, Segment, Show
 from prizes import draw as drawing
-from prizes import freeze, seal, tasks
+from prizes import freeze, tasks
 from prizes.actions import enter_dice, publish_segment, request_draw
 from prizes.audit import audit_draw
-from prizes.files import fetch, part_name, record_name, roll_name, shard_name
-from prizes.models import Draw, Exclusion, Freeze, FrozenShard, Prize, PrizeList, Win
+from prizes.files import fetch, part_name, record_name, roll_name
+from prizes.models import Draw, Freeze, Prize, PrizeList, Win
 from tests.cast import (
     AUDITOR,
     OPERATOR,
     add_prize,
     arm,
     armed_segment,
-    gateways_were_here,
     make_segment,
     make_show,
-    put_on_air,
 )
 from tests.guards import without_guards
+from tests.prizes.steps import (
+    VIEWERS,
+    Killed,
+    actions_of,
+    ended,
+    is_stopped,
+    kill_at,
+    run_all,
+    sealed,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-VIEWERS = {bytes([number * 5 % 256, number]) + bytes(12): number * 3 % 160 for number in range(1, 100)}
-
-
-class Killed(BaseException):
-    """What kill -9 looks like from the inside: nothing catches it."""
 
 
 @pytest.fixture
 def show() -> Show:
     return make_show(draws_per_minute=60)
-
-
-def write_tally(segment: Segment, totals: dict[bytes, int]) -> None:
-    redis = tally.connect()
-    for viewer, total in totals.items():
-        redis.zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
-
-
-def ended(segment: Segment, totals: dict[bytes, int] | None = None) -> Segment:
-    """A segment whose window and grace are over, with these totals in the tally."""
-    segment = put_on_air(segment, opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING)
-    write_tally(segment, VIEWERS if totals is None else totals)
-    return segment
-
-
-def run_all(segment: Segment) -> Draw:
-    """Every step in this process, as `segment draw --here` does it."""
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    for draw in segment.draws.all():
-        drawing.run_draw(draw.pk)
-    segment.refresh_from_db()
-    return segment.draws.first()
-
-
-def actions_of(segment: Segment) -> list[str]:
-    entries = LedgerEntry.objects.filter(show=segment.show_id).order_by("position")
-    return [entry.action for entry in entries if f'"segment":{segment.pk}' in entry.details]
-
-
-# --- the straight way ---
 
 
 def test_a_segment_goes_from_its_last_shake_to_verified_winners(show: Show) -> None:
@@ -118,19 +88,6 @@ def test_nobody_shook_so_nobody_wins_and_the_show_goes_on(show: Show) -> None:
     assert all(check.ok for check in audit_draw(draw))
 
 
-def test_excluded_viewers_and_those_below_the_minimum_are_not_in_the_roll(show: Show) -> None:
-    staff, lazy = bytes([1]) * 14, bytes([2]) * 14
-    Exclusion.objects.create(show=show, pseudonym=staff.hex())
-    segment = make_segment(show)
-    PrizeList.objects.update(tickets=[[10, 1], [20, 3]])
-    segment = ended(arm(segment), {staff: 50, lazy: 9, bytes([3]) * 14: 10, bytes([4]) * 14: 99})
-    Exclusion.objects.all().delete()  # what was committed to counts, not what is edited later
-    draw = run_all(segment)
-    assert (draw.entries, draw.tickets) == (2, 4)
-    assert draw.segment.freeze.viewers == 4
-    assert all(check.ok for check in audit_draw(draw))
-
-
 def test_a_winner_of_an_earlier_segment_is_skipped(show: Show) -> None:
     totals = {bytes([number]) * 14: 5 for number in range(1, 5)}
     first = run_all(ended(armed_segment(show), totals))
@@ -161,23 +118,6 @@ def test_two_prize_lists_are_drawn_in_their_order_with_one_win_per_viewer(show: 
     segment.refresh_from_db()
     assert segment.phase == Phase.DRAWN
     assert Win.objects.filter(show=show).values("pseudonym").distinct().count() == 2
-
-
-# --- killed and run again ---
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """The process dies at the entry of this function, once."""
-    homes = [module for module in (freeze, seal, drawing) if hasattr(module, where)]
-    originals = [getattr(module, where) for module in homes]
-
-    def die(*args: object, **kwargs: object) -> None:
-        for module, original in zip(homes, originals, strict=True):
-            monkeypatch.setattr(module, where, original)
-        raise Killed(where)
-
-    for module in homes:
-        monkeypatch.setattr(module, where, die)
 
 
 KILL_POINTS = [
@@ -217,16 +157,6 @@ def test_the_record_is_the_same_bytes_however_often_it_is_made(
     assert made[0] == made[1] == fetch(record_name(draw.pk)).read_bytes()
 
 
-def test_late_writes_after_the_fence_change_nothing(show: Show) -> None:
-    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
-    fenced = freeze.close_tally(segment, now_ms())
-    write_tally(segment, {bytes([7]) * 14: 90, bytes([8]) * 14: 90})
-    tally.close_tally(segment.key, segment.shards)
-    for number in freeze.missing_shards(fenced):
-        freeze.freeze_shard(segment.pk, number)
-    assert sum(shard.shakes for shard in FrozenShard.objects.all()) == 4
-
-
 def test_twenty_deliveries_in_parallel_give_one_result(show: Show) -> None:
     segment = ended(armed_segment(show))
 
@@ -248,81 +178,6 @@ def test_twenty_deliveries_in_parallel_give_one_result(show: Show) -> None:
     assert actions_of(segment) == ["arm", "fence", "freeze", "reveal", "seal", "start", "beacon", "drawn"]
     assert Win.objects.count() == 2
     assert Freeze.objects.count() == 1
-
-
-# --- what stops a draw ---
-
-
-def test_nothing_is_sealed_before_the_grace_has_ended(show: Show) -> None:
-    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=5_000, phase=Phase.CLOSING)
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    assert not Freeze.objects.exists()
-
-
-def test_a_live_gateway_that_has_not_flushed_is_waited_for_and_then_named(show: Show) -> None:
-    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
-    beat = {"at": now_ms(), "shows": {show.slug: {}}}
-    tally.connect().hset("gateways", "slow-gateway", json.dumps(beat))
-    with pytest.raises(freeze.Waiting, match="slow-gateway"):
-        freeze.close_tally(segment, now_ms())
-    Segment.objects.filter(pk=segment.pk).update(closes_at=from_ms(now_ms() - 15_000))
-    segment = Segment.objects.select_related("show").get(pk=segment.pk)
-    assert freeze.close_tally(segment, now_ms()).missing_gateways == ["slow-gateway"]
-    tally.connect().hdel("gateways", "slow-gateway")
-
-
-def test_a_redis_that_was_just_emptied_is_not_taken_for_one_without_gateways(show: Show) -> None:
-    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
-    tally.connect().delete("tally:life", "gateways")
-    with pytest.raises(freeze.Waiting, match="just come back"):
-        freeze.close_tally(segment, now_ms())
-    gateways_were_here()
-    assert freeze.close_tally(segment, now_ms()).missing_gateways == []
-
-
-def test_a_late_seal_waits_for_the_gateways_when_redis_has_just_come_back(show: Show) -> None:
-    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
-    redis = tally.connect()
-    redis.set(tally.LIFE, f"{redis.info('server')['run_id']} {now_ms()}")
-    with pytest.raises(freeze.Waiting, match="just come back"):
-        freeze.close_tally(segment, now_ms())
-    redis.set(tally.LIFE, f"another-server {now_ms() - 60_000}")  # restarted, and no gateway has noticed yet
-    with pytest.raises(freeze.Waiting, match="just come back"):
-        freeze.close_tally(segment, now_ms())
-    assert freeze.close_tally(segment, now_ms() + freeze.BARRIER_MS)  # nobody is left to write anything again
-
-
-def test_a_tally_that_redis_lost_after_the_fence_is_never_taken_for_empty(show: Show) -> None:
-    totals = {bytes([7]) * 14: 4, bytes([200]) * 14: 9}
-    segment = ended(armed_segment(show), totals)
-    fenced = freeze.close_tally(segment, now_ms())
-    freeze.freeze_shard(segment.pk, tally.shard_of(bytes([7]), segment.shards))
-    for shard in range(segment.shards):
-        tally.connect().delete(f"frozen:{segment.key}:{shard}")
-    tally.connect().delete(f"closed:{segment.key}")
-    with pytest.raises(tally.TallyLost):
-        freeze.freeze_shard(segment.pk, tally.shard_of(bytes([200]), segment.shards))
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    draw = segment.draws.get()
-    assert not draw.seal and "lost the tally" in draw.trouble
-    write_tally(segment, totals)  # as the gateways do
-    freeze.close_tally(segment, now_ms() + freeze.RECOVERY_MS)
-    run_all(segment)
-    assert segment.draws.get().entries == 2 and "fence again" in actions_of(segment)
-    assert fenced.frozen_shards.count() == segment.shards
-
-
-def test_a_changed_shard_file_stops_the_freeze(show: Show) -> None:
-    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
-    fenced = freeze.close_tally(segment, now_ms())
-    for number in freeze.missing_shards(fenced):
-        freeze.freeze_shard(segment.pk, number)
-    fetch(shard_name(segment.pk, 0)).write_bytes(bytes([7]) * 14 + bytes([0, 0, 0, 99]))
-    tasks.advance_seal(segment.pk, lambda number: None)
-    draw = segment.draws.get()
-    assert not draw.seal
-    assert "changed after the freeze" in draw.trouble
-    assert draw.attempts == 1
 
 
 def test_a_changed_roll_is_found_by_the_second_implementation_and_nothing_is_drawn(show: Show) -> None:
@@ -388,16 +243,6 @@ def test_only_one_draw_of_a_show_runs_at_a_time(show: Show) -> None:
         Draw.objects.filter(segment=two).update(step=Draw.Step.DRAWING)
 
 
-def test_after_the_seal_nothing_can_be_called_off(show: Show) -> None:
-    segment = ended(armed_segment(show))
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    with pytest.raises(ActionRefused, match="after the seal"):
-        void_segment(segment.pk, actor=OPERATOR, reason="changed our minds")
-
-
-# --- constraints of the database ---
-
-
 def test_the_database_refuses_a_second_draw_of_a_prize_list(show: Show) -> None:
     draw = armed_segment(show).draws.get()
     draw.pk, draw.draw_id = None, "another"
@@ -418,8 +263,6 @@ def test_the_database_refuses_a_draw_before_the_seal(show: Show) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Draw.objects.filter(pk=draw.pk).update(step=Draw.Step.DRAWING)
 
-
-# --- dice ---
 
 THROWS = "123456" * 9
 
@@ -469,56 +312,6 @@ def test_dice_are_refused_before_the_seal_and_after_the_beacon(show: Show, dice_
         enter_dice(dice_segment.pk, THROWS, actor=operator)
     with pytest.raises(ActionRefused, match="does not wait for dice"):
         enter_dice(dice_segment.pk, THROWS[::-1], actor=OPERATOR)
-
-
-# --- nobody bends the draw, the keeper of the database included ---
-
-
-def sealed(show: Show, **fields: Any) -> Segment:
-    segment = ended(armed_segment(show, **fields))
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    return Segment.objects.select_related("show").get(pk=segment.pk)
-
-
-def is_stopped(segment: Segment, why: str) -> bool:
-    """Whether the draw refuses to go on, and says why."""
-    draw = segment.draws.get()
-    for _ in range(3):
-        tasks.run_draw(draw.pk)
-    draw.refresh_from_db()
-    return draw.step == Draw.Step.SEALED and why in draw.disagreement and not draw.wins.exists()
-
-
-def bend_rules(draw: Draw) -> dict[str, str]:
-    return {"rules": draw.rules.replace('"tickets":[[1,1]', '"tickets":[[2,1]')}
-
-
-def bend_exclusions(draw: Draw) -> dict[str, Any]:
-    return {"excluded": [bytes([5, 1]).hex() + "00" * 12]}
-
-
-def bend_secret(draw: Draw) -> dict[str, str]:
-    from engagement.vault import lock_secret
-
-    return {"house_secret": lock_secret(bytes(32))}
-
-
-@pytest.mark.parametrize("bend", [bend_rules, bend_exclusions, bend_secret])
-def test_what_was_promised_is_checked_before_the_seal_while_it_can_be_called_off(
-    show: Show, bend: Callable[[Draw], dict[str, Any]]
-) -> None:
-    segment = armed_segment(show)
-    changes = bend(segment.draws.get())
-    assert changes != {"rules": segment.draws.get().rules}
-    with without_guards():
-        segment.draws.update(**changes)
-    segment = ended(segment)
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    draw = segment.draws.get()
-    assert not draw.seal and "Broken" in draw.trouble
-    assert (
-        void_segment(segment.pk, actor=OPERATOR, reason="somebody touched the database").phase == Phase.VOID
-    )
 
 
 def test_a_beacon_that_was_changed_after_the_ledger_told_it_stops_the_draw(show: Show) -> None:
@@ -579,24 +372,6 @@ def test_a_prize_row_that_was_changed_does_not_change_what_is_announced(show: Sh
     (result,) = Segment.objects.get(pk=segment.pk).announced_results
     assert {winner["prize"]["celebrity"] for winner in result["winners"]} == {"Star 1", "Star 2"}
     assert result["strength"] == "rehearsal"
-
-
-def test_two_draws_are_sealed_together_or_not_at_all(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    segment = make_segment(show, prizes=1)
-    add_prize(PrizeList.objects.create(segment=segment, number=2, reserves=0))
-    segment = ended(arm(segment))
-    original, calls = seal.build_seal, []
-    monkeypatch.setattr(
-        seal, "build_seal", lambda *args: calls.append(1) or (original(*args) if len(calls) < 2 else 1 / 0)
-    )
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    assert len(calls) == 2 and not segment.draws.exclude(seal="").exists()
-    void_segment(segment.pk, actor=OPERATOR, reason="the seal fails")
-    monkeypatch.setattr(seal, "build_seal", original)
-    Draw.objects.update(attempts=0)
-    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
-    tasks.conduct_draws()
-    assert not Win.objects.exists() and not segment.draws.exclude(seal="").exists()
 
 
 def test_a_late_twin_of_a_finished_draw_leaves_the_record_alone(show: Show) -> None:

@@ -1,0 +1,124 @@
+"""From the last shake to the roll: nothing acknowledged is lost, and nothing comes in late."""
+
+import json
+
+import pytest
+
+from engagement import tally
+from engagement.clock import from_ms, now_ms
+from engagement.core.phases import Phase
+from engagement.models import Segment, Show
+from prizes import freeze, tasks
+from prizes.audit import audit_draw
+from prizes.files import fetch, shard_name
+from prizes.models import Exclusion, FrozenShard, PrizeList
+from tests.cast import (
+    arm,
+    armed_segment,
+    gateways_were_here,
+    make_segment,
+    make_show,
+    put_on_air,
+)
+from tests.prizes.steps import (
+    actions_of,
+    ended,
+    run_all,
+    write_tally,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(draws_per_minute=60)
+
+
+def test_excluded_viewers_and_those_below_the_minimum_are_not_in_the_roll(show: Show) -> None:
+    staff, lazy = bytes([1]) * 14, bytes([2]) * 14
+    Exclusion.objects.create(show=show, pseudonym=staff.hex())
+    segment = make_segment(show)
+    PrizeList.objects.update(tickets=[[10, 1], [20, 3]])
+    segment = ended(arm(segment), {staff: 50, lazy: 9, bytes([3]) * 14: 10, bytes([4]) * 14: 99})
+    Exclusion.objects.all().delete()  # what was committed to counts, not what is edited later
+    draw = run_all(segment)
+    assert (draw.entries, draw.tickets) == (2, 4)
+    assert draw.segment.freeze.viewers == 4
+    assert all(check.ok for check in audit_draw(draw))
+
+
+def test_late_writes_after_the_fence_change_nothing(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    fenced = freeze.close_tally(segment, now_ms())
+    write_tally(segment, {bytes([7]) * 14: 90, bytes([8]) * 14: 90})
+    tally.close_tally(segment.key, segment.shards)
+    for number in freeze.missing_shards(fenced):
+        freeze.freeze_shard(segment.pk, number)
+    assert sum(shard.shakes for shard in FrozenShard.objects.all()) == 4
+
+
+def test_a_live_gateway_that_has_not_flushed_is_waited_for_and_then_named(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
+    beat = {"at": now_ms(), "shows": {show.slug: {}}}
+    tally.connect().hset("gateways", "slow-gateway", json.dumps(beat))
+    with pytest.raises(freeze.Waiting, match="slow-gateway"):
+        freeze.close_tally(segment, now_ms())
+    Segment.objects.filter(pk=segment.pk).update(closes_at=from_ms(now_ms() - 15_000))
+    segment = Segment.objects.select_related("show").get(pk=segment.pk)
+    assert freeze.close_tally(segment, now_ms()).missing_gateways == ["slow-gateway"]
+    tally.connect().hdel("gateways", "slow-gateway")
+
+
+def test_a_redis_that_was_just_emptied_is_not_taken_for_one_without_gateways(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
+    tally.connect().delete("tally:life", "gateways")
+    with pytest.raises(freeze.Waiting, match="just come back"):
+        freeze.close_tally(segment, now_ms())
+    gateways_were_here()
+    assert freeze.close_tally(segment, now_ms()).missing_gateways == []
+
+
+def test_a_late_seal_waits_for_the_gateways_when_redis_has_just_come_back(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    redis = tally.connect()
+    redis.set(tally.LIFE, f"{redis.info('server')['run_id']} {now_ms()}")
+    with pytest.raises(freeze.Waiting, match="just come back"):
+        freeze.close_tally(segment, now_ms())
+    redis.set(tally.LIFE, f"another-server {now_ms() - 60_000}")  # restarted, and no gateway has noticed yet
+    with pytest.raises(freeze.Waiting, match="just come back"):
+        freeze.close_tally(segment, now_ms())
+    assert freeze.close_tally(segment, now_ms() + freeze.BARRIER_MS)  # nobody is left to write anything again
+
+
+def test_a_tally_that_redis_lost_after_the_fence_is_never_taken_for_empty(show: Show) -> None:
+    totals = {bytes([7]) * 14: 4, bytes([200]) * 14: 9}
+    segment = ended(armed_segment(show), totals)
+    fenced = freeze.close_tally(segment, now_ms())
+    freeze.freeze_shard(segment.pk, tally.shard_of(bytes([7]), segment.shards))
+    for shard in range(segment.shards):
+        tally.connect().delete(f"frozen:{segment.key}:{shard}")
+    tally.connect().delete(f"closed:{segment.key}")
+    with pytest.raises(tally.TallyLost):
+        freeze.freeze_shard(segment.pk, tally.shard_of(bytes([200]), segment.shards))
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    assert not draw.seal and "lost the tally" in draw.trouble
+    write_tally(segment, totals)  # as the gateways do
+    freeze.close_tally(segment, now_ms() + freeze.RECOVERY_MS)
+    run_all(segment)
+    assert segment.draws.get().entries == 2 and "fence again" in actions_of(segment)
+    assert fenced.frozen_shards.count() == segment.shards
+
+
+def test_a_changed_shard_file_stops_the_freeze(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    fenced = freeze.close_tally(segment, now_ms())
+    for number in freeze.missing_shards(fenced):
+        freeze.freeze_shard(segment.pk, number)
+    fetch(shard_name(segment.pk, 0)).write_bytes(bytes([7]) * 14 + bytes([0, 0, 0, 99]))
+    tasks.advance_seal(segment.pk, lambda number: None)
+    draw = segment.draws.get()
+    assert not draw.seal
+    assert "changed after the freeze" in draw.trouble
+    assert draw.attempts == 1
