@@ -1,14 +1,14 @@
 """Server time. Taken once per operation and passed down; nothing in `core` reads a clock."""
 
-import time
 from datetime import UTC, datetime, timedelta
+from time import time_ns
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now_ms() -> int:
     """UTC milliseconds since the epoch, as on the wire."""
-    return time.time_ns() // 1_000_000
+    return time_ns() // 1_000_000
 
 
 def to_ms(moment: datetime) -> int:

@@ -273,8 +273,8 @@ def beacon_due_at(draw: Draw) -> int:
 
 def waits_for_drand(draw: Draw, now: int) -> bool:
     """Whether a sealed draw has no beacon yet although its round is due."""
-    sealed = draw.beacon_kind == Beacon.DRAND and draw.seal != "" and draw.beacon_value == ""
-    return sealed and now >= beacon_due_at(draw)
+    sealed = draw.seal != "" and draw.beacon_value == ""
+    return sealed and draw.beacon_kind == Beacon.DRAND and now >= beacon_due_at(draw)
 
 
 def take_drand_beacon(draw_id: int, now: int) -> bool:
@@ -372,7 +372,9 @@ def _publish_draw(draw: Draw, now: int) -> None:
     """From now on its winners have time to claim, as long as the rules of the draw say."""
     claim_by = from_ms(now + claim_s_of(draw) * 1000)
     draw.step, draw.published_at = Draw.Step.PUBLISHED, from_ms(now)
-    Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWN).update(step=draw.step, published_at=draw.published_at)
+    Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWN).update(
+        step=draw.step, published_at=draw.published_at
+    )
     draw.wins.update(claim_by=claim_by)
 
 

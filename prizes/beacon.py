@@ -131,7 +131,7 @@ def fetch_round(round_number: int) -> Fetched:
     for name, ask in _sources():
         try:
             signature = ask(round_number)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             troubles.append(f"{name}: {error}")
             log.warning("drand round %s: %s: %s", round_number, name, error)
             continue

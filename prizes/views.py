@@ -24,15 +24,27 @@ from engagement.actions import (
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
-from prizes.actions import arm_segment, enter_dice, publish_segment, request_draw
+from prizes.actions import (
+    arm_segment,
+    enter_beacon,
+    enter_dice,
+    publish_segment,
+    request_draw,
+    waits_for_drand,
+)
 from prizes.models import Beacon, DiceEntry, Draw
+from prizes.parties import missing_parties, reveal_deadline
+from prizes.progress import read_progress
 from prizes.public_views import may_see
+from prizes.waits import describe_wait
 
 CONSOLE = "engagement.view_segment"
 LEAD_S = 10  # suggested in the form: enough for a host to count down
 LATE_MS = 5_000  # the conductor looks every second
 SEAL_LATE_MS = 20_000  # after the grace: the barrier alone may take ten seconds
 LAG_MS = 1_000  # a gateway that has waited longer than this to write totals is worth a warning
+
+STEPPING = (Phase.ARMED, Phase.OPEN, Phase.CLOSING, Phase.SEALED)  # in which something is waited for
 
 RUN = "engagement.run_segment"
 # Every button, and who may press it.
@@ -42,12 +54,13 @@ ACTIONS = {
     "close": RUN,
     "draw": RUN,
     "dice": "prizes.enter_dice",
+    "beacon": RUN,
     "publish": RUN,
     "void": "engagement.void_segment",
 }
 
-
 MOST_THROWS = DiceEntry._meta.get_field("digits").max_length or 0
+MOST_PASTED = 2_000  # characters; a relay's answer has about 300
 
 
 class BadInput(ValueError):
@@ -74,7 +87,8 @@ def control_room(request: HttpRequest, slug: str) -> HttpResponseBase:
     show = get_object_or_404(Show, slug=slug)
     now = now_ms()
     rows = [{"segment": segment, **_describe(segment, request.user, now)} for segment in rundown(show)]
-    context = {"show": show, "rows": rows, "lead_s": LEAD_S, "max_lead_s": MAX_LEAD_S}
+    alarms = [alarm for row in rows for alarm in row["alarms"]]
+    context = {"show": show, "rows": rows, "alarms": alarms, "lead_s": LEAD_S, "max_lead_s": MAX_LEAD_S}
     return render(request, "prizes/control_room.html", context)
 
 
@@ -131,7 +145,16 @@ def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
         return f"{request_draw(segment.pk, actor=actor)} is being drawn."
     if action == "publish":
         return f"{publish_segment(segment.pk, actor=actor)} is published."
+    if action == "beacon":
+        return _enter_beacon(segment, fields.get("signature", ""), actor)
     return _enter_dice(segment, fields.get("digits", ""), actor)
+
+
+def _enter_beacon(segment: Segment, typed: str, actor: str) -> str:
+    if len(typed) > MOST_PASTED:
+        raise BadInput(f"beacon: expected at most {MOST_PASTED} characters, got {len(typed)}")
+    taken = enter_beacon(segment.pk, typed, actor=actor)
+    return f"The signature is right: the beacon of {', '.join(map(str, taken))} is taken."
 
 
 def _enter_dice(segment: Segment, typed: str, actor: str) -> str:
@@ -180,8 +203,12 @@ def _answer(request: HttpRequest, slug: str, segment_id: int, status: int, messa
 
 def rundown(show: Show) -> list[Segment]:
     """The segments of a show with all that the control room needs, in a fixed number of queries."""
-    related = ("show__feeds", "draws__prize_list", "prize_lists")
-    return list(show.segments.select_related("show").prefetch_related(*related))
+    related = ("show__feeds", "draws__prize_list", "draws__revealed", "prize_lists")
+    segments = list(show.segments.select_related("show", "freeze").prefetch_related(*related))
+    for segment in segments:
+        for draw in segment.draws.all():
+            draw.segment = segment  # with its freeze, which is not asked for again
+    return segments
 
 
 # --- what can be done ---------------------------------------------------------------------------------------
@@ -204,7 +231,7 @@ def possible_actions(segment: Segment, now: int) -> list[str]:
     if phase == Phase.CLOSING:
         return (["draw"] if any(draw.attempts > 0 for draw in segment.draws.all()) else []) + ["void"]
     if phase == Phase.SEALED:
-        return _possible_when_sealed(list(segment.draws.all()))
+        return _possible_when_sealed(list(segment.draws.all()), now)
     return ["publish"] if phase == Phase.DRAWN else []
 
 
@@ -212,10 +239,13 @@ def _on_air(segment: Segment, now: int) -> bool:
     return segment.air_time.opens_at <= now < segment.air_time.closes_at
 
 
-def _possible_when_sealed(draws: list[Draw]) -> list[str]:
-    waits = any(waits_for_operator(draw) for draw in draws)
-    gave_up = any(draw.attempts > 0 for draw in draws)
-    return (["draw"] if waits or gave_up else []) + (["dice"] if any(map(waits_for_dice, draws)) else [])
+def _possible_when_sealed(draws: list[Draw], now: int) -> list[str]:
+    possible = {
+        "draw": any(waits_for_operator(draw) or draw.attempts > 0 or draw.disagreement for draw in draws),
+        "dice": any(waits_for_dice(draw) for draw in draws),
+        "beacon": any(waits_for_drand(draw, now) for draw in draws),
+    }
+    return [name for name, makes_sense in possible.items() if makes_sense]
 
 
 def waits_for_operator(draw: Draw) -> bool:
@@ -235,10 +265,15 @@ def describe_live(show: Show, user: Any, now: int) -> dict[str, Any]:
     """The JSON that the control room asks for every second."""
     segments = rundown(show)
     figures, warnings = _read_redis(show, segments, now)
+    rows = [_describe(segment, user, now) for segment in segments]
+    if figures["counters"] is not None:  # else Redis does not answer, and is not waited for again
+        for row in rows:
+            row["progress"] = read_progress(row["id"]) if row["phase"] in STEPPING else None
     return {
         "ok": True,
         "now": now,
-        "segments": [_describe(segment, user, now) for segment in segments],
+        "segments": rows,
+        "alarms": [alarm for row in rows for alarm in row["alarms"]],
         "warnings": warnings + late_steps(segments, now),
         **figures,
     }
@@ -254,9 +289,25 @@ def _describe(segment: Segment, user: Any, now: int) -> dict[str, Any]:
         "entries": next((draw.entries for draw in draws), None),
         "seal": next((draw.seal for draw in draws), ""),
         "trouble": "; ".join(draw.trouble for draw in draws if draw.trouble),
+        "alarms": [disagreement(draw) for draw in draws if draw.disagreement],
+        "waits": _describe_waits(draws, now) if segment.phase in STEPPING else [],
+        "progress": None,
         "actions": allowed_actions(segment, user, now),
         "draws": [{"number": draw.pk, "address": reverse("draw_page", args=[draw.pk])} for draw in shown],
     }
+
+
+def _describe_waits(draws: list[Draw], now: int) -> list[dict[str, Any]]:
+    waits = [describe_wait(draw, now) for draw in draws]
+    if len(waits) > 1:
+        for draw, wait in zip(draws, waits, strict=True):
+            wait["lines"] = [f"list {draw.prize_list.number}: {line}" for line in wait["lines"]]
+    return waits
+
+
+def disagreement(draw: Draw) -> str:
+    """What the red banner says of a draw that the second implementation does not confirm."""
+    return f"The second implementation does not confirm draw {draw}: it is stopped. {draw.disagreement}"
 
 
 def _read_redis(show: Show, segments: list[Segment], now: int) -> tuple[dict[str, Any], list[str]]:
@@ -313,7 +364,13 @@ def _late_step(segment: Segment, now: int) -> str | None:
     due = {
         Phase.ARMED: ("open", air.opens_at + LATE_MS),
         Phase.OPEN: ("closing", air.ends_at + LATE_MS),
-        Phase.CLOSING: ("sealed", air.grace_ends_at + SEAL_LATE_MS),
+        Phase.CLOSING: ("sealed", max(air.grace_ends_at + SEAL_LATE_MS, _parties_until(segment) + LATE_MS)),
     }
     wanted, latest = due.get(Phase(segment.phase), ("", now))
     return f"{segment} is {segment.phase} and should be {wanted} by now." if now > latest else None
+
+
+def _parties_until(segment: Segment) -> int:
+    """Until when secrets are waited for; the seal is not late before that."""
+    waiting = (draw for draw in segment.draws.all() if missing_parties(draw))
+    return max((reveal_deadline(draw) or 0 for draw in waiting), default=0)

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import sys
 from argparse import ArgumentParser
 from contextlib import suppress
 from typing import Any
@@ -9,19 +10,23 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from engagement import actions as live
+from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.models import Segment
 from prizes import actions as draws
 from prizes.draw import run_draw
 from prizes.freeze import Waiting, freeze_shard
+from prizes.models import Beacon
 from prizes.tasks import advance_seal
+from prizes.waits import countdown
 
 
 class Command(BaseCommand):
-    help = "Runs a segment: arm, open, close, void, draw, publish; `status` only tells where it is."
+    help = "Runs a segment: arm, open, close, void, draw, beacon, publish; `status` only tells where it is."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", choices=["arm", "open", "close", "void", "draw", "publish", "status"])
+        actions = ["arm", "open", "close", "void", "draw", "beacon", "publish", "status"]
+        parser.add_argument("action", choices=actions)
         parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
         parser.add_argument(
             "--lead", type=int, default=5, help="open: seconds until it opens (default %(default)s)"
@@ -29,6 +34,11 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="void: why; close: why, if you like")
         parser.add_argument(
             "--dice", metavar="DIGITS", help="draw: the throws as you saw them, 50 or more of 1 to 6"
+        )
+        parser.add_argument(
+            "--signature",
+            metavar="HEX",
+            help="beacon: the signature of drand's round, or the whole JSON of a relay; - reads it from the input",
         )
         parser.add_argument(
             "--here", action="store_true", help="draw: seal and draw in this process, without a worker"
@@ -55,6 +65,8 @@ class Command(BaseCommand):
             return live.void_segment(segment, actor=actor, reason=options["reason"])
         if action == "publish":
             return draws.publish_segment(segment, actor=actor)
+        if action == "beacon":
+            return enter_beacon(segment, actor, options["signature"])
         if action == "draw":
             return draw(segment, actor, options["dice"], here=options["here"])
         return find(segment)
@@ -74,6 +86,19 @@ def find(segment_id: int) -> Segment:
     return segment
 
 
+def enter_beacon(segment_id: int, actor: str, signature: str | None) -> Segment:
+    """Takes a round of drand by hand, or asks the sources for it once more."""
+    segment = find(segment_id)
+    if signature is not None:
+        draws.enter_beacon(segment_id, sys.stdin.read() if signature == "-" else signature, actor=actor)
+        return segment
+    for row in segment.draws.filter(beacon_value="").exclude(seal=""):
+        if row.beacon_kind == Beacon.DRAND and not draws.take_drand_beacon(row.pk, now_ms()):
+            row.refresh_from_db()
+            raise live.ActionRefused(row.trouble or countdown(row, now_ms()))
+    return segment
+
+
 def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segment:
     """Asks for the draw, or (`here`) does every step of it in this process."""
     if here:
@@ -85,6 +110,7 @@ def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segmen
     with suppress(live.Conflict):  # somebody has asked for it already
         draws.request_draw(segment_id, actor=actor)
     for row in find(segment_id).draws.all():
+        draws.take_drand_beacon(row.pk, now_ms())
         try:
             run_draw(row.pk)
         except Waiting as reason:

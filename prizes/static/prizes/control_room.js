@@ -72,6 +72,7 @@
     latest = live;
     clockOffset = live.now - Date.now();
     warn(live.warnings);
+    alarm(live.alarms);
     for (const figure of document.querySelectorAll("[data-figure]")) {
       figure.textContent = numberText(live.counters?.[figure.dataset.figure]);
     }
@@ -97,6 +98,11 @@
     list.replaceChildren(...warnings.map((text) => make("li", text)));
   }
 
+  function alarm(alarms) {
+    const place = byId("alarms");
+    if (place.textContent !== alarms.join("")) place.replaceChildren(...alarms.map((text) => make("p", text, "banner alarm")));
+  }
+
   function drawSegment(segment) {
     const row = rowOf(segment.id);
     if (!row) return location.reload(); // somebody has added a segment
@@ -110,10 +116,20 @@
     const trouble = row.querySelector(".trouble");
     trouble.textContent = segment.trouble;
     trouble.hidden = !segment.trouble;
+    drawProgress(row.querySelector(".progress"), segment.progress);
+    const lines = segment.waits.flatMap((wait) => wait.lines);
+    row.querySelector(".waits").replaceChildren(...lines.map((text) => make("li", text)));
     for (const form of row.querySelectorAll("form[data-action]")) {
       form.hidden = !segment.actions.includes(form.dataset.action);
     }
     drawLinks(row, segment.draws);
+  }
+
+  function drawProgress(line, progress) {
+    line.hidden = !progress;
+    if (!progress) return;
+    const { text, done, total } = progress;
+    line.textContent = total ? `${text}: ${Math.floor((100 * done) / total)} %` : `${text} …`;
   }
 
   function drawLinks(row, draws) {

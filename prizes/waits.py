@@ -1,0 +1,84 @@
+"""What a draw waits for: secrets of its parties, then its beacon. For the control room and the page of a draw."""
+
+import json
+from typing import Any
+
+from engagement.clock import from_ms
+from engagement.core.phases import Phase
+from prizes.actions import beacon_due_at, beacon_round_of
+from prizes.core.digests import HOUSE
+from prizes.models import Beacon, Draw
+from prizes.parties import commitments_of, reveal_deadline
+
+AIRED = (Phase.CLOSING, Phase.SEALED, Phase.DRAWN, Phase.PUBLISHED)
+
+
+def describe_wait(draw: Draw, now: int) -> dict[str, Any]:
+    """A draw that is armed or further: its beacon, who has revealed, and in `lines` what people read.
+
+    Needs no query where `segment__freeze` and `revealed` were fetched with the draw.
+    """
+    frozen = reveal_deadline(draw) is not None
+    drand = frozen and draw.beacon_kind == Beacon.DRAND
+    return {
+        "draw": draw.pk,
+        "draw_id": draw.draw_id,
+        "beacon": draw.beacon_kind,
+        "strength": "rehearsal" if draw.beacon_kind == Beacon.LOCAL else "public",
+        "round": beacon_round_of(draw) if drand else None,
+        "due_at": beacon_due_at(draw) if drand else None,
+        "reveal_by": reveal_deadline(draw),
+        "parties": describe_parties(draw),
+        "lines": [*_lines_of_parties(draw, now), *_lines_of_beacon(draw, now)],
+    }
+
+
+def describe_parties(draw: Draw) -> list[dict[str, Any]]:
+    """Every party in the order of the rules, and when it revealed, in UTC ms, or None."""
+    revealed = {row.party: row.at_ms for row in draw.revealed.all()}
+    return [{"name": name, "revealed_at": revealed.get(name)} for name in commitments_of(draw)]
+
+
+def countdown(draw: Draw, now: int) -> str:
+    """What is to be said of drand's round: when it is due, or for how long it has been late."""
+    number, due = beacon_round_of(draw), beacon_due_at(draw)
+    if now < due:
+        return f"drand round {number} is due in {_seconds(due - now)}"
+    return f"drand round {number} is {_seconds(now - due)} late; waiting, no other round is ever taken"
+
+
+def _lines_of_beacon(draw: Draw, now: int) -> list[str]:
+    if draw.beacon_value or draw.segment.phase not in (Phase.CLOSING, Phase.SEALED):
+        return []
+    if draw.beacon_kind == Beacon.DRAND and reveal_deadline(draw) is not None:
+        return [countdown(draw, now)]
+    if draw.beacon_kind == Beacon.DICE and draw.seal:
+        return ["waiting for the dice: two operators type what was thrown on air"]
+    return []
+
+
+def _lines_of_parties(draw: Draw, now: int) -> list[str]:
+    parties = describe_parties(draw)
+    if draw.segment.phase not in AIRED or [row["name"] for row in parties] == [HOUSE]:
+        return []
+    there = [row["name"] for row in parties if row["revealed_at"] is not None]
+    absent = [row["name"] for row in parties if row["revealed_at"] is None and row["name"] != HOUSE]
+    lines = [f"revealed: {', '.join(there)}"] if there else []
+    if absent and draw.seal:
+        lines.append(f"absent, with an empty field in the seal: {', '.join(absent)}")
+    elif absent:
+        lines.append(f"waiting for the secrets of {', '.join(absent)}{_until(draw, now)}")
+    return lines
+
+
+def _until(draw: Draw, now: int) -> str:
+    deadline = reveal_deadline(draw)
+    if deadline is None:
+        seconds = json.loads(draw.rules)["reveal_deadline_s"]
+        return f", until {seconds} s before the end of the seal margin"
+    left = f", {_seconds(deadline - now)} left" if now < deadline else ""
+    return f" until {from_ms(deadline):%H:%M:%S} UTC{left}"
+
+
+def _seconds(ms: int) -> str:
+    return f"{-(-ms // 1000)} s"
