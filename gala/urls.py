@@ -5,10 +5,19 @@ from django.urls import include, path
 from ninja import NinjaAPI
 
 from gala.health import healthy, ready
+from prizes.api import add_error_handlers
 from prizes.api import router as draw_router
+from prizes.claim_api import add_error_handlers as add_claim_errors
+from prizes.claim_api import router as claim_router
 
-api = NinjaAPI(title="Shake to win", version="1", docs_url=None, urls_namespace="api")
+DESCRIPTION = "What anybody can fetch of a draw to check it. The formats are specified in docs/draw.md."
+api = NinjaAPI(
+    title="Shake to win", version="1", description=DESCRIPTION, docs_url=None, urls_namespace="api"
+)
+add_error_handlers(api)
+add_claim_errors(api)
 api.add_router("", draw_router)
+api.add_router("", claim_router)
 
 urlpatterns = [
     path("admin/", admin.site.urls),

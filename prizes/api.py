@@ -1,45 +1,292 @@
-"""HTTP API of the draw side: what is published of a draw."""
+"""HTTP API of the draw side: what anybody may fetch of a draw, and when (docs/api.md)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
+import logging
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from ninja import Router
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.urls import reverse
+from ninja import NinjaAPI, Path, Router
 
-from prizes.files import record_path, roll_path
+from engagement.core.digests import canonical_json
+from engagement.models import RollVisibility, Show
+from prizes import files
+from prizes.api_schemas import (
+    DRAW_ID,
+    Precommitment,
+    Receipt,
+    Record,
+    ShowDraws,
+    described,
+    described_file,
+)
+from prizes.core.digests import roll_digest
+from prizes.downloads import (
+    ASK_AGAIN,
+    FOR_EVER,
+    NOBODY_ELSE,
+    OutOfRange,
+    answer_document,
+    answer_file,
+    tag_of,
+)
 from prizes.models import Draw
+from prizes.publication import BrokenRecord, precommitment_of, record_of
+from prizes.receipts import BrokenRoll, make_receipt
 
 router = Router(tags=["draws"])
+logger = logging.getLogger(__name__)
 
-CHUNK = 1 << 20
+AUDITS = "prizes.audit_draw"
+PSEUDONYM = re.compile("[0-9a-f]{28}")
+
+DrawNumber = Annotated[int, Path(description=DRAW_ID, examples=[3])]
+View = Callable[..., Any]
 
 
-@router.get(
-    "/draws/{int:draw_id}/record", summary="The record of a published draw", response={200: None, 404: None}
+class Refused(Exception):
+    """There is no answer to this request: the status, a code for programs, and a message for people."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+def add_error_handlers(api: NinjaAPI) -> None:
+    """Answers every refusal of this module as JSON."""
+    api.add_exception_handler(Refused, _answer_refusal)
+    api.add_exception_handler(OutOfRange, _answer_out_of_range)
+    api.add_exception_handler(FileNotFoundError, _answer_missing)
+    api.add_exception_handler(BrokenRoll, _answer_broken)
+    api.add_exception_handler(BrokenRecord, _answer_broken)
+
+
+def _answer_refusal(_: HttpRequest, refusal: Any) -> HttpResponse:
+    return _refuse(refusal.status, refusal.code, str(refusal))
+
+
+def _answer_out_of_range(_: HttpRequest, error: Any) -> HttpResponse:
+    answer = _refuse(416, "range_not_satisfiable", str(error))
+    answer.headers["Content-Range"] = f"bytes */{error.size}"  # RFC 9110 15.5.17
+    return answer
+
+
+def _answer_missing(_: HttpRequest, error: Any) -> HttpResponse:
+    return _refuse(404, "not_stored", "this file of the draw is not on this server")
+
+
+def _answer_broken(_: HttpRequest, error: Any) -> HttpResponse:
+    logger.error("%s", error)
+    return _refuse(500, "broken", str(error))
+
+
+def _refuse(status: int, code: str, message: str) -> HttpResponse:
+    # Most of what is not there will be, later.
+    return JsonResponse(
+        {"code": code, "message": message}, status=status, headers={"Cache-Control": "no-store"}
+    )
+
+
+def get(path: str, **options: Any) -> Callable[[View], View]:
+    """An endpoint for GET and, beside the OpenAPI document, for HEAD."""
+
+    def register(view: View) -> View:
+        router.api_operation(["HEAD"], path, include_in_schema=False)(view)
+        return router.get(path, **options)(view)
+
+    return register
+
+
+# --- documents ---
+
+
+@get(
+    "/shows/{slug:slug}/draws",
+    **described(
+        "The draws of a show",
+        "Every draw that was committed to, from the moment its segment is armed: with this the precommitments are "
+        "found before the windows open.",
+        ShowDraws,
+        "The draws in the order of the rundown.",
+    ),
 )
-async def get_record(request: HttpRequest, draw_id: int) -> HttpResponseBase:
-    return await _answer(draw_id, record_path(draw_id), "application/json")
+async def list_draws(
+    request: HttpRequest,
+    slug: Annotated[str, Path(description="The show in addresses.", examples=["gala-2026"])],
+) -> HttpResponse:
+    show = await Show.objects.filter(slug=slug).afirst()
+    if show is None:
+        raise Refused(404, "no_such_show", f"there is no show {slug!r}")
+    draws = Draw.objects.filter(show=show).select_related("segment", "show")
+    rows = [_describe(draw) async for draw in draws.order_by("segment__position", "prize_list__number")]
+    return answer_document(request, canonical_json({"show": show.slug, "draws": rows}), cache=ASK_AGAIN)
 
 
-@router.get(
-    "/draws/{int:draw_id}/roll", summary="The roll that was drawn from", response={200: None, 404: None}
+def _describe(draw: Draw) -> dict[str, Any]:
+    published, segment = draw.step == Draw.Step.PUBLISHED, draw.segment
+    links = {name: f"/api/draws/{draw.pk}/{name}" for name in ("precommitment", "record", "roll")}
+    links["receipt"] = f"/api/draws/{draw.pk}/receipt/{{pseudonym}}"
+    there = {
+        "precommitment": True,
+        "record": published,
+        "roll": published and draw.show.roll_visibility == RollVisibility.PUBLIC,
+        "receipt": draw.seal != "",
+    }
+    return {
+        "id": draw.pk,
+        "draw_id": draw.draw_id,
+        "step": str(draw.step),
+        "segment": {
+            "id": segment.pk,
+            "position": segment.position,
+            "title": segment.title,
+            "title_zh": segment.title_zh,
+            "phase": str(segment.phase),
+        },
+        "links": {
+            "page": reverse("draw_page", args=[draw.pk]),
+            **{name: address if there[name] else None for name, address in links.items()},
+        },
+    }
+
+
+@get(
+    "/draws/{int:draw_id}/precommitment",
+    **described(
+        "The precommitment of a draw",
+        "Rules, prizes, parties with their commitments, and the digests of the programs, as fixed when the segment was "
+        "armed and before its window opened. Canonical JSON; never changes.",
+        Precommitment,
+        "The precommitment.",
+    ),
 )
-async def get_roll(request: HttpRequest, draw_id: int) -> HttpResponseBase:
-    return await _answer(draw_id, roll_path(draw_id), "application/octet-stream")
+async def get_precommitment(request: HttpRequest, draw_id: DrawNumber) -> HttpResponse:
+    draw = await _find(draw_id)
+    return answer_document(request, precommitment_of(draw), cache=FOR_EVER)
 
 
-async def _answer(draw_id: int, path: Path, content_type: str) -> HttpResponseBase:
-    published = await Draw.objects.filter(pk=draw_id, step=Draw.Step.PUBLISHED).aexists()
-    if not published or not path.is_file():
-        message = f"draw {draw_id} is not published"
-        return JsonResponse({"code": "not_published", "message": message}, status=404)
-    headers = {"Content-Length": str(path.stat().st_size)}
-    return StreamingHttpResponse(_chunks(path), content_type=content_type, headers=headers)
+@get(
+    "/draws/{int:draw_id}/record",
+    **described(
+        "The record of a draw",
+        "The whole account of a published draw, with what became of the prizes until now. Canonical JSON; the entity "
+        "tag is the record's own digest.",
+        Record,
+        "The record.",
+    ),
+)
+async def get_record(request: HttpRequest, draw_id: DrawNumber) -> HttpResponse:
+    draw = await _find(draw_id)
+    if draw.step != Draw.Step.PUBLISHED:
+        raise _not_published(draw)
+    record = await sync_to_async(record_of)(draw)
+    return answer_document(request, record.content, cache=ASK_AGAIN, tag=tag_of(record.digest))
 
 
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    """A roll has half a gigabyte at a gala: Django would collect a file response in memory."""
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk
+@get(
+    "/draws/{int:draw_id}/receipt/{pseudonym}",
+    **described(
+        "The receipt of a viewer",
+        "What the sealed roll says of one viewer, present or absent, with the run of entries and the inclusion proof "
+        "that show it: 5 to 20 KB. From the seal on. Canonical JSON; never changes.",
+        Receipt,
+        "The receipt.",
+        failures=(400, 404),
+    ),
+)
+async def get_receipt(
+    request: HttpRequest,
+    draw_id: DrawNumber,
+    pseudonym: Annotated[
+        str, Path(description="28 lower-case hex digits.", examples=["7d2b9ad16a51a6099939d32fb499"])
+    ],
+) -> HttpResponse:
+    if not PSEUDONYM.fullmatch(pseudonym):
+        message = f"expected a pseudonym of 28 lower-case hex digits, got {pseudonym[:40]!r}"
+        raise Refused(400, "bad_pseudonym", message)
+    draw = await _find(draw_id)
+    if not draw.seal:
+        raise _not_sealed(draw)
+    receipt = await asyncio.to_thread(make_receipt, draw, bytes.fromhex(pseudonym))
+    return answer_document(request, receipt, cache=FOR_EVER)
+
+
+# --- files ---
+
+
+@get(
+    "/draws/{int:draw_id}/roll",
+    **described_file(
+        "The roll of a draw",
+        "The list of pseudonyms and tickets that was drawn from: up to half a gigabyte, in ranges if you like. For "
+        "everybody once it is published, unless the show keeps its rolls to its auditors; for those from the seal on. "
+        "The entity tag is the digest of the roll.",
+        "The roll (docs/draw.md, section 3).",
+    ),
+)
+async def get_roll(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseBase:
+    draw = await _find(draw_id)
+    published = draw.step == Draw.Step.PUBLISHED
+    everybodys = published and draw.show.roll_visibility == RollVisibility.PUBLIC
+    if not everybodys and not await _audits(request):
+        raise _auditors_only("the roll") if published else _not_published(draw)
+    if not draw.seal:
+        raise _not_sealed(draw)
+    digest = roll_digest(bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)).hex()
+    return await _answer_stored(
+        request, files.roll_name(draw.pk), digest, FOR_EVER if everybodys else NOBODY_ELSE
+    )
+
+
+@get(
+    "/draws/{int:draw_id}/totals",
+    **described_file(
+        "The frozen totals of a draw",
+        "The shakes of every viewer of the segment, from which the roll follows. For auditors, from the seal on. The "
+        "entity tag is its SHA-256.",
+        "The frozen totals (docs/draw.md, section 3).",
+    ),
+)
+async def get_totals(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseBase:
+    draw = await _find(draw_id)
+    if not await _audits(request):
+        raise _auditors_only("what every single viewer has shaken")
+    if not draw.seal:
+        raise _not_sealed(draw)
+    return await _answer_stored(request, files.totals_name(draw.segment_id), draw.totals_digest, NOBODY_ELSE)
+
+
+async def _answer_stored(request: HttpRequest, name: str, digest: str, cache: str) -> HttpResponseBase:
+    path = await asyncio.to_thread(files.fetch, name)
+    return await answer_file(request, path, cache=cache, tag=tag_of(digest))
+
+
+# --- what they share ---
+
+
+async def _find(draw_id: int) -> Draw:
+    draw = await Draw.objects.select_related("show").filter(pk=draw_id).afirst()
+    if draw is None:
+        raise Refused(404, "no_such_draw", f"there is no draw {draw_id}")
+    return draw
+
+
+async def _audits(request: HttpRequest) -> bool:
+    """Asked only where it matters: an answer for everybody does not look at the session."""
+    user = await request.auser()
+    return bool(await user.ahas_perm(AUDITS))
+
+
+def _not_published(draw: Draw) -> Refused:
+    return Refused(404, "not_published", f"draw {draw.pk} is not published yet")
+
+
+def _not_sealed(draw: Draw) -> Refused:
+    return Refused(404, "not_sealed", f"draw {draw.pk} is not sealed yet")
+
+
+def _auditors_only(what: str) -> Refused:
+    return Refused(403, "auditors_only", f"in this show {what} is for its auditors")

@@ -134,7 +134,7 @@ def sibling_offsets(leaves: int, leaf: int) -> list[int]:
     there is no such leaf. Source: RFC 9162 2.1.3.1; a last node without a sibling is passed up unchanged.
 
     >>> [offset // 32 for offset in sibling_offsets(5, 2)], sibling_offsets(5, 4)
-    ([3, 5, 9], [288])
+    ([3, 5, 9], [256])
     """
     if not 0 <= leaf < leaves:
         raise ValueError(f"expected a leaf of 0 .. {leaves - 1}, got {leaf}")
