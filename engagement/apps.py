@@ -10,7 +10,9 @@ class EngagementConfig(AppConfig):
         from engagement import guards
         from engagement.roles import create_roles
 
-        guards.register(guards.append_only("engagement_ledgerentry"))
+        guards.register(
+            guards.append_only("engagement_ledgerentry"), guards.append_only("engagement_ledgercheckpoint")
+        )
         # Once per migrate, after all tables of all apps.
         post_migrate.connect(guards.install_guards, sender=self, dispatch_uid="engagement.guards")
 

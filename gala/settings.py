@@ -3,7 +3,10 @@
 Every variable is described in docs/settings.md.
 """
 
+import base64
+import hashlib
 import os
+import re
 import secrets
 from collections.abc import Container
 from pathlib import Path
@@ -46,6 +49,18 @@ def switch(name: str) -> bool:
     )
 
 
+def seeds(name: str, otherwise: str) -> list[bytes]:
+    """Signing keys, 32 bytes each, in base64; where none is set, one made from `otherwise`."""
+    texts = env.list(name, default=[])
+    try:
+        keys = [base64.b64decode(text, validate=True) for text in texts]
+    except ValueError:
+        keys = [b""]
+    if any(len(key) != 32 for key in keys):
+        raise ImproperlyConfigured(f"{name}: expected 32 bytes in base64 (openssl rand -base64 32)")
+    return keys or [hashlib.sha256(otherwise.encode()).digest()]
+
+
 # --- where things are kept ---
 
 DATA_DIR = Path(env.str("GALA_DATA", default=str(BASE_DIR / "var"))).absolute()
@@ -84,6 +99,12 @@ if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5:
 PASS_KEYS = env.list("PASS_KEYS", default=[f"{SECRET_KEY}:passes"])
 # The first key encrypts secrets at rest (show keys, party secrets), all of them decrypt.
 STORAGE_KEYS = env.list("STORAGE_KEYS", default=[f"{SECRET_KEY}:storage"])
+# The first key signs checkpoints of ledgers, those of all are accepted.
+LEDGER_KEYS = seeds("LEDGER_KEYS", f"{SECRET_KEY}:ledger")
+# Stands before the show's slug in checkpoints: which ledger of the world this is. It must not change.
+LEDGER_NAME = env.str("LEDGER_NAME", default="localhost")
+if not re.fullmatch(r"[A-Za-z0-9._:/-]+", LEDGER_NAME):
+    raise ImproperlyConfigured(f"LEDGER_NAME: expected an address without https://, got {LEDGER_NAME!r}")
 # Keys with which the backends of host apps ask for passes for their own users.
 HOST_API_KEYS = env.list("HOST_API_KEYS", default=[])
 
