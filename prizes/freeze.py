@@ -14,14 +14,13 @@ from engagement.clock import now_ms
 from engagement.core.digests import parse_canonical
 from engagement.ledger import SYSTEM
 from engagement.models import Segment
-from engagement.vault import lock_secret, open_secret
 from prizes.actions import rules_digest_of
-from prizes.core.digests import HOUSE
 from prizes.core.roll import pack_total
 from prizes.core.tickets import TicketTable
 from prizes.engine_shim import assemble_roll, count_shard, join_totals, sort_shard
 from prizes.files import fetch, part_name, roll_name, shard_name, totals_name, writing
-from prizes.models import Draw, Freeze, FrozenShard, Reveal
+from prizes.models import Draw, Freeze, FrozenShard
+from prizes.parties import reveal_house
 from prizes.progress import end_progress, progress_of, tell_progress
 
 BARRIER_MS = 10_000  # how long a live gateway is waited for after the grace
@@ -200,16 +199,7 @@ def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, d
     entry = record_change(segment, "freeze", actor=SYSTEM, now=now, details=details)
     Freeze.objects.filter(pk=freeze.pk).update(ledger=entry.position)
     for draw in segment.draws.all():
-        _reveal_house(draw, segment, now)
-
-
-def _reveal_house(draw: Draw, segment: Segment, now: int) -> None:
-    secret = open_secret(draw.house_secret)
-    details = {"draw": draw.draw_id, "party": HOUSE, "secret": secret.hex()}
-    entry = record_change(segment, "reveal", actor=SYSTEM, now=now, details=details)
-    Reveal.objects.create(
-        draw=draw, party=HOUSE, secret=lock_secret(secret), at_ms=now, ledger=entry.position
-    )
+        reveal_house(draw, now=now)
 
 
 def _join_totals(segment: Segment, shards: list[FrozenShard]) -> str:

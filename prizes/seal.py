@@ -14,12 +14,12 @@ from prizes.core.digests import (
     beacon_round,
     drand_time,
     exclusion_commitment,
-    reveal_deadline_ms,
     roll_digest,
 )
 from prizes.core.record import ABSENT, Revealed, build_seal
 from prizes.freeze import Broken, Waiting, known
 from prizes.models import Draw
+from prizes.parties import missing_parties, reveal_deadline
 from prizes.second_check import Check
 from prizes.software import software_digests
 
@@ -39,19 +39,11 @@ def seal_segment(segment_id: int, now: int) -> None:
 
 def wait_for_parties(draw: Draw, now: int) -> None:
     """Waiting while somebody may still reveal; who has not by the deadline contributes nothing, and gains nothing."""
-    absent = [name for name, revealed in reveals(draw).items() if revealed == ABSENT]
-    deadline = deadline_of(draw)
+    absent, deadline = missing_parties(draw), known(reveal_deadline(draw))
     if absent and now <= deadline:
         raise Waiting(
             f"waiting for the secrets of {', '.join(absent)} until {from_ms(deadline):%H:%M:%S} UTC"
         )
-
-
-def deadline_of(draw: Draw) -> int:
-    """Until when the parties of a frozen draw may reveal, in ms."""
-    rules = parse_canonical(draw.rules.encode())
-    margins = rules["seal_margin_s"], rules["reveal_deadline_s"]
-    return reveal_deadline_ms(draw.beacon_kind, t_freeze(draw), *margins)
 
 
 def t_freeze(draw: Draw) -> int:

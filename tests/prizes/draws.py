@@ -13,7 +13,7 @@ from prizes.core.record import ABSENT, Revealed, build_record, build_seal, selec
 from prizes.core.roll import pack_total
 from prizes.core.rules import build_rules
 from prizes.core.tickets import TicketTable
-from prizes.core.verify import Check, verify_draw
+from prizes.verify_draw import Check, verify_draw
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 SHOW, DRAW = "gala-2026", "gala-2026/seg-1/draw-1"

@@ -6,19 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
+from engagement import tally
 from engagement.actions import ActionRefused, Conflict
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.phases import Phase
 from engagement.ledger import find_break
 from engagement.models import LedgerEntry, Segment, Show
+from engagement.vault import lock_secret
 from prizes import draw as drawing
 from prizes import freeze, tasks
 from prizes.actions import enter_dice, publish_segment, request_draw
 from prizes.audit import audit_draw
-from prizes.files import fetch, part_name, record_name, roll_name
+from prizes.files import fetch, part_name, ranking_name, record_name, roll_name, write
 from prizes.models import Draw, Freeze, Prize, PrizeList, Win
 from tests.cast import (
     AUDITOR,
@@ -29,6 +32,7 @@ from tests.cast import (
     make_segment,
     make_show,
 )
+from tests.clock import Clock, clock
 from tests.guards import without_guards
 from tests.prizes.steps import (
     VIEWERS,
@@ -40,6 +44,8 @@ from tests.prizes.steps import (
     run_all,
     sealed,
 )
+
+__all__ = ["clock"]  # a fixture
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,7 +128,7 @@ def test_two_prize_lists_are_drawn_in_their_order_with_one_win_per_viewer(show: 
 
 KILL_POINTS = [
     "close_tally", "freeze_shard", "_dump_shard", "sort_shard", "_make_part", "complete_freeze", "_join_totals",
-    "_make_roll", "_record_freeze", "_reveal_house", "seal_segment", "seal_draw", "build_seal", "start_draw",
+    "_make_roll", "_record_freeze", "reveal_house", "seal_segment", "seal_draw", "build_seal", "start_draw",
     "ensure_beacon", "set_beacon", "rank_part", "rank_roll", "make_record", "check_record", "finish_draw", "write",
     "_wins", "record_change",
 ]  # fmt: skip
@@ -143,18 +149,94 @@ def test_killed_anywhere_and_run_again_every_step_is_done_once(
     assert [check for check in audit_draw(draw) if not check.ok] == []
 
 
-def test_the_record_is_the_same_bytes_however_often_it_is_made(
+@pytest.fixture
+def no_chance(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """The clock stands still and every secret is the same, so that two nights can be compared byte by byte."""
+    clock.set(1_800_000_000_000)
+    monkeypatch.setattr("secrets.token_bytes", lambda size: bytes(range(size)))
+
+
+def draw_from_nothing(monkeypatch: pytest.MonkeyPatch, where: str | None) -> tuple[bytes, bytes]:
+    """Record and roll of the same draw in an empty database, killed at `where` once."""
+    call_command("flush", interactive=False, reset_sequences=True)
+    tally.connect().flushdb()
+    show = make_show(slug="same", title="Same", k_show=lock_secret(bytes(32)))
+    segment = ended(armed_segment(show))
+    if where is not None:
+        kill_at(monkeypatch, where)
+        with pytest.raises(Killed):
+            run_all(segment)
+    draw = run_all(segment)
+    return fetch(record_name(draw.pk)).read_bytes(), fetch(roll_name(draw.pk)).read_bytes()
+
+
+@pytest.mark.usefixtures("no_chance")
+def test_killed_anywhere_the_record_has_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = draw_from_nothing(monkeypatch, None)
+    differs = [where for where in KILL_POINTS if draw_from_nothing(monkeypatch, where) != whole]
+    assert differs == []
+
+
+def test_a_large_roll_is_ranked_in_parts_by_several_tasks(
     show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment = ended(armed_segment(show))
-    made: list[bytes] = []
-    original = drawing.make_record
-    monkeypatch.setattr(drawing, "make_record", lambda draw: made.append(original(draw)) or made[-1])
-    kill_at(monkeypatch, "finish_draw")
-    with pytest.raises(Killed):
-        run_all(segment)
-    draw = run_all(segment)
-    assert made[0] == made[1] == fetch(record_name(draw.pk)).read_bytes()
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    draw, asked = segment.draws.get(), []
+    monkeypatch.setattr(drawing, "ENTRIES_PER_PART", 10)
+    drawing.run_draw(draw.pk, asked.append)
+    draw.refresh_from_db()
+    assert asked == list(range(10)) and draw.step == Draw.Step.DRAWING
+    for number in reversed(asked):
+        drawing.rank_part(draw.pk, number)
+    in_parts = drawing.make_record(draw)
+    monkeypatch.setattr(drawing, "ENTRIES_PER_PART", 1 << 22)
+    drawing.rank_part(draw.pk, 0)
+    assert drawing.make_record(draw) == in_parts
+    assert drawing.run_draw(draw.pk).step == Draw.Step.DRAWN
+
+
+def test_a_ranking_of_another_key_is_not_taken(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = ended(armed_segment(show))
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    write(ranking_name(draw.pk, 0), b'{"count":3,"key":"00","root":"","rows":[]}')
+    assert drawing.run_draw(draw.pk).wins.count() == 2
+
+
+def test_a_second_check_that_cannot_run_is_tried_again_and_announces_nothing(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = ended(armed_segment(show))
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    with monkeypatch.context() as broken:
+        broken.setattr("prizes.second_check.TIMEOUT_S", 0.001)
+        tasks.run_draw(draw.pk)
+    draw.refresh_from_db()
+    assert "did not end within" in draw.trouble and not draw.disagreement and not draw.wins.exists()
+    tasks.run_draw(draw.pk)
+    draw.refresh_from_db()
+    assert draw.step == Draw.Step.DRAWN
+
+
+def test_a_stopped_draw_can_be_asked_for_again_once_its_files_are_restored(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    path = fetch(roll_name(draw.pk))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    tasks.run_draw(draw.pk)
+    tasks.conduct_draws()  # stopped: it does not start again by itself
+    draw.refresh_from_db()
+    assert draw.disagreement and draw.step == Draw.Step.SEALED
+    path.write_bytes(whole)
+    request_draw(segment.pk, actor=OPERATOR)
+    tasks.run_draw(draw.pk)
+    draw.refresh_from_db()
+    assert draw.step == Draw.Step.DRAWN and not draw.disagreement
+    assert [check for check in audit_draw(draw) if not check.ok] == []
 
 
 def test_twenty_deliveries_in_parallel_give_one_result(show: Show) -> None:

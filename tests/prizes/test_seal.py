@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 
 from engagement.actions import ActionRefused, void_segment
+from engagement.core.digests import commit, parse_canonical
 from engagement.core.phases import Phase
-from engagement.models import Show
+from engagement.models import Segment, Show
+from prizes import draw as drawing
 from prizes import freeze, seal, tasks
-from prizes.models import Draw, Freeze, PrizeList, Win
+from prizes.audit import audit_draw
+from prizes.files import fetch, record_name
+from prizes.models import Draw, Freeze, Party, PrizeList, Win
+from prizes.parties import commit_party, draw_id_of, reveal_secret
 from tests.cast import (
     OPERATOR,
     add_prize,
@@ -19,8 +24,11 @@ from tests.cast import (
     make_show,
     put_on_air,
 )
+from tests.clock import Clock, clock
 from tests.guards import without_guards
 from tests.prizes.steps import ended
+
+__all__ = ["clock"]  # a fixture
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -91,3 +99,58 @@ def test_two_draws_are_sealed_together_or_not_at_all(show: Show, monkeypatch: py
     tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
     tasks.conduct_draws()
     assert not Win.objects.exists() and not segment.draws.exclude(seal="").exists()
+
+
+# --- parties beside the house ---
+
+SECRET = bytes(range(32))
+
+
+def armed_with_notary(show: Show, **fields: Any) -> Segment:
+    party = Party.objects.create(show=show, name="notary", title="Notary")
+    segment = make_segment(show, **fields)
+    prize_list = segment.prize_lists.get()
+    promised = commit(draw_id_of(prize_list), "notary", SECRET).hex()
+    commit_party(prize_list, party, promised, actor="notary")
+    return arm(segment)
+
+
+def freeze_and_seal(segment: Segment) -> Draw:
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    return Draw.objects.select_related("segment__freeze").get(segment=segment)
+
+
+def test_the_seal_waits_for_a_party_and_is_made_when_it_has_revealed(show: Show) -> None:
+    draw = freeze_and_seal(ended(armed_with_notary(show)))
+    assert not draw.seal and "waiting for the secrets of notary" in draw.trouble
+    reveal_secret(draw.pk, "notary", SECRET, actor="notary")
+    draw = freeze_and_seal(draw.segment)
+    assert draw.seal
+    record = parse_canonical(run_record(draw))
+    assert record["reveals"]["notary"]["secret"] == SECRET.hex()
+
+
+def run_record(draw: Draw) -> bytes:
+    assert drawing.run_draw(draw.pk).step == Draw.Step.DRAWN
+    return fetch(record_name(draw.pk)).read_bytes()
+
+
+def test_a_party_that_is_absent_at_the_deadline_contributes_nothing(show: Show, clock: Clock) -> None:
+    clock.set(1_800_000_000_000)
+    draw = freeze_and_seal(ended(armed_with_notary(show)))
+    clock.move(46_000)
+    assert freeze_and_seal(draw.segment).seal
+    with pytest.raises(ActionRefused, match="too late"):
+        reveal_secret(draw.pk, "notary", SECRET, actor="notary")
+    record = parse_canonical(run_record(draw))
+    assert record["reveals"]["notary"] == {"secret": "", "time": 0, "ledger": 0}
+    assert [check for check in audit_draw(Draw.objects.get(pk=draw.pk)) if not check.ok] == []
+
+
+def test_a_seal_that_comes_after_its_round_is_refused(show: Show, clock: Clock) -> None:
+    clock.set(1_800_000_000_000)
+    draw = freeze_and_seal(ended(armed_with_notary(show, beacon="drand")))
+    clock.move(64_000)
+    draw = freeze_and_seal(draw.segment)
+    assert not draw.seal and "is out since" in draw.trouble
+    assert void_segment(draw.segment_id, actor=OPERATOR, reason="the seal came too late").phase == Phase.VOID
