@@ -1,16 +1,16 @@
 """What becomes of prizes after the draw: claimed, forfeited, disqualified; then the next reserve moves up by itself.
 
-Every change happens with the show locked: the win by compare-and-set, a line of the record (Disposition) and an entry of
-the ledger in one transaction, and the announcement after it. See docs/claims.md.
+Every change happens with the show locked: the win by compare-and-set, a line of the record (Disposition) and an entry
+of the ledger in one transaction, and the announcement after it. See docs/claims.md.
 """
 
 import hmac
 import logging
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import NamedTuple, TypeVar
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 
 from engagement.actions import ActionRefused, Conflict, lock_segment, record_change
@@ -36,10 +36,11 @@ from prizes.core.dispositions import (
 )
 from prizes.core.record import STATUSES
 from prizes.models import Disposition, Disqualification, Draw, Prize, Win
-from prizes.publication import BrokenRecord, record_of
+from prizes.publication import record_of
 from prizes.results import claim_s_of, describe_result
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 WINNER = "winner"  # the actor of what a viewer does; which one stands in the details
 ANY_TIME = 0  # see `identify`
@@ -144,21 +145,19 @@ def is_late(win: Win, now: int) -> bool:
 
 def settle_due(now: int) -> list[Disposition]:
     """Forfeits what was not claimed in time, and lets reserves move up that had to wait; cheap when nothing is due."""
-    late = Win.objects.filter(
-        status=Win.Status.WON, claim_by__lt=from_ms(now), draw__step=Draw.Step.PUBLISHED
-    )
-    waiting = {draw.pk for draw in _draws_with_a_free_piece() if _has_reserves(draw) and not waits_for(draw)}
-    due = waiting | set(late.values_list("draw_id", flat=True))
-    return [row for draw_id in sorted(due) for row in _settle(draw_id, now)]
+    late = Win.objects.filter(status=Win.Status.WON, claim_by__lt=from_ms(now))
+    due = set(late.values_list("draw_id", flat=True))
+    due |= {draw.pk for draw in _draws_with_a_free_piece() if _attempt(draw.pk, partial(_may_move_up, draw))}
+    return [row for pk in sorted(due) for row in _attempt(pk, partial(settle_draw, pk, now=now)) or []]
 
 
-def _settle(draw_id: int, now: int) -> list[Disposition]:
+def _attempt(draw_id: int, step: Callable[[], T]) -> T | None:
+    """Whatever is wrong with one draw, the others go on. Its deadline holds anyway; it is tried again in a second."""
     try:
-        return settle_draw(draw_id, now=now)
-    except (OSError, BrokenRecord, ActionRefused) as error:
-        # The deadline holds anyway; the other draws go on, and this one is tried again in a second.
-        log.error("draw %s cannot be settled: %s", draw_id, error)
-        return []
+        return step()
+    except Exception as error:
+        log.error("draw %s cannot be settled: %s: %s", draw_id, type(error).__name__, error)
+        return None
 
 
 @transaction.atomic
@@ -180,12 +179,10 @@ def _draws_with_a_free_piece() -> Iterator[Draw]:
     return Draw.objects.filter(pk__in=free.values("draw")).annotate(reserves_used=used).iterator()
 
 
-def _has_reserves(draw: Draw) -> bool:
-    try:
-        return len(_drawn(draw).reserves) > draw.reserves_used  # type: ignore[attr-defined]
-    except (OSError, BrokenRecord) as error:
-        log.error("draw %s has a free prize, but its reserves cannot be read: %s", draw.pk, error)
+def _may_move_up(draw: Draw) -> bool:
+    if len(_drawn(draw).reserves) <= draw.reserves_used:  # type: ignore[attr-defined]
         return False
+    return not waits_for(draw, standing_of(draw))
 
 
 # --- disqualification: one person asks, another one decides ---
@@ -319,25 +316,24 @@ def standing_of(draw: Draw) -> Standing:
     return replay(drawn.winners, list(drawn.reserves), (Change(*row) for row in rows))
 
 
-def waits_for(draw: Draw) -> Draw | None:
+def waits_for(draw: Draw, standing: Standing) -> Draw | None:
     """The other draw of the show that the next reserve has to wait for, or None.
 
     While a draw runs, nobody gets a prize: it was told who has won before. And who has won in a draw that is not
     published yet is not passed over before the stage has told it.
     """
     others = Draw.objects.filter(show=draw.show_id).exclude(pk=draw.pk)
-    running = others.filter(step=Draw.Step.DRAWING).first()
-    if running is not None:
-        return running
-    following = standing_of(draw).reserves[:1]
-    return others.filter(step=Draw.Step.DRAWN, wins__pseudonym__in=following).first()
+    secret = Q(step=Draw.Step.DRAWN, wins__pseudonym__in=standing.reserves[:1])
+    return others.filter(Q(step=Draw.Step.DRAWING) | secret).first()
 
 
 def _move_up(draw: Draw, now: int) -> list[Disposition]:
     """Fills the free pieces with the reserves in order, as far as it goes now."""
     rows: list[Disposition] = []
     standing = standing_of(draw)
-    while (change := next_change(standing, _winners_elsewhere(draw, standing))) and not waits_for(draw):
+    while change := next_change(standing, _winners_elsewhere(draw, standing)):
+        if waits_for(draw, standing):
+            break
         rows.append(_write(draw, change, actor=SYSTEM, now=now))
         if change.status == WON:
             _give(draw, change, now)

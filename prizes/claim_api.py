@@ -1,0 +1,147 @@
+"""HTTP API for winners: look at a win, claim it, decline it. Who they are is said by pass and salt (docs/claims.md)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import NinjaAPI, Router, Schema
+from ninja.errors import ValidationError
+from pydantic import ConfigDict, Field
+
+from prizes.claims import ClaimRefused, claim_prize, decline_prize, identify, win_of
+from prizes.models import Draw, Win
+from prizes.results import describe_prize_of, moment_of
+
+router = Router(tags=["claims"])
+
+LONGEST_PASS = 900  # as in a hello
+STATUSES = {
+    "bad_pass": 401,
+    "wrong_salt": 403,
+    "not_published": 404,
+    "not_a_winner": 404,
+    "claimed": 409,
+    "too_late": 410,
+    "declined": 410,
+    "disqualified": 410,
+    "bad_input": 422,
+    "busy": 503,
+}
+"""The codes of a refusal, and the HTTP status of each."""
+
+TEXTS = {
+    Win.Status.WON: "This prize is waiting for you: claim it in time.",
+    Win.Status.CLAIMED: "The prize is claimed.",
+    Win.Status.FORFEITED: "The prize is no longer yours.",
+    Win.Status.DISQUALIFIED: "The win was disqualified.",
+}
+
+
+class Proof(Schema):
+    """The pass that was shown in `hello`, expired or not, and the salt that the `welcome` told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pass_: str = Field(alias="pass", min_length=1, max_length=LONGEST_PASS)
+    salt: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class PrizeOut(Schema):
+    id: int
+    celebrity: str
+    celebrity_zh: str
+    brand: str
+    garment: str
+    garment_zh: str
+    size: str
+    quantity: int
+    value_minor: int
+    currency: str
+
+
+class ClaimOut(Schema):
+    """A win as it stands now."""
+
+    draw: int
+    pseudonym: str
+    prize: PrizeOut
+    piece: str = Field(description="The id of the piece in the rules of the draw.")
+    status: str = Field(description="won, claimed, forfeited or disqualified")
+    claim_by: int = Field(description="Until when it can be claimed, in UTC milliseconds.")
+    message: str
+
+
+class Refusal(Schema):
+    code: str
+    message: str
+
+
+Answer = tuple[int, dict[str, Any]]
+ANSWERS: dict[Any, Any] = {200: ClaimOut, frozenset(STATUSES.values()): Refusal}
+
+
+@router.post("/draws/{int:draw_id}/claims", response=ANSWERS, summary="Claim a prize")
+def claim(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
+    """Once is enough; again, the answer says that the prize was claimed already."""
+
+    def act(draw: Draw, pseudonym: str) -> dict[str, Any]:
+        win, now = claim_prize(draw.pk, pseudonym)
+        return _describe(draw, win, "" if now else "The prize was claimed already.")
+
+    return _answer(draw_id, proof, act)
+
+
+@router.post("/draws/{int:draw_id}/claims/decline", response=ANSWERS, summary="Decline a prize")
+def decline(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
+    """The next reserve gets it at once; this cannot be taken back."""
+    return _answer(draw_id, proof, lambda draw, pseudonym: _describe(draw, decline_prize(draw.pk, pseudonym)))
+
+
+@router.post("/draws/{int:draw_id}/claims/look", response=ANSWERS, summary="Look at a win")
+def look(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
+    """Changes nothing. A POST, because a pass never stands in an address."""
+    return _answer(draw_id, proof, lambda draw, pseudonym: _describe(draw, win_of(draw, pseudonym)))
+
+
+def _answer(draw_id: int, proof: Proof, act: Callable[[Draw, str], dict[str, Any]]) -> Answer:
+    try:
+        draw = _published(draw_id)
+        return 200, act(draw, identify(draw, proof.pass_, proof.salt))
+    except ClaimRefused as refusal:
+        return STATUSES[refusal.code], {"code": refusal.code, "message": str(refusal)}
+    except OperationalError:
+        message = "The database is busy; nothing was changed. Please try again."
+        return STATUSES["busy"], {"code": "busy", "message": message}
+
+
+def _published(draw_id: int) -> Draw:
+    published = Draw.objects.select_related("show", "segment").filter(step=Draw.Step.PUBLISHED)
+    draw = published.filter(pk=draw_id).first()
+    if draw is None:
+        raise ClaimRefused("not_published", f"draw {draw_id} is not published")
+    return draw
+
+
+def _describe(draw: Draw, win: Win, message: str = "") -> dict[str, Any]:
+    return {
+        "draw": draw.pk,
+        "pseudonym": win.pseudonym,
+        "prize": describe_prize_of(draw, win),
+        "piece": win.piece_id,
+        "status": win.status,
+        "claim_by": moment_of(win.claim_by),
+        "message": message or TEXTS[Win.Status(win.status)],
+    }
+
+
+def add_error_handlers(api: NinjaAPI) -> None:
+    """Answers a body that is not what was asked for as the rest is answered."""
+    api.add_exception_handler(ValidationError, _refuse_input)
+
+
+def _refuse_input(_: HttpRequest, error: Any) -> HttpResponse:
+    # Which field, and why; never what stood there: a pass that was mistyped is a pass.
+    texts = [f"{'.'.join(map(str, row['loc'][2:]))}: {row['msg']}" for row in error.errors]
+    body = {"code": "bad_input", "message": "; ".join(texts) or "expected a JSON object"}
+    return JsonResponse(body, status=STATUSES["bad_input"])
