@@ -11,7 +11,7 @@ from engagement.broadcast import mark_complete, send_state
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
-from engagement.core.show_state import MAX_RESULTS, SegmentState, ShowState, choose_current
+from engagement.core.show_state import SegmentState, ShowState, choose_current
 from engagement.ledger import SYSTEM, append_entry
 from engagement.models import LedgerEntry, Segment, Show
 
@@ -113,7 +113,8 @@ def describe_show(show: Show) -> ShowState:
         grace_ms=show.grace_ms,
         current=current,
         segments=[segment for segment in described if segment.id == current or segment.phase in REPORTING],
-        results=sorted(results, key=lambda result: -int(result["published_at"]))[:MAX_RESULTS],
+        # All of them: a winner of the first draw is told at every hello, and a reserve when it moves up days later.
+        results=sorted(results, key=lambda result: -int(result["published_at"])),
     )
 
 

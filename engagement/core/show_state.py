@@ -13,7 +13,7 @@ from engagement.core.messages import encode
 from engagement.core.phases import REPORTING, Phase
 from engagement.core.windows import Window, feed_window
 
-MAX_RESULTS = 20
+MAX_RESULTS = 20  # in a `state`; a gateway knows all of them, and who has won in them
 
 
 class SegmentState(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class ShowState(Struct, frozen=True, kw_only=True):
     grace_ms: int
     current: int | None  # the segment that phones and the stage show now
     segments: list[SegmentState]  # the current one and all that may take reports
-    results: list[dict[str, Any]]  # published draws, newest first
+    results: list[dict[str, Any]]  # all published draws, newest first
 
     def segment(self, segment_id: int | None) -> SegmentState | None:
         """The segment of this id, or None where it is not on air.

@@ -20,7 +20,7 @@ class Guest(NamedTuple):
     socket: Socket
     viewer: bytes | None
     feed: str | None
-    told: set[int]  # draws whose `won` this socket has got
+    told: dict[int, str]  # draws whose `won` this socket has got, and with which status
 
     def __hash__(self) -> int:
         return id(self.socket)
@@ -133,9 +133,9 @@ class Audience:
         return (shakes - before) * 1000 // (now - since) if now > since else 0
 
     def _tell_wins(self, guest: Guest) -> None:
-        for draw, frame in self._wins.get(guest.viewer or b"", ()):
-            if draw not in guest.told:
-                guest.told.add(draw)
+        for draw, status, frame in self._wins.get(guest.viewer or b"", ()):
+            if guest.told.get(draw) != status:
+                guest.told[draw] = status
                 guest.socket.write(f"won:{draw}", text_event(frame))
 
     # --- when they may report ---
@@ -167,17 +167,20 @@ def result_frame(seq: int, result: dict[str, Any]) -> str:
     return encode("result", seq=seq, **{name: result[name] for name in fields})
 
 
-def _wins_by_viewer(results: list[dict[str, Any]]) -> dict[bytes, list[tuple[int, str]]]:
-    """Pseudonym -> (draw, the `won` frame), from the published results."""
-    wins: dict[bytes, list[tuple[int, str]]] = {}
+def _wins_by_viewer(results: list[dict[str, Any]]) -> dict[bytes, list[tuple[int, str, str]]]:
+    """Pseudonym -> (draw, status, the `won` frame), from the published results."""
+    wins: dict[bytes, list[tuple[int, str, str]]] = {}
     for result in results:
         for winner in result["winners"]:
+            status = winner.get("status", "won")
             frame = encode(
                 "won",
                 draw=result["draw"],
                 prize=winner["prize"],
                 claim_url=result["claim_url"],
-                claim_by=result["claim_by"],
+                claim_by=winner.get("claim_by", result["claim_by"]),
+                status=status,
             )
-            wins.setdefault(bytes.fromhex(winner["pseudonym"]), []).append((result["draw"], frame))
+            viewer = bytes.fromhex(winner["pseudonym"])
+            wins.setdefault(viewer, []).append((result["draw"], status, frame))
     return wins

@@ -140,11 +140,11 @@ class ShakeConsumer(AsyncConsumer):
         hello = _first_message(frame)
         feed = _choose_feed(hello, audience)
         if hello.role == "screen":
-            guest = Guest(self.socket, None, feed if hello.feed else None, set())
+            guest = Guest(self.socket, None, feed if hello.feed else None, {})
             await self._welcome(hub, audience, guest, b"")
         else:
             viewer, salt = _identify(hello, audience)
-            guest = Guest(self.socket, viewer, feed, set())
+            guest = Guest(self.socket, viewer, feed, {})
             await self._welcome(hub, audience, guest, salt)
         return guest
 

@@ -140,7 +140,7 @@ async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybod
         sent.append(event)
 
     for number, feed in enumerate(("tv", "app", "tv")):
-        audience.join(Guest(Socket(send), bytes([number]) * 14, feed, set()))
+        audience.join(Guest(Socket(send), bytes([number]) * 14, feed, {}))
     audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds={"app": 0}))
     assert len(sent) == 3
 
