@@ -27,14 +27,14 @@ def home(request: HttpRequest) -> HttpResponse:
         return redirect("console")
     newest = Show.objects.order_by("-created_at", "-pk").first()
     if newest is None:
-        return render(request, "engagement/no_show.html", _texts(request, "Shake to win", "摇一摇"))
+        return render(request, "engagement/no_show.html", page_texts(request, "Shake to win", "摇一摇"))
     return redirect("play", slug=newest.slug)
 
 
 @require_safe
 def play(request: HttpRequest, slug: str) -> HttpResponse:
     show = get_object_or_404(Show, slug=slug)
-    texts = _texts(request, show.title, show.title_zh)
+    texts = page_texts(request, show.title, show.title_zh)
     feed = request.GET.get("feed", "")
     other = {"lang": "en" if texts["language"] == "zh" else "zh", **({"feed": feed} if feed else {})}
     context = {"show": show, "feed": feed, "other_language_query": urlencode(other), **texts}
@@ -48,12 +48,12 @@ def stage(request: HttpRequest, slug: str) -> HttpResponse:
         "show": show,
         "play_address": _play_address(request, show.slug),
         "seal_address": reverse("seal_qr", args=["0" * 64]).replace("0" * 64, "SEAL"),
-        **_texts(request, show.title, show.title_zh),
+        **page_texts(request, show.title, show.title_zh),
     }
     return render(request, "engagement/stage.html", context)
 
 
-def _texts(request: HttpRequest, title: str, title_zh: str) -> dict[str, str]:
+def page_texts(request: HttpRequest, title: str, title_zh: str) -> dict[str, str]:
     """The language of a page, and its title in it: as asked for with ?lang=, else as the browser prefers."""
     language = request.GET.get("lang", "")
     if language not in LANGUAGES:
