@@ -16,11 +16,6 @@ from django.core.files import File
 from django.core.files.storage import Storage, storages
 
 
-def raw_name(segment: int, shard: int) -> str:
-    """The totals of one shard as they came from the tally, unsorted; only until the shard is frozen."""
-    return f"segment-{segment}/raw-{shard:03}.bin"
-
-
 def shard_name(segment: int, shard: int) -> str:
     """The frozen totals of one shard of a segment, sorted."""
     return f"segment-{segment}/totals-{shard:03}.bin"
@@ -88,14 +83,6 @@ def write(name: str, content: bytes) -> None:
     """Writes a file so that it is there whole or not at all."""
     with writing(name) as path:
         path.write_bytes(content)
-
-
-def remove(name: str) -> None:
-    """Forgets a file that was only needed on the way."""
-    path, own = _local(name)
-    if own:
-        _storage().delete(name)
-    path.unlink(missing_ok=True)
 
 
 def temporary_name(path: Path) -> Path:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
@@ -160,6 +162,7 @@ def draw_from_nothing(monkeypatch: pytest.MonkeyPatch, where: str | None) -> tup
     """Record and roll of the same draw in an empty database, killed at `where` once."""
     call_command("flush", interactive=False, reset_sequences=True)
     tally.connect().flushdb()
+    shutil.rmtree(settings.DRAWS_DIR, ignore_errors=True)
     show = make_show(slug="same", title="Same", k_show=lock_secret(bytes(32)))
     segment = ended(armed_segment(show))
     if where is not None:
