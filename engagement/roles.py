@@ -1,4 +1,7 @@
-"""The console roles as Django groups: an operator runs segments, a director also approves, an auditor only reads."""
+"""The console roles as Django groups: an operator runs segments, a director also approves, an auditor only reads.
+
+A party of a draw has no role: its account is named in the party's row, and it sees its own page only.
+"""
 
 from typing import Any
 
@@ -9,14 +12,15 @@ OPERATOR, DIRECTOR, AUDITOR = "operator", "director", "auditor"
 APPS = ("engagement", "prizes")
 
 _READS = Q(codename__startswith="view_")
-_RUNS = Q(codename__in=["run_segment", "enter_dice"])
+_RUNS = Q(codename__in=["run_segment", "enter_dice", "ask_disqualification"])
 _EDITS = Q(codename__regex=r"^(add|change|delete)_(show|feed|segment|prizelist|prize)$")
-_APPROVES = Q(codename__in=["void_segment", "add_exclusion", "delete_exclusion"])
+_APPROVES = Q(codename__in=["void_segment", "add_exclusion", "delete_exclusion", "approve_disqualification"])
+_INVITES = Q(codename__regex=r"^(add|change|delete)_party$")
 _VERIFIES = Q(codename__in=["audit_draw"])
 
 ROLES = {
     OPERATOR: _READS | _RUNS | _EDITS,
-    DIRECTOR: _READS | _RUNS | _EDITS | _APPROVES,
+    DIRECTOR: _READS | _RUNS | _EDITS | _APPROVES | _INVITES,
     AUDITOR: _READS | _VERIFIES,
 }
 

@@ -1,4 +1,4 @@
-"""The administration of the draw side: prize lists, prizes and exclusions; draws and wins to read."""
+"""The administration of the draw side: prize lists, prizes, parties and exclusions; draws and wins to read."""
 
 from typing import Any
 
@@ -8,9 +8,11 @@ from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 
 from engagement.admin import AnnouncingAdmin, ReadOnlyAdmin, refuse_unless_draft
+from engagement.core.phases import Phase
 from engagement.models import EDITABLE, Segment, Show
 from prizes.core.rules import MAX_EXTRA_RESERVES
-from prizes.models import DiceEntry, Draw, Exclusion, Freeze, FrozenShard, Prize, PrizeList, Win
+from prizes.models import DiceEntry, Draw, Exclusion, Freeze, FrozenShard, Party, Prize, PrizeList, Win
+from prizes.parties import commitments_of
 
 COMMITTED = (
     "Rules that are committed to contain the list of exclusions of this show: it cannot change any more."
@@ -92,6 +94,33 @@ class ExclusionAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(Party)
+class PartyAdmin(admin.ModelAdmin):
+    """Who watches over the draws of a show. Draws that are armed keep the parties that they have."""
+
+    list_display = ("name", "title", "show", "user")
+    list_filter = ("show",)
+    list_select_related = ("show", "user")
+    fields = ("show", "name", "title", "user")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        if obj is None:
+            return ()
+        # A party that an armed draw waits for keeps its page: nobody locks it out to have it absent.
+        return ("show", "name", "user") if is_waited_for(obj) else ("show", "name")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return (obj is None or not is_waited_for(obj)) and super().has_delete_permission(request, obj)
+
+
+def is_waited_for(party: Party) -> bool:
+    """Whether the rules of a draw that is not sealed yet name the party."""
+    armed = Draw.objects.filter(show=party.show_id, step=Draw.Step.COMMITTED).exclude(
+        segment__phase=Phase.VOID
+    )
+    return any(party.name in commitments_of(draw) for draw in armed)
 
 
 class WinInline(admin.TabularInline):

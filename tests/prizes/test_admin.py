@@ -17,8 +17,9 @@ from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from prizes import draw as drawing
 from prizes import freeze, tasks
 from prizes.actions import enter_dice, excluded_viewers
-from prizes.models import DiceEntry, Draw, Exclusion, Freeze, Prize, PrizeList, Win
-from tests.cast import armed_segment, make_segment, make_show, put_on_air
+from prizes.models import DiceEntry, Draw, Exclusion, Freeze, Party, Prize, PrizeList, Win
+from prizes.parties import commit_party
+from tests.cast import arm, armed_segment, make_segment, make_show, put_on_air
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,7 +69,16 @@ def errors_of(answer: Any) -> str:
     return " ".join(str(error) for error in forms)
 
 
-SHOW = {"slug": "new", "title": "New", "max_hz": 8, "burst": 10, "grace_ms": 3000, "draws_per_minute": 6}
+SHOW = {
+    "slug": "new",
+    "title": "New",
+    "max_hz": 8,
+    "burst": 10,
+    "grace_ms": 3000,
+    "draws_per_minute": 6,
+    "max_prize_value": 5_000_000,
+    "roll_visibility": "public",
+}
 FEEDS = ({"name": "app", "title": "App", "delay_ms": 0, "position": 0},)
 PRIZE = {
     "position": 1,
@@ -85,6 +95,9 @@ LIST = {
     "tickets": "[[1, 1], [20, 2]]",
     "reserves": 2,
     "beacon": "local",
+    "seal_margin_s": 60,
+    "reveal_deadline_s": 15,
+    "claim_s": 3600,
     "eligibility": "Everybody",
 }
 
@@ -325,6 +338,55 @@ def test_only_a_director_excludes_viewers_and_armed_draws_keep_their_list(show: 
     assert director.post(address_of(exclusion), {**fields, "note": "x"}).status_code == 403
     assert (excluded_viewers(show), segment.draws.get().excluded) == ({bytes.fromhex("ab" * 14)}, [])
     assert director.post(address_of(exclusion, "delete"), {"post": "yes"}).status_code == 302
+
+
+# --- parties ---
+
+
+def test_only_a_director_invites_parties_and_a_name_stays(show: Show) -> None:
+    fields = {"show": show.pk, "name": "notary", "title": "A notary"}
+    assert crew(OPERATOR).post("/admin/prizes/party/add/", fields).status_code == 403
+    director = crew(DIRECTOR)
+    assert "valid “slug”" in errors_of(
+        director.post("/admin/prizes/party/add/", {**fields, "name": "a notary"})
+    )
+    assert errors_of(director.post("/admin/prizes/party/add/", {**fields, "name": "house"}))
+    assert director.post("/admin/prizes/party/add/", fields).status_code == 302
+    party = Party.objects.get()
+    assert director.post(address_of(party), {**fields, "name": "other", "title": "Notary"}).status_code == 302
+    party.refresh_from_db()
+    assert (party.name, party.title) == ("notary", "Notary")
+
+
+def test_a_party_is_removed_before_arming_and_not_while_a_draw_waits_for_it(show: Show) -> None:
+    notary = Party.objects.create(show=show, name="notary", title="A notary")
+    segment = make_segment(show)
+    commit_party(segment.prize_lists.get(), notary, "ab" * 32, actor="nora")
+    armed = arm(segment)
+    director, mallory = crew(DIRECTOR), User.objects.create_user("mallory")
+    assert director.post(address_of(notary, "delete"), {"post": "yes"}).status_code == 403
+    director.post(address_of(notary), {"title": "A notary", "user": mallory.pk})
+    notary.refresh_from_db()
+    assert notary.user is None
+    Segment.objects.filter(pk=armed.pk).update(phase=Phase.VOID)
+    assert director.post(address_of(notary, "delete"), {"post": "yes"}).status_code == 302
+    assert not Party.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"seal_margin_s": 14}, "greater than or equal to 15"),
+        ({"reveal_deadline_s": 0}, "greater than or equal to 1"),
+        ({"seal_margin_s": 20, "reveal_deadline_s": 21}, "it cannot be longer"),
+        ({"claim_s": 9}, "greater than or equal to 10"),
+    ],
+)
+def test_times_that_the_rules_refuse_are_errors_on_the_form(
+    bare: Segment, fields: dict[str, Any], said: str
+) -> None:
+    assert said in errors_of(post_list(bare, PRIZE, **fields))
+    assert not PrizeList.objects.exists()
 
 
 # --- what is only read ---
