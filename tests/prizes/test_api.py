@@ -19,10 +19,9 @@ from prizes import api_schemas, files
 from prizes.api import router
 from prizes.core.receipt import runs_around
 from prizes.core.record import record_digest
-from prizes.core.roll import RUN_BYTES
 from prizes.downloads import OutOfRange, parse_range
 from prizes.models import Disposition, Draw
-from prizes.receipts import tree_name, write_tree
+from prizes.receipts import roll_sha256, tree_name, write_beside
 from tests.cast import AUDITOR, DIRECTOR, OPERATOR, make_show
 from tests.prizes.published import Stored, make_draw
 
@@ -358,11 +357,11 @@ def test_the_tree_is_made_once_and_receipts_read_a_few_blocks_of_the_roll(
 
 def test_a_tree_that_the_freeze_wrote_is_used_as_it_is() -> None:
     stored = make_draw(Draw.Step.SEALED)
-    runs = [stored.roll[start : start + RUN_BYTES] for start in range(64, len(stored.roll), RUN_BYTES)]
-    write_tree(stored.draw.pk, [leaf_hash(run) for run in runs], stored.draw.roll_root)
+    write_beside(stored.draw.pk, stored.draw.roll_root)
     written = files.fetch(tree_name(stored.draw.pk)).stat()
     check_runs(fetch_receipt(stored, stored.viewers[0].pseudonym), 3)
     assert files.fetch(tree_name(stored.draw.pk)).stat().st_mtime_ns == written.st_mtime_ns
+    assert roll_sha256(stored.draw) == hashlib.sha256(stored.roll).hexdigest()
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "header"])
