@@ -12,7 +12,11 @@ VERIFIER = HERE / "verify_draw.py"
 def software_digests() -> dict[str, str]:
     """{"software": …, "verifier": …}: SHA-256 of the engine with everything it uses, and of the verifier."""
     sources = sorted(
-        [HERE / "engine.py", *(HERE / "core").glob("*.py"), *(HERE.parent / "engagement/core").glob("*.py")]
+        [
+            *(HERE / "engine").glob("*.py"),
+            *(HERE / "core").glob("*.py"),
+            *(HERE.parent / "engagement/core").glob("*.py"),
+        ]
     )
     digest = hashlib.sha256()
     for source in sources:

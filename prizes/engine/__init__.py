@@ -1,0 +1,44 @@
+"""The fast draw: totals sorted, rolls made and ranked from files, in memory that does not grow with them
+(docs/draw.md, sections 3, 6 and 8; measured in docs/performance.md).
+
+One step per shard, and one that puts the shards together:
+
+    raw dump --sort_shard--> sorted totals --count_shard--> part of a roll        one task per shard
+    sorted totals --join_totals--> totals file                                    once per segment
+    parts --join_roll--> roll, with root and digest                               once per draw
+    roll --rank_roll over ranges--> rankings --merge_rankings--> ranking          any number of ranges
+
+The independent second implementation shares no code with this one; both must agree before anything is announced.
+"""
+
+from prizes.engine.ranking import audit_sample, merge_rankings, rank_roll
+from prizes.engine.rolls import (
+    PartSummary,
+    RollSummary,
+    assemble_roll,
+    count_shard,
+    find_entry,
+    join_roll,
+    prove_entries,
+    read_run,
+)
+from prizes.engine.streams import Progress
+from prizes.engine.totals import ShardSummary, join_totals, sort_shard
+
+__all__ = [
+    "PartSummary",
+    "Progress",
+    "RollSummary",
+    "ShardSummary",
+    "assemble_roll",
+    "audit_sample",
+    "count_shard",
+    "find_entry",
+    "join_roll",
+    "join_totals",
+    "merge_rankings",
+    "prove_entries",
+    "rank_roll",
+    "read_run",
+    "sort_shard",
+]

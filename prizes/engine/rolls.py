@@ -1,0 +1,282 @@
+"""Rolls as files: counted from sorted totals, joined from parts, and what a receipt shows of them."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engagement.core.merkle import leaf_hash
+from prizes.core.digests import roll_digest
+from prizes.core.roll import (
+    ENTRY_BYTES,
+    HEADER_BYTES,
+    RUN_BYTES,
+    RUN_ENTRIES,
+    TOTAL_BYTES,
+    RollHeader,
+    parse_header,
+)
+from prizes.core.tickets import TicketTable
+from prizes.engine.streams import (
+    ENTRY,
+    TOTAL,
+    Progress,
+    Reporter,
+    Rows,
+    bytes_of,
+    check_increasing,
+    count_rows,
+    read_chunks,
+    replacing,
+)
+from prizes.engine.totals import join_totals
+from prizes.engine.tree import Tree
+
+CHUNK_ROWS = 1 << 15
+COPY_BYTES = 1 << 20
+LOOKUP_SHAKES = 1 << 20  # up to here the tickets of a total are looked up, above they are searched for
+
+
+class PartSummary(NamedTuple):
+    """Of one shard's part of a roll: the number of entries, the sum of their tickets, and tickets -> entries."""
+
+    entries: int
+    tickets: int
+    classes: dict[int, int]
+
+
+class RollSummary(NamedTuple):
+    """Of a roll: counts, 64-byte header, Merkle root and roll digest of 32 bytes, and tickets -> entries."""
+
+    entries: int
+    tickets: int
+    header: bytes
+    root: bytes
+    digest: bytes
+    classes: dict[int, int]
+
+
+def count_shard(
+    sorted_totals: Path, table: TicketTable, excluded: Collection[bytes], out: Path
+) -> PartSummary:
+    """Write the entries of one sorted shard, without a header; ValueError unless it is sorted and whole.
+
+    Left out are the excluded pseudonyms and totals below the table's minimum.
+    """
+    count_rows(sorted_totals, TOTAL_BYTES)
+    tickets_of, banned, last = _Tickets(table), _Excluded(excluded), b""
+    classes = np.zeros(table.tmax + 1, np.int64)
+    with replacing(out) as part, open(sorted_totals, "rb") as file:
+        for chunk in read_chunks(file, CHUNK_ROWS * TOTAL_BYTES):
+            totals = np.frombuffer(chunk, TOTAL)
+            last = check_increasing(totals, last, sorted_totals)
+            tickets = tickets_of(totals["total"])
+            banned.remove(totals, tickets)
+            classes += np.bincount(tickets, minlength=table.tmax + 1)
+            part.write(bytes_of(_entries(totals, tickets)))
+    return PartSummary(*_summary(classes))
+
+
+def join_roll(
+    parts: Sequence[Path],
+    rules_digest: bytes,
+    tmax: int,
+    roll_path: Path,
+    progress: Progress | None = None,
+    tree_path: Path | None = None,
+) -> RollSummary:
+    """Write a roll from the parts of its shards, in the order of their ranges.
+
+    What the summary says is taken from the file as it then stands: counts, order and leaves. ValueError where
+    pseudonyms do not strictly increase or tickets are not 1 .. tmax; then no file is left. With `tree_path` the hashes
+    of the roll's tree are kept there, 1/64 of its size, so that `prove_entries` has nothing to hash.
+    """
+    rows = sum(count_rows(path, ENTRY_BYTES) for path in parts)
+    with replacing(roll_path) as roll, _tree_file(roll_path, tree_path) as hashes:
+        roll.write(bytes(HEADER_BYTES))  # the sum of the tickets is known at the end
+        for path in parts:
+            with open(path, "rb") as part:
+                for chunk in read_chunks(part, COPY_BYTES):
+                    roll.write(chunk)
+        examination = _Examination(roll_path, tmax, Reporter(progress, rows))
+        root = Tree.build(examination.leaf_hashes(roll), hashes).root
+        entries, tickets, classes = examination.summary()
+        header = RollHeader(entries, tickets, rules_digest, tmax).pack()
+        roll.seek(0)
+        roll.write(header)
+    return RollSummary(entries, tickets, header, root, roll_digest(header, root), classes)
+
+
+def prove_entries(
+    roll_path: Path, indexes: Sequence[int], tree_path: Path | None = None
+) -> dict[int, list[bytes]]:
+    """Return the inclusion proof, leaf to root, of every leaf (index // 256) that holds one of these entries.
+
+    The whole roll is hashed for it, unless `join_roll` has kept its tree.
+    """
+    leaves = sorted({index // RUN_ENTRIES for index in indexes})
+    if tree_path is not None:
+        with open(tree_path, "rb") as kept:
+            tree = Tree(kept, -(-_read_header(roll_path).entries // RUN_ENTRIES))
+            return {leaf: tree.prove(leaf) for leaf in leaves}
+    with open(roll_path, "rb") as roll, _tree_file(roll_path) as hashes:
+        tree = Tree.build(_leaf_hashes(roll), hashes)
+        return {leaf: tree.prove(leaf) for leaf in leaves}
+
+
+def read_run(roll_path: Path, leaf: int) -> bytes:
+    """Return one leaf of the roll's tree, 4096 bytes or less at the end, for a receipt."""
+    with open(roll_path, "rb") as file:
+        file.seek(HEADER_BYTES + leaf * RUN_BYTES)
+        return file.read(RUN_BYTES)
+
+
+def find_entry(roll_path: Path, pseudonym: bytes) -> int | None:
+    """Return the index of a pseudonym in the sorted roll, or None: absent."""
+    with open(roll_path, "rb") as file:
+        low, high = 0, parse_header(file.read(HEADER_BYTES)).entries
+        while low < high:
+            middle = (low + high) // 2
+            file.seek(HEADER_BYTES + middle * ENTRY_BYTES)
+            found = file.read(14)
+            if found == pseudonym:
+                return middle
+            low, high = (middle + 1, high) if found < pseudonym else (low, middle)
+    return None
+
+
+def _read_header(roll_path: Path) -> RollHeader:
+    with open(roll_path, "rb") as file:
+        return parse_header(file.read(HEADER_BYTES))
+
+
+class _Tickets:
+    """The ticket table for whole columns of totals."""
+
+    def __init__(self, table: TicketTable) -> None:
+        thresholds, worth = zip(*table.rows, strict=True)
+        self._thresholds = np.array(thresholds, np.uint32)
+        self._worth = np.array([0, *worth], np.uint16)
+        self._lookup: npt.NDArray[np.uint16] | None = None
+        if thresholds[-1] <= LOOKUP_SHAKES:
+            self._lookup = self._search(np.arange(thresholds[-1] + 1, dtype=np.uint32))
+
+    def __call__(self, totals: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+        if self._lookup is None:
+            return self._search(totals.astype(np.uint32))
+        return self._lookup[np.minimum(totals, len(self._lookup) - 1)]  # four times as fast as a search
+
+    def _search(self, totals: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+        return self._worth[np.searchsorted(self._thresholds, totals, "right")]
+
+
+class _Excluded:
+    """Excluded pseudonyms, sorted, which are looked for in sorted rows instead of the other way round."""
+
+    def __init__(self, excluded: Collection[bytes]) -> None:
+        self._names = np.array(sorted(excluded), "S14")
+
+    def remove(self, rows: Rows, tickets: npt.NDArray[np.uint16]) -> None:
+        """Set the tickets of excluded rows to 0."""
+        names = rows["pseudonym"]
+        start, stop = (
+            np.searchsorted(self._names, names[:1], "left"),
+            np.searchsorted(self._names, names[-1:], "right"),
+        )
+        mine = self._names[start[0] : stop[0]]
+        places = np.searchsorted(names, mine)
+        tickets[places[names[places] == mine]] = 0
+
+
+def _entries(totals: Rows, tickets: npt.NDArray[np.uint16]) -> Rows:
+    """The entries of rows with tickets: 16 bytes in two words, of which the second takes the tickets at its end."""
+    entries = np.empty(len(totals), ENTRY)
+    entries["word"], entries["tail"], entries["tickets"] = totals["word"], totals["tail"], tickets
+    return entries if tickets.all() else entries[tickets > 0]
+
+
+def _summary(counts: npt.NDArray[np.int64]) -> tuple[int, int, dict[int, int]]:
+    """Entries, tickets and the classes, from how many have 0, 1, 2, ... tickets."""
+    classes = {int(tickets): int(counts[tickets]) for tickets in np.flatnonzero(counts) if tickets}
+    return sum(classes.values()), sum(tickets * many for tickets, many in classes.items()), classes
+
+
+class _Examination:
+    """Reads a roll once: checks order and tickets, counts, and gives the hashes of its leaves."""
+
+    def __init__(self, path: Path, tmax: int, reporter: Reporter) -> None:
+        self._path, self._tmax, self._reporter = path, tmax, reporter
+        self._counts = np.zeros(tmax + 1, np.int64)
+
+    def leaf_hashes(self, roll: BinaryIO) -> Iterator[bytes]:
+        """Yield the hash of every run, as it is in the file and not as it was in memory."""
+        last = b""
+        for chunk in _body(roll):
+            last = self._examine(np.frombuffer(chunk, ENTRY), last)
+            yield from _hash_runs(chunk)
+        self._reporter.finish()
+
+    def summary(self) -> tuple[int, int, dict[int, int]]:
+        return _summary(self._counts)
+
+    def _examine(self, rows: Rows, last: bytes) -> bytes:
+        tickets = rows["tickets"].astype(np.uint16)
+        if not (tickets.min() >= 1 and tickets.max() <= self._tmax):
+            raise ValueError(f"expected 1 .. {self._tmax} tickets, got others for {self._path}")
+        self._counts += np.bincount(tickets, minlength=self._tmax + 1)
+        self._reporter.add(len(rows))
+        return check_increasing(rows, last, self._path)
+
+
+def _tree_file(roll_path: Path, tree_path: Path | None = None) -> AbstractContextManager[BinaryIO]:
+    return replacing(tree_path) if tree_path else TemporaryFile(dir=roll_path.parent)
+
+
+def _body(roll: BinaryIO) -> Iterator[memoryview]:
+    """The entries of a roll in chunks of whole runs."""
+    roll.seek(HEADER_BYTES)
+    return read_chunks(roll, COPY_BYTES)
+
+
+def _hash_runs(chunk: memoryview) -> Iterator[bytes]:
+    return (leaf_hash(bytes(chunk[at : at + RUN_BYTES])) for at in range(0, len(chunk), RUN_BYTES))
+
+
+def _leaf_hashes(roll: BinaryIO) -> Iterator[bytes]:
+    return (leaf for chunk in _body(roll) for leaf in _hash_runs(chunk))
+
+
+# --- to be replaced by the steps above ---
+
+
+class _Assembled(NamedTuple):
+    entries: int
+    tickets: int
+    header: bytes
+    root: bytes
+    digest: bytes
+    totals_digest: bytes
+    viewers: int
+    shakes: int
+
+
+def assemble_roll(
+    shard_paths: Sequence[Path],
+    table: TicketTable,
+    excluded: Collection[bytes],
+    rules_digest: bytes,
+    roll_path: Path,
+    totals_path: Path,
+) -> _Assembled:
+    """Write roll and totals from sorted shards in one go: `count_shard`, `join_roll` and `join_totals` by one name."""
+    with TemporaryDirectory(dir=roll_path.parent) as folder:
+        parts = [Path(folder, str(number)) for number in range(len(shard_paths))]
+        for shard, part in zip(shard_paths, parts, strict=True):
+            count_shard(shard, table, excluded, part)
+        totals = join_totals(shard_paths, totals_path)
+        roll = join_roll(parts, rules_digest, table.tmax, roll_path)
+    return _Assembled(*roll[:5], totals.sha256, totals.viewers, totals.shakes)
