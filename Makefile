@@ -15,7 +15,7 @@ WORKERS := $(if $(REDIS_URL),,-n auto --maxprocesses 4 --dist loadfile)
 SUITE := $(if $(strip $(ARGS)),$(ARGS),$(WORKERS) -m "not postgres" --cov --cov-report=term-missing:skip-covered)
 
 .DEFAULT_GOAL := help
-.PHONY: help show test test-postgres lint lock clean
+.PHONY: help show test test-postgres bench-draw lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,9 @@ test: $(VENV)/dev ## the whole test suite; ARGS="tests/gala -k embedded" for a p
 
 test-postgres: $(VENV)/dev ## the same suite on a PostgreSQL of its own; ARGS as for test
 	@$(PY) -m tests.postgres $(PYTEST) $(if $(strip $(ARGS)),$(ARGS),$(WORKERS))
+
+bench-draw: $(VENV)/dev ## freeze, draw and check 35 million entries; ARGS="--entries 1000000 --json FILE" for fewer
+	@$(PY) -m tests.bench.draw $(ARGS)
 
 lint: $(VENV)/dev ## format, lint, types and import rules
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Not formatted as ruff wants it; run: $(VENV)/bin/ruff format ."; exit 1; }

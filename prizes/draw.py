@@ -20,8 +20,7 @@ from prizes.audit import check_ledger, check_prior_wins
 from prizes.beacon import throw_local
 from prizes.core.digests import beacon_id, draw_key
 from prizes.core.record import Ranked, build_record, encode_record, select_listed
-from prizes.engine import prove_entries
-from prizes.engine_shim import merge_rankings, rank_roll
+from prizes.engine import merge_rankings, prove_entries, rank_roll
 from prizes.files import exists, fetch, ranking_name, record_name, roll_name, totals_name, write
 from prizes.freeze import Waiting, known
 from prizes.models import Beacon, Draw, Prize, Win

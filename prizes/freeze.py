@@ -17,7 +17,7 @@ from engagement.models import Segment
 from prizes.actions import rules_digest_of
 from prizes.core.roll import pack_total
 from prizes.core.tickets import TicketTable
-from prizes.engine_shim import assemble_roll, count_shard, join_totals, sort_shard
+from prizes.engine import count_shard, join_roll, join_totals, sort_shard
 from prizes.files import fetch, part_name, roll_name, shard_name, totals_name, writing
 from prizes.models import Draw, Freeze, FrozenShard
 from prizes.parties import reveal_house
@@ -213,7 +213,7 @@ def _make_roll(draw: Draw, shards: list[FrozenShard], totals_digest: str) -> dic
     parts = [_checked(part_name(draw.pk, shard.number), shard.parts[draw.draw_id]) for shard in shards]
     tell = progress_of(draw.segment_id, f"making the roll of {draw}")
     with writing(roll_name(draw.pk)) as path:
-        summary = assemble_roll(parts, bytes.fromhex(rules_digest_of(draw)), table.tmax, path, tell)
+        summary = join_roll(parts, bytes.fromhex(rules_digest_of(draw)), table.tmax, path, tell)
     return {
         "roll_header": summary.header.hex(),
         "roll_root": summary.root.hex(),
