@@ -26,6 +26,8 @@
     },
   };
 
+  let pass = null; // of this connection
+
   async function fetchPass() {
     const known = kept.read("pass");
     if (known && known.expires_at > Date.now() + 60000) return known.pass;
@@ -50,6 +52,24 @@
     const retryMs = mayComeBack ? Number(answer.headers.get("Retry-After") || 2) * 1000 : null;
     return new Shake.PassRefused(code, message, retryMs);
   }
+
+  // --- who this phone has been ---
+
+  /** A guest whose pass has expired becomes another viewer, and may still win, and claim, as the one before. */
+  const identities = {
+    MOST: 8,
+    list: kept.read("identities") || [],
+
+    remember(viewer, salt) {
+      const others = this.list.filter((other) => other.viewer !== viewer);
+      this.list = [{ viewer, salt, pass }, ...others].slice(0, this.MOST);
+      kept.write("identities", this.list); // the claim page finds them there
+    },
+
+    has(pseudonym) {
+      return pseudonym === count.viewer || this.list.some(({ viewer }) => viewer === pseudonym);
+    },
+  };
 
   // --- the count, and its way to the server ---
 
@@ -208,7 +228,29 @@
   // --- what is shown ---
 
   let state = { segment: null, results: [] };
-  let won = []; // every `won` of this evening
+
+  /** What this phone has won: as told in `won`, or as the results say of any viewer that it has been. */
+  const wins = {
+    list: kept.read("wins") || [],
+
+    take({ draw, prize, claim_url, claim_by, status = "won" }) {
+      this.list = [{ draw, prize, claim_url, claim_by, status }, ...this.list.filter((win) => win.draw !== draw)];
+    },
+
+    compare(results) {
+      for (const result of results.filter((one) => one.claim_url)) {
+        const mine = result.winners.find((winner) => identities.has(winner.pseudonym));
+        // A prize that was lost is one that somebody else holds now, or nobody.
+        if (!mine) this.list = this.list.filter((win) => win.draw !== result.draw);
+        else this.take({ ...result, ...mine });
+      }
+    },
+
+    /** Those that can still be claimed, or are. */
+    shown(now) {
+      return this.list.filter(({ status, claim_by }) => status === "claimed" || claim_by > now);
+    },
+  };
 
   const momentNow = () => Shake.momentOf(state.segment, connection.clock.now());
 
@@ -245,7 +287,7 @@
     const results = segment ? Shake.resultsOf(state.results, segment.id) : [];
     Shake.setRows("winners", results.flatMap((result) => result.winners), winnerRow);
     Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
-    const mine = results.some((result) => result.winners.some((winner) => winner.pseudonym === count.viewer));
+    const mine = results.some((result) => result.winners.some((winner) => identities.has(winner.pseudonym)));
     Shake.show("not-won", results.length > 0 && count.acknowledged > 0 && !mine);
   }
 
@@ -257,22 +299,28 @@
   }
 
   function winnerRow(winner) {
-    const row = Shake.make("li", winner.pseudonym === count.viewer ? "me" : "");
+    const row = Shake.make("li", identities.has(winner.pseudonym) ? "me" : "");
     row.append(Shake.make("strong", "", winner.name), Shake.make("span", "", Shake.prizeText(winner.prize)));
+    if (winner.moved_up) row.append(Shake.make("span", "moved-up", Shake.say("moved_up")));
     return row;
   }
 
   function drawWon() {
-    Shake.show("won", won.length > 0);
-    Shake.setRows("won-list", won, (win) => {
+    kept.write("wins", wins.list);
+    const shown = wins.shown(connection.clock.now());
+    Shake.show("won", shown.length > 0);
+    Shake.setRows("won-list", shown, (win) => {
       const row = Shake.make("div", "win");
-      row.append(Shake.make("p", "garment", Shake.prizeText(win.prize)));
-      const until = new Date(win.claim_by).toLocaleString(Shake.language(), { dateStyle: "long", timeStyle: "short" });
-      row.append(Shake.make("p", "", Shake.say("claim_by", { time: until })));
-      row.append(claimLink(win.claim_url));
+      row.append(Shake.make("p", "garment", Shake.prizeText(win.prize)), ...(win.status === "claimed" ? claimed() : claimable(win)));
       return row;
     });
   }
+
+  const claimed = () => [Shake.make("p", "claimed", Shake.say("is_claimed"))];
+  const claimable = ({ claim_by, claim_url }) => [
+    Shake.make("p", "", Shake.say("claim_by", { time: Shake.timeText(claim_by) })),
+    claimLink(claim_url),
+  ];
 
   function claimLink(address) {
     const link = Shake.make("a", "button", Shake.say("claim"));
@@ -294,17 +342,23 @@
   function takeState(message) {
     state = { segment: message.segment, results: message.results };
     if (state.segment) count.begin(state.segment.id);
+    wins.compare(state.results);
     drawState();
+    drawWon();
     tick();
   }
 
   const connection = new Shake.Connection({
     slug,
-    hello: async () => ({ pass: await fetchPass(), ...(feed ? { feed } : {}) }),
+    hello: async () => {
+      pass = await fetchPass();
+      return { pass, ...(feed ? { feed } : {}) };
+    },
     onBadPass: () => kept.write("pass", null),
     on: {
       status: drawStatus,
       welcome(message) {
+        identities.remember(message.viewer, message.salt);
         count.resume(message.viewer, message.state.segment?.id ?? null, message.total);
         Shake.setText("show", Shake.localized(message.show, "title"));
         Shake.setText("you", Shake.say("you_are", { name: Shake.stageName(message.viewer) }));
@@ -317,7 +371,7 @@
         drawState();
       },
       won(message) {
-        won = [message, ...won.filter((other) => other.draw !== message.draw)];
+        wins.take(message);
         drawWon();
       },
       ack: (message) => count.acknowledge(message),

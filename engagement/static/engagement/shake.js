@@ -304,6 +304,9 @@ const Shake = (() => {
 
   const numberText = (number) => number.toLocaleString(language());
 
+  /** A moment of server time, in the time zone of this device. */
+  const timeText = (ms) => new Date(ms).toLocaleString(language(), { dateStyle: "long", timeStyle: "short" });
+
   /** "8", "1:05": whole seconds, never 0 before the end. */
   function countdownText(ms) {
     const seconds = Math.max(0, Math.ceil(ms / 1000));
@@ -349,6 +352,6 @@ const Shake = (() => {
 
   return {
     BAD_PASS, Clock, Connection, PassRefused, byId, countdownText, language, localized, make, momentOf, numberText,
-    priceText, prizeText, resultsOf, say, setRows, setText, show, stageName, waitAfter, withResult, writeTexts,
+    priceText, prizeText, resultsOf, say, setRows, setText, show, stageName, timeText, waitAfter, withResult, writeTexts,
   };
 })();

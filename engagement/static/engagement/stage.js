@@ -92,9 +92,10 @@
     return row;
   }
 
-  function winnerRow({ name, prize }) {
+  function winnerRow({ name, prize, moved_up }) {
     const row = Shake.make("li");
     row.append(Shake.make("strong", "", name), Shake.make("span", "", Shake.prizeText(prize)));
+    if (moved_up) row.append(Shake.make("span", "moved-up", Shake.say("moved_up")));
     return row;
   }
 

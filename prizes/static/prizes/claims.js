@@ -1,0 +1,58 @@
+// Winners and reserves: presses buttons without leaving the page, and shows what has changed meanwhile.
+"use strict";
+
+(() => {
+  const REFRESH_MS = 3000;
+  const byId = (id) => document.getElementById(id);
+
+  async function press(event) {
+    const form = event.target.closest("#claims form");
+    if (!form) return;
+    event.preventDefault();
+    say(await post(form));
+    await refresh();
+  }
+
+  async function post(form) {
+    try {
+      const answer = await fetch(form.action, {
+        method: "POST",
+        headers: { Accept: "application/json" },
+        body: new FormData(form),
+        redirect: "error",
+      });
+      return await answer.json();
+    } catch {
+      return { ok: false, message: "No answer that makes sense. Reload the page before you press again." };
+    }
+  }
+
+  function say({ ok, message }) {
+    const line = document.createElement("p");
+    line.className = ok ? "banner good" : "banner bad";
+    line.textContent = message;
+    byId("said").replaceChildren(line);
+  }
+
+  /** The same page again: only the tables are taken from it. */
+  async function refresh() {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("claims");
+      if (fresh) byId("claims").replaceWith(document.adoptNode(fresh));
+      else say({ ok: false, message: "Please log in again." });
+    } catch {
+      say({ ok: false, message: "This page does not reach the server. What you see is old." });
+    }
+  }
+
+  /** Somebody who is choosing a reason is not disturbed. */
+  const busy = () => byId("claims").contains(document.activeElement) || document.hidden;
+
+  document.addEventListener("submit", press);
+  (async function refreshForever() {
+    if (!busy()) await refresh();
+    setTimeout(refreshForever, REFRESH_MS);
+  })();
+})();
