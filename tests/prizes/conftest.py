@@ -1,0 +1,3 @@
+"""What the tests of the draw side share."""
+
+from tests.clock import clock as clock
