@@ -1,68 +1,152 @@
-"""The public pages of draws: what anybody may see, and nobody earlier than the rules say."""
+"""The public pages of draws: everything anybody may know, from the arming on; and the program that checks it."""
 
-import hashlib
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
+from hashlib import sha256
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.timezone import get_current_timezone_name
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from engagement.clock import from_ms
-from engagement.core.names import stage_name
+from engagement.core.digests import parse_canonical
+from engagement.core.phases import Phase
+from engagement.models import RollVisibility
 from prizes import files
+from prizes.core.receipt import roll_bytes
+from prizes.downloads import ASK_AGAIN, answer_document
+from prizes.draw_story import (
+    describe_beacon,
+    describe_odds,
+    describe_outcome,
+    describe_promise,
+    group,
+    timeline,
+    void_reason,
+)
 from prizes.models import Beacon, Draw
+from prizes.publication import BrokenRecord, PublishedRecord, record_of
+from prizes.receipts import BrokenRoll, roll_sha256
+from prizes.software import VERIFIER
+
+TOLD = (Draw.Step.DRAWN, Draw.Step.PUBLISHED)
 
 
 @require_safe
+@never_cache
 def draws(request: HttpRequest) -> HttpResponseBase:
-    """The audit index: every published draw, newest first."""
-    published = Draw.objects.filter(step=Draw.Step.PUBLISHED).select_related("show", "segment", "prize_list")
-    return render(request, "prizes/draws.html", {"draws": published.order_by("-published_at", "-pk")})
+    """Every draw: what is published, newest first, and what is promised."""
+    listed = Draw.objects.select_related("show", "segment", "prize_list")
+    promised = listed.exclude(step=Draw.Step.PUBLISHED).exclude(segment__phase=Phase.VOID)
+    context = {
+        "draws": listed.filter(step=Draw.Step.PUBLISHED).order_by("-published_at", "-pk"),
+        "promised": promised.order_by("-committed_at_ms", "segment__position", "prize_list__number"),
+    }
+    return render(request, "prizes/draws.html", context)
 
 
 @require_safe
+@never_cache
 def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
-    """One draw: public once it is published, before that for the auditor."""
-    draw = get_object_or_404(Draw.objects.select_related("show", "segment", "prize_list"), pk=draw_id)
-    if not may_see(draw, request.user):
-        raise Http404("no such draw, or it is not published yet")
+    """One draw: its promise from the arming on, its winners once they are published, before that for the auditor."""
+    related = ("show", "segment__freeze", "prize_list")
+    draw = get_object_or_404(Draw.objects.select_related(*related), pk=draw_id)
+    rules = parse_canonical(draw.rules.encode())
+    told = draw.step in TOLD and may_see(draw, request.user)
+    record = _stored_record(draw) if told else None
     context = {
         "draw": draw,
+        "rules": rules,
+        "told": told,
         "public": draw.step == Draw.Step.PUBLISHED,
-        "rehearsal": draw.beacon_kind == Beacon.LOCAL,
-        "prizes": draw.prize_list.prizes.all(),
-        "winners": _winners(draw),
-        "sealed_at": None if draw.sealed_at_ms is None else from_ms(draw.sealed_at_ms),
-        "roll_sha256": _sha256(files.roll_name(draw.pk)) if draw.roll_root else None,
-        "record_exists": files.exists(files.record_name(draw.pk)),
+        "rehearsal": rules["beacon"]["kind"] == Beacon.LOCAL,
+        "void_reason": void_reason(draw) if draw.segment.phase == Phase.VOID else None,
+        "promise": describe_promise(rules),
+        "timeline": timeline(draw),
+        "studio": get_current_timezone_name(),
+        "beacon": describe_beacon(draw, rules, told),
+        "odds": describe_odds(draw),
+        "outcome": describe_outcome(draw, rules, record) if told else None,
+        "downloads": _downloads(draw, record),
+        "verifier": _describe_verifier(rules),
+        "origin": request.build_absolute_uri("/"),
     }
     return render(request, "prizes/draw.html", context)
 
 
 def may_see(draw: Draw, user: Any) -> bool:
-    """Everybody once it is published, before that the auditor."""
+    """Who won: everybody once it is published, before that the auditor."""
     return draw.step == Draw.Step.PUBLISHED or user.has_perm("prizes.audit_draw")
 
 
-def _winners(draw: Draw) -> list[dict[str, Any]]:
-    wins = draw.wins.select_related("prize").order_by("rank")
-    return [{"name": stage_name(bytes.fromhex(win.pseudonym)), "win": win} for win in wins]
-
-
-def _sha256(name: str) -> str | None:
-    """The digest of a file as it is on this server now, so that a reader can compare the download; None without it."""
+def _stored_record(draw: Draw) -> PublishedRecord | None:
     try:
-        path = files.fetch(name)
-    except FileNotFoundError:
+        return record_of(draw)
+    except (FileNotFoundError, BrokenRecord):
         return None
-    stat = path.stat()
-    return _digest_of_version(path, stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=64)
-def _digest_of_version(path: Path, _changed_at: int, _size: int) -> str:
-    # A roll of 35 million entries takes a second to read, so it is read once per version of the file.
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+# --- downloads ----------------------------------------------------------------------------------------------
+
+
+def _downloads(draw: Draw, record: PublishedRecord | None) -> list[dict[str, Any]]:
+    """Record and roll: where they are, how large, and their SHA-256; without an address while there is none."""
+    public = draw.step == Draw.Step.PUBLISHED
+    rows = [_download("record.json", f"/api/draws/{draw.pk}/record", public and record is not None)]
+    if record is not None:
+        rows[0] |= {"size": group(len(record.content)), "sha256": sha256(record.content).hexdigest()}
+    visible = draw.show.roll_visibility == RollVisibility.PUBLIC
+    stored = draw.roll_root != "" and files.exists(files.roll_name(draw.pk))
+    rows.append(_download("roll.bin", f"/api/draws/{draw.pk}/roll", public and visible and stored))
+    rows[1]["auditors_only"] = not visible
+    if stored:
+        rows[1] |= {"size": group(roll_bytes(draw.entries or 0)), "sha256": _roll_sha256(draw)}
+    return rows
+
+
+def _download(name: str, address: str, there: bool) -> dict[str, Any]:
+    return {"name": name, "address": address if there else None}
+
+
+def _roll_sha256(draw: Draw) -> str | None:
+    try:
+        return roll_sha256(draw)
+    except (FileNotFoundError, BrokenRoll):
+        return None
+
+
+# --- the verifier -------------------------------------------------------------------------------------------
+
+
+@require_safe
+def verifier(request: HttpRequest) -> HttpResponse:
+    """The program that checks a draw, for a machine without the project."""
+    content = _read_verifier()
+    tag = f'"{sha256(content).hexdigest()}"'
+    answer = answer_document(
+        request, content, cache=ASK_AGAIN, content_type="text/x-python; charset=utf-8", tag=tag
+    )
+    answer.headers["Content-Disposition"] = 'attachment; filename="verify_draw.py"'
+    return answer
+
+
+@cache  # as it was when this process started, like the digest that it puts into new rules
+def _read_verifier() -> bytes:
+    try:
+        return VERIFIER.read_bytes()
+    except FileNotFoundError:
+        raise Http404("the verifier is not on this server") from None
+
+
+def _describe_verifier(rules: dict[str, Any]) -> dict[str, Any]:
+    content = _read_verifier()
+    found = sha256(content).hexdigest()
+    return {
+        "address": reverse("verifier"),
+        "size": group(len(content)),
+        "sha256": found,
+        "promised": rules["verifier_digest"],
+        "older": found != rules["verifier_digest"],
+    }

@@ -40,9 +40,10 @@ def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
     """The receipt of a viewer in a sealed draw, as canonical JSON; FileNotFoundError where the roll is not stored."""
     header = bytes.fromhex(draw.roll_header)
     entries = parse_header(header).entries
+    roll_sha256(draw)  # makes what stands beside the roll, where the freeze has not
     with (
         _opened(files.fetch(files.roll_name(draw.pk))) as roll,
-        _opened(_beside(draw, tree_name(draw.pk))) as tree,
+        _opened(files.fetch(tree_name(draw.pk))) as tree,
     ):
         _check_roll(draw, roll, HEADER_BYTES + entries * ENTRY_BYTES)
         position, entry = _look_up(roll, entries, pseudonym)
@@ -105,7 +106,7 @@ def tree_name(draw: int) -> str:
 
 
 def sum_name(draw: int) -> str:
-    """The SHA-256 of the roll as a file, for whoever has downloaded it."""
+    """The root of that tree and the SHA-256 of the roll as a file, in hex; written last."""
     return f"draw-{draw}/roll.sha256"
 
 
@@ -122,8 +123,8 @@ def write_beside(draw: int, root: str) -> None:
     found = levels[-1][0].hex() if leaves else root
     if found != root:
         raise BrokenRoll(f"draw {draw}: expected a roll with the root {root}, got {found}")
-    files.write(sum_name(draw), sha256.hexdigest().encode())
     files.write(tree_name(draw), pack_tree(levels))
+    files.write(sum_name(draw), f"{root} {sha256.hexdigest()}".encode())
 
 
 def _runs(roll: BinaryIO, tell: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -132,21 +133,21 @@ def _runs(roll: BinaryIO, tell: Callable[[bytes], None]) -> Iterator[bytes]:
         yield run
 
 
-def roll_sha256(draw: Draw) -> str | None:
-    """The SHA-256 of the roll as it was made; None where the roll is not stored."""
+def roll_sha256(draw: Draw) -> str:
+    """The SHA-256 of the roll as it was made; FileNotFoundError where nothing of it is stored."""
+    found = _read_sum(draw)
+    if found is None:
+        with _one_at_a_time:
+            if _read_sum(draw) is None:
+                write_beside(draw.pk, draw.roll_root)
+        found = _read_sum(draw)
+    return found or ""
+
+
+def _read_sum(draw: Draw) -> str | None:
+    """What was written beside this roll; None where nothing was, or beside another one."""
     try:
-        return _beside(draw, sum_name(draw.pk)).read_text()
+        root, sha256 = files.fetch(sum_name(draw.pk)).read_text().split()
     except FileNotFoundError:
         return None
-
-
-def _beside(draw: Draw, name: str) -> Path:
-    """A file beside the roll; made now, once, where the freeze has left none."""
-    try:
-        return files.fetch(name)
-    except FileNotFoundError:
-        pass
-    with _one_at_a_time:
-        if not files.exists(name):
-            write_beside(draw.pk, draw.roll_root)
-    return files.fetch(name)
+    return sha256 if root == draw.roll_root else None

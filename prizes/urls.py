@@ -25,4 +25,5 @@ urlpatterns = [
     path("draws/", public_views.draws, name="draws"),
     path("draws/<int:draw_id>/", public_views.draw_page, name="draw_page"),
     path("draws/<int:draw_id>/claim/", claim_views.claim_page, name="claim_page"),
+    path("verify_draw.py", public_views.verifier, name="verifier"),
 ]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from prizes.core.digests import roll_digest, rules_digest
-from prizes.core.roll import RUN_ENTRIES, parse_header
+from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, RUN_ENTRIES, parse_header
 
 PRECOMMITMENT_FORMAT = "shake-draw/v1/precommitment"
 RECEIPT_FORMAT = "shake-draw/v1/receipt"
@@ -111,6 +111,15 @@ def runs_around(position: int, entries: int, present: bool) -> list[int]:
     """
     neighbours = [position] if present else [position - 1, position]
     return sorted({index // RUN_ENTRIES for index in neighbours if 0 <= index < entries})
+
+
+def roll_bytes(entries: int) -> int:
+    """Return how large a roll of so many entries is (docs/draw.md, section 3).
+
+    >>> roll_bytes(35_000_000)
+    560000064
+    """
+    return HEADER_BYTES + entries * ENTRY_BYTES
 
 
 def level_sizes(leaves: int) -> list[int]:

@@ -5,26 +5,52 @@ is compared with something that the engine had no part in.
 """
 
 import hashlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from django.contrib.auth.models import Group, User
+from django.test import Client
 
 from engagement.clock import from_ms
 from engagement.core.digests import derive_pseudonym, derive_salt, parse_canonical
 from engagement.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from engagement.core.phases import Phase
 from engagement.models import Segment
+from engagement.roles import create_roles
 from engagement.vault import open_secret
 from prizes import files
-from prizes.core.digests import HOUSE, beacon_id, drand_time, draw_key, roll_digest, rules_digest
+from prizes.core.digests import HOUSE, beacon_id, draw_key, roll_digest, rules_digest
 from prizes.core.record import Ranked, Revealed, build_record, build_seal, encode_record, select_listed
 from prizes.core.roll import build_roll, iterate_entries, iterate_runs, pack_total
 from prizes.models import Draw, Freeze, Prize, Reveal, Win
-from tests.cast import armed_segment, make_show
+from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
 
 THROWS = "3141526535456323" * 4
 SIGNATURE = "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"
 STEPS = [Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING, Draw.Step.DRAWN, Draw.Step.PUBLISHED]
+
+
+ROLES = {OPERATOR: "operator", AUDITOR: "auditor"}
+
+
+@pytest.fixture(autouse=True)
+def own_folder(settings, tmp_path: Path) -> None:
+    """Numbers of draws come again in every test, and with them the names of files."""
+    options = {**settings.STORAGES["draws"], "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = {**settings.STORAGES, "draws": options}
+    settings.DRAWS_DIR = tmp_path
+
+
+def crew(role: str) -> Client:
+    """The browser of somebody of the crew who has logged in."""
+    create_roles()
+    user = User.objects.create_user(f"{role}-{User.objects.count()}", is_staff=True)
+    user.groups.add(Group.objects.get(name=ROLES[role]))
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 class Viewer(NamedTuple):
@@ -197,8 +223,3 @@ def _finish(draw: Draw, record: dict[str, Any], step: str) -> None:
         published_at=from_ms(at + 60_000) if published else None,
         record_digest=hashlib.sha256(content).hexdigest(),
     )
-
-
-def round_time(record: dict[str, Any]) -> int:
-    """When the drand round of a record was due, in Unix seconds."""
-    return drand_time(record["seal"]["round"])

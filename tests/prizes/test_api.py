@@ -4,17 +4,14 @@ import hashlib
 import json
 import random
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from engagement.core.digests import parse_canonical
 from engagement.core.merkle import check_inclusion, leaf_hash
-from engagement.roles import create_roles
 from prizes import api_schemas, files
 from prizes.api import router
 from prizes.core.receipt import runs_around
@@ -22,18 +19,11 @@ from prizes.core.record import record_digest
 from prizes.downloads import OutOfRange, parse_range
 from prizes.models import Disposition, Draw
 from prizes.receipts import roll_sha256, tree_name, write_beside
-from tests.cast import AUDITOR, DIRECTOR, OPERATOR, make_show
-from tests.prizes.published import Stored, make_draw
+from tests.cast import AUDITOR, OPERATOR, make_show
+from tests.prizes.published import Stored, crew, make_draw
+from tests.prizes.published import own_folder as own_folder
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_folder(settings, tmp_path: Path) -> None:
-    """Numbers of draws come again in every test, and with them the names of files."""
-    options = {**settings.STORAGES["draws"], "OPTIONS": {"location": tmp_path}}
-    settings.STORAGES = {**settings.STORAGES, "draws": options}
-    settings.DRAWS_DIR = tmp_path
 
 
 class Answer:
@@ -59,17 +49,6 @@ class Answer:
 
 def get(address: str, client: Client | None = None, method: str = "get", **headers: str) -> Answer:
     return Answer(getattr(client or Client(), method)(address, headers=headers))
-
-
-def crew(role: str) -> Client:
-    create_roles()
-    user = User.objects.create_user(f"{role}-{User.objects.count()}", is_staff=True)
-    user.groups.add(
-        Group.objects.get(name={OPERATOR: "operator", DIRECTOR: "director", AUDITOR: "auditor"}[role])
-    )
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 # --- precommitment, and the list that leads to it ---
@@ -145,7 +124,7 @@ def test_a_record_that_is_not_the_drawn_one_is_not_served() -> None:
     stored = make_draw()
     files.fetch(files.record_name(stored.draw.pk)).write_bytes(b"{}")
     assert (get(f"{stored.address}/record").status, get(f"{stored.address}/record").code) == (500, "broken")
-    files.remove(files.record_name(stored.draw.pk))
+    files.fetch(files.record_name(stored.draw.pk)).unlink()
     assert (get(f"{stored.address}/record").status, get(f"{stored.address}/record").code) == (
         404,
         "not_stored",
@@ -268,7 +247,7 @@ def test_head_tells_the_same_headers_and_no_body(name: str) -> None:
 
 def test_a_roll_that_is_not_on_this_server_is_missed_and_not_an_error() -> None:
     stored = make_draw()
-    files.remove(files.roll_name(stored.draw.pk))
+    files.fetch(files.roll_name(stored.draw.pk)).unlink()
     viewer = stored.viewers[0].pseudonym.hex()
     assert (
         get(f"{stored.address}/roll").code == get(f"{stored.address}/receipt/{viewer}").code == "not_stored"
@@ -362,6 +341,13 @@ def test_a_tree_that_the_freeze_wrote_is_used_as_it_is() -> None:
     check_runs(fetch_receipt(stored, stored.viewers[0].pseudonym), 3)
     assert files.fetch(tree_name(stored.draw.pk)).stat().st_mtime_ns == written.st_mtime_ns
     assert roll_sha256(stored.draw) == hashlib.sha256(stored.roll).hexdigest()
+
+
+def test_what_stands_beside_another_roll_of_that_number_is_made_anew() -> None:
+    stored = make_draw(Draw.Step.SEALED)
+    files.write(tree_name(stored.draw.pk), bytes(32 * 6))
+    files.write(f"draw-{stored.draw.pk}/roll.sha256", f"{'0' * 64} {'0' * 64}".encode())
+    check_runs(fetch_receipt(stored, stored.viewers[0].pseudonym), 3)
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "header"])

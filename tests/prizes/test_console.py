@@ -1,6 +1,5 @@
-"""The control room, its buttons and live figures, and the public pages of draws, over HTTP."""
+"""The control room, its buttons and live figures, over HTTP."""
 
-import hashlib
 import os
 import re
 import signal
@@ -24,8 +23,6 @@ from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from gala.embedded import start_server
 from prizes import draw as drawing
 from prizes import freeze, tasks
-from prizes.actions import publish_segment
-from prizes.files import fetch, roll_name
 from prizes.models import Draw, PrizeList
 from tests.cast import armed_segment, make_segment, make_show, put_on_air
 
@@ -354,44 +351,3 @@ def test_the_control_room_asks_the_database_as_often_for_ten_segments_as_for_two
         operator.get("/console/gala/live")
     with django_assert_max_num_queries(14):
         operator.get("/console/gala/")
-
-
-# --- draws ---
-
-
-def test_a_draw_is_for_the_auditor_first_and_for_everybody_once_published(client: Client, show: Show) -> None:
-    draw = drawn(armed_segment(show))
-    address = f"/draws/{draw.pk}/"
-    assert client.get(address).status_code == 404
-    assert crew(OPERATOR).get(address).status_code == 404
-    assert "only auditors see this page" in crew(AUDITOR).get(address).text
-    assert draw.draw_id not in client.get("/draws/").text
-    publish_segment(draw.segment_id, actor="olga")
-    page = client.get(address).text
-    for text in (
-        draw.seal,
-        draw.record_digest,
-        hashlib.sha256(fetch(roll_name(draw.pk)).read_bytes()).hexdigest(),
-    ):
-        assert text in page
-    assert "REHEARSAL" in page
-    assert f'href="/api/draws/{draw.pk}/record"' in page
-    assert draw.wins.count() == page.count('<td class="mono">') == 2
-    assert {address, "REHEARSAL"} <= set(re.findall(r"/draws/\d+/|REHEARSAL", client.get("/draws/").text))
-
-
-def test_a_draw_by_dice_is_no_rehearsal(client: Client, show: Show) -> None:
-    segment = sealed(armed_segment(show, beacon="dice"))
-    for name in ("olga", "omar"):
-        press(crew(OPERATOR, name), segment, "dice", digits=THROWS)
-    draw = drawing.run_draw(segment.draws.get().pk)
-    publish_segment(segment.pk, actor="olga")
-    assert "REHEARSAL" not in client.get(f"/draws/{draw.pk}/").text + client.get("/draws/").text
-
-
-def test_a_draw_whose_roll_is_not_on_this_server_still_has_a_page(client: Client, show: Show) -> None:
-    draw = drawn(armed_segment(show))
-    publish_segment(draw.segment_id, actor="olga")
-    fetch(roll_name(draw.pk)).unlink()
-    assert "not on this server" in client.get(f"/draws/{draw.pk}/").text
-    assert client.get("/draws/987654/").status_code == 404

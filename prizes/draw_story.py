@@ -1,0 +1,190 @@
+"""A draw in the words of its public page: what was promised, what happened when, and what came of it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from engagement.actions import is_about
+from engagement.clock import from_ms
+from engagement.core.digests import parse_canonical
+from engagement.core.names import stage_name
+from engagement.models import LedgerEntry
+from prizes.core.digests import beacon_round, beacon_strength, drand_time
+from prizes.models import Beacon, Draw, Win
+from prizes.publication import PublishedRecord, dispositions_of
+
+RELAY = "https://api.drand.sh"
+# ISO 4217: currencies whose smallest unit is the whole one. In all others that prizes are given in, it is a hundredth.
+WHOLE_CURRENCIES = ("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF", "XPF")
+
+
+def group(number: int) -> str:
+    """Digits in groups of three, as on the page: 81 234."""
+    return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}")
+
+
+def span(seconds: int) -> str:
+    """A length of time in the largest unit that leaves no rest."""
+    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if seconds % length == 0 and seconds >= length:
+            count = seconds // length
+            return f"{count} {name}{'' if count == 1 else 's'}"
+    return "0 seconds"
+
+
+def money(value_minor: int, currency: str) -> str:
+    if currency in WHOLE_CURRENCIES:
+        return f"{group(value_minor)} {currency}"
+    return f"{group(value_minor // 100)}.{value_minor % 100:02} {currency}"
+
+
+# --- the promise --------------------------------------------------------------------------------------------
+
+
+def describe_promise(rules: dict[str, Any]) -> dict[str, Any]:
+    """What was fixed when the segment was armed, for a page."""
+    prizes = rules["prizes"]
+    return {
+        "prizes": [{**prize, "value": money(prize["value_minor"], prize["currency"])} for prize in prizes],
+        "tickets": [{"shakes": group(shakes), "tickets": group(count)} for shakes, count in rules["tickets"]],
+        "windows": [
+            {
+                "feed": row["feed"],
+                "delay": f"{row['delay_ms'] / 1000:g}",
+                "length": f"{row['window_ms'] / 1000:g}",
+            }
+            for row in rules["windows"]
+        ],
+        "seal_margin": span(rules["seal_margin_s"]),
+        "reveal_deadline": span(rules["reveal_deadline_s"]),
+        "claim": span(rules["claim_s"]),
+    }
+
+
+# --- what happened when -------------------------------------------------------------------------------------
+
+
+def timeline(draw: Draw) -> list[dict[str, Any]]:
+    """Every step with its moment, None while it has not come."""
+    segment, freeze = draw.segment, getattr(draw.segment, "freeze", None)
+    roll = (
+        "" if draw.entries is None else f"{group(draw.entries)} viewers, {group(draw.tickets or 0)} tickets"
+    )
+    rows = [
+        _moment("Armed: rules, prizes and parties are committed to", _from_ms(draw.committed_at_ms)),
+        _moment("The window opens in the studio", segment.opens_at, "delayed feeds follow"),
+        _moment("The window closes in the studio", segment.closes_at),
+        _moment("Frozen: the roll is complete", _from_ms(freeze.frozen_at_ms if freeze else None), roll),
+        *(_moment(f"{row.party} reveals its secret", from_ms(row.at_ms)) for row in draw.revealed.all()),
+        _moment("Sealed: rules, roll, secrets and beacon are fixed", _from_ms(draw.sealed_at_ms)),
+        _beacon_moment(draw),
+        _moment("Drawn, and checked by the second program", draw.drawn_at),
+        _moment("Published", draw.published_at),
+    ]
+    return rows
+
+
+def _moment(what: str, at: datetime | None, note: str = "") -> dict[str, Any]:
+    return {"what": what, "at": at, "note": note}
+
+
+def _from_ms(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
+
+
+def _beacon_moment(draw: Draw) -> dict[str, Any]:
+    kind = draw.beacon_kind
+    if kind == Beacon.DRAND:
+        number = round_of(draw)
+        due = None if number is None else from_ms(drand_time(number) * 1000)
+        return _moment("The beacon's round is due", due, "" if number is None else f"round {group(number)}")
+    entry = None
+    if draw.beacon_ledger is not None:
+        entry = LedgerEntry.objects.filter(show=draw.show_id, position=draw.beacon_ledger).first()
+    what = (
+        "The throws of the dice are known"
+        if kind == Beacon.DICE
+        else "This server has thrown its random bytes"
+    )
+    return _moment(what, _from_ms(entry.at_ms if entry else None))
+
+
+def round_of(draw: Draw) -> int | None:
+    """The round that the seal names, once the roll is frozen; None before, and for other beacons."""
+    freeze = getattr(draw.segment, "freeze", None)
+    if draw.beacon_kind != Beacon.DRAND or freeze is None or freeze.frozen_at_ms is None:
+        return None
+    return beacon_round(
+        "drand", freeze.frozen_at_ms // 1000, parse_canonical(draw.rules.encode())["seal_margin_s"]
+    )
+
+
+def void_reason(draw: Draw) -> str:
+    """Why the segment was called off, as the ledger tells it."""
+    told = LedgerEntry.objects.filter(show=draw.show_id, action="void").order_by("-position")
+    return next((entry.reason for entry in told if is_about(entry, draw.segment)), "")
+
+
+# --- the beacon ---------------------------------------------------------------------------------------------
+
+
+def describe_beacon(draw: Draw, rules: dict[str, Any], told: bool) -> dict[str, Any]:
+    """Which beacon, how strong, and where else it can be looked up; its value only with the result."""
+    kind = rules["beacon"]["kind"]
+    number = round_of(draw)
+    look_up = f"{RELAY}/{rules['beacon']['chain']}/public/{number or 'ROUND'}"
+    return {
+        "kind": kind,
+        "strength": beacon_strength(kind),
+        "round": None if number is None else group(number),
+        "look_up": look_up if kind == Beacon.DRAND else None,
+        "value": draw.beacon_value if told else "",
+        "digits": draw.beacon_proof.get("digits", "") if told else "",
+        "signature": draw.beacon_proof.get("signature", "") if told else "",
+    }
+
+
+# --- odds and outcome ---------------------------------------------------------------------------------------
+
+
+def describe_odds(draw: Draw) -> list[dict[str, str]]:
+    """The chance to be ranked first, for each number of tickets: an exact fraction, t of W."""
+    total = group(draw.tickets or 0)
+    return [
+        {"tickets": group(tickets), "viewers": group(viewers), "odds": f"{group(tickets)} / {total}"}
+        for tickets, viewers in draw.classes
+    ]
+
+
+def describe_outcome(draw: Draw, rules: dict[str, Any], record: PublishedRecord | None) -> dict[str, Any]:
+    """Who won what and what became of it; what only the record tells is None where it is not stored."""
+    titles = {prize["id"]: f"{prize['title']}, size {prize['size']}" for prize in rules["prizes"]}
+    told = dispositions_of(draw)
+    wins = list(draw.wins.order_by("rank"))
+    held = {win.piece_id for win in wins if win.status in Win.HELD}
+    value = None if record is None else record.value
+    return {
+        "winners": [_describe_win(win, titles, told) for win in wins],
+        "free": [title for piece, title in titles.items() if piece not in held],
+        "reserves": None if value is None else len(value["reserves"]),
+        "skipped": None if value is None else [row for row in value["ranked"] if row["won"]],
+        "cutoff": None if value is None else value["cutoff"],
+    }
+
+
+def _describe_win(win: Win, titles: dict[str, str], told: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    own = [row for row in told if row["pseudonym"] == win.pseudonym]
+    return {
+        "rank": win.rank,
+        "name": stage_name(bytes.fromhex(win.pseudonym)),
+        "prize": titles.get(win.piece_id, ""),
+        "pseudonym": win.pseudonym,
+        "status": "; ".join(_say(row) for row in own if row["status"] != "skipped") or "not claimed yet",
+        "claim_by": win.claim_by if win.status == Win.Status.WON else None,
+    }
+
+
+def _say(row: dict[str, Any]) -> str:
+    if row["status"] == "won":
+        return "moved up from the reserves"
+    return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])

@@ -1,0 +1,277 @@
+"""The public page of a draw: what it tells whom, and when."""
+
+import hashlib
+import re
+from html import unescape
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.test import Client
+
+from engagement.actions import void_segment
+from engagement.clock import from_ms
+from engagement.core.names import stage_name
+from engagement.models import Segment
+from prizes import files, public_views
+from prizes.actions import publish_segment
+from prizes.draw_story import group, money, span
+from prizes.models import Disposition, Draw, Win
+from prizes.software import VERIFIER
+from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
+from tests.prizes.published import THROWS, Stored, crew, make_draw
+from tests.prizes.published import own_folder as own_folder
+from tests.prizes.steps import ended, run_all
+
+pytestmark = pytest.mark.django_db
+STUDIO = ZoneInfo("Asia/Shanghai")
+
+
+def page_of(stored: Stored, client: Client | None = None) -> str:
+    answer = (client or Client()).get(f"/draws/{stored.draw.pk}/")
+    assert answer.status_code == 200
+    return unescape(answer.text)
+
+
+def table(page: str, name: str) -> list[list[str]]:
+    """The cells of the body of a table, without markup."""
+    body = re.search(rf'<table id="{name}">.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
+    assert body, f"there is no table {name}"
+    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    return [
+        [
+            re.sub(r"\s+", " ", re.sub("<[^>]*>", "", cell)).strip()
+            for cell in re.findall("<td.*?</td>", row, re.DOTALL)
+        ]
+        for row in rows
+    ]
+
+
+def spaced(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+# --- who sees what, when ---
+
+
+def test_an_armed_draw_shows_what_is_promised_and_where_to_get_it() -> None:
+    stored = make_draw(Draw.Step.COMMITTED)
+    page = page_of(stored)
+    assert f'href="/api/draws/{stored.draw.pk}/precommitment"' in page
+    assert [row[1:] for row in table(page, "prizes")] == [
+        [f"Star {n}", "Paper Crane", "M", "1 000.00 CNY"] for n in (1, 2)
+    ]
+    house = (
+        re.search('"name":"house"', stored.draw.rules) and stored.draw.rules.split('"commitment":"')[1][:64]
+    )
+    for text in (
+        "3 days",
+        "1 or more: 1",
+        "2, and 1 in reserve",
+        "app: 20 s, 0 s behind",
+        "tv: 20 s, 0.4 s",
+        house,
+    ):
+        assert text in page.replace("shakes or", "or")
+    for text in ("Winners</h2>", 'id="seal"', 'id="receipt"', "<script", 'id="odds"'):
+        assert text not in page
+    assert table(page, "timeline")[0][1] != "–" and {row[1] for row in table(page, "timeline")[1:]} == {"–"}
+
+
+@pytest.mark.parametrize("step", ["committed", "sealed", "drawing", "drawn"])
+def test_nobody_but_the_auditor_sees_winners_before_they_are_published(step: str) -> None:
+    stored = make_draw(step)
+    winners = [row["pseudonym"] for row in stored.record["ranked"]] if stored.record else []
+    for client in (Client(), crew(OPERATOR)):
+        page = page_of(stored, client)
+        assert "<h2>Winners" not in page and not any(viewer in page for viewer in winners)
+        assert stored.record.get("key", "no key yet") not in page and THROWS not in page
+    audited = page_of(stored, crew(AUDITOR))
+    assert ("only auditors see this page" in audited) == (step == "drawn")
+    assert ("<h2>Winners" in audited) == (step == "drawn")
+
+
+def test_a_night_ends_with_a_page_of_everything_that_was_drawn(settings) -> None:
+    show = make_show()
+    draw = run_all(ended(armed_segment(show)))
+    address = f"/draws/{draw.pk}/"
+    assert "<h2>Winners" not in Client().get(address).text
+    publish_segment(draw.segment_id, actor=OPERATOR)
+    page = Client().get(address).text
+    roll = files.fetch(files.roll_name(draw.pk)).read_bytes()
+    for text in (draw.seal, draw.record_digest, hashlib.sha256(roll).hexdigest(), "REHEARSAL"):
+        assert text in page
+    assert f'href="/api/draws/{draw.pk}/record"' in page
+    assert draw.wins.count() == len(table(page, "winners")) == 2
+    assert sum(int(row[1].replace("\xa0", "")) for row in table(page, "odds")) == draw.entries
+
+
+def test_the_index_lists_what_is_published_and_what_is_promised() -> None:
+    show = make_show()
+    promised, published = make_draw("committed", show=show, beacon="local"), make_draw(show=show)
+    void = make_draw("committed", show=show)
+    Segment.objects.filter(pk=void.draw.segment_id).update(phase="void")
+    page = unescape(Client().get("/draws/").text)
+    assert [row[0] for row in table(page, "published")] == [published.draw.draw_id]
+    assert [row[0] for row in table(page, "promised")] == [promised.draw.draw_id]
+    assert f'href="/api/draws/{promised.draw.pk}/precommitment"' in page
+    assert page.count("REHEARSAL") == 1
+    assert (
+        Client().get("/draws/987654/").status_code == Client().get(f"/draws/{'9' * 30}/").status_code == 404
+    )
+
+
+def test_a_draw_that_was_called_off_says_why() -> None:
+    stored = make_draw("committed")
+    void_segment(stored.draw.segment_id, actor="dirk", reason="The lights went out.")
+    assert "called off before the seal; nothing is drawn. Reason: The lights went out." in page_of(stored)
+
+
+# --- what it says ---
+
+
+def test_winners_have_their_masked_names_their_prizes_and_what_became_of_them() -> None:
+    stored = make_draw(prior_rank=2)
+    first, second = stored.draw.wins.order_by("rank")
+    rows = [(first, "forfeited", "deadline passed", 91), (second, "claimed", "", 92)]
+    for win, status, reason, position in rows:
+        Win.objects.filter(pk=win.pk).update(status=status)
+        values = {"piece": win.piece_id, "status": status, "reason": reason, "at_ms": 5, "ledger": position}
+        Disposition.objects.create(draw=stored.draw, pseudonym=win.pseudonym, **values)
+    page = page_of(stored)
+    names = [stage_name(bytes.fromhex(win.pseudonym)) for win in (first, second)]
+    prizes = [f"Coat worn by Star {number}, size M" for number in (1, 2)]
+    assert table(page, "winners") == [
+        ["1", names[0], prizes[0], "forfeited: deadline passed", first.pseudonym],
+        ["3", names[1], prizes[1], "claimed", second.pseudonym],
+    ]
+    assert re.search(r"1 passed over.*?rank 2 \([\w-]+/seg-9/draw-1\)", page, re.DOTALL)
+    assert "Without a holder: Coat worn by Star 1, size M." in page
+
+
+def test_a_winner_who_has_not_claimed_yet_is_shown_with_the_deadline() -> None:
+    stored = make_draw()
+    deadline = stored.draw.wins.first().claim_by
+    assert (
+        table(page_of(stored), "winners")[0][3] == f"not claimed yet; until {deadline:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+def test_odds_are_exact_fractions_for_each_number_of_tickets() -> None:
+    stored = make_draw("sealed", viewers=600)
+    total = sum(viewer.tickets for viewer in stored.viewers)
+    assert total == 2520
+    assert table(page_of(stored), "odds") == [
+        [str(count), "120", f"{count} / 2 520"] for count in (1, 2, 3, 5, 10)
+    ]
+
+
+def test_every_step_has_its_moment_in_utc_and_in_the_studio() -> None:
+    stored = make_draw()
+    rows = table(page_of(stored), "timeline")
+    assert len(rows) == 9
+    assert rows[3][0].endswith("600 viewers, 2 520 tickets") and rows[4][0] == "house reveals its secret"
+    frozen_at = from_ms(stored.draw.segment.freeze.frozen_at_ms)
+    assert rows[3][1:] == [
+        f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (frozen_at, frozen_at.astimezone(STUDIO))
+    ]
+    assert all(utc != studio for what, utc, studio in rows if utc != "–")
+
+
+@pytest.mark.parametrize(
+    ("beacon", "texts"),
+    [
+        ("drand", ["https://api.drand.sh/52db9ba7", "many independent organisations", "fixed by the seal"]),
+        ("dice", ["recording of the broadcast", THROWS]),
+        ("local", ["REHEARSAL</span> The random numbers come from this server alone", "<dd>rehearsal</dd>"]),
+    ],
+)
+def test_the_beacon_is_named_with_its_strength_and_where_to_look_it_up(beacon: str, texts: list[str]) -> None:
+    stored = make_draw(beacon=beacon)
+    page = page_of(stored)
+    for text in texts:
+        assert text in page
+    assert ("REHEARSAL" in page) == (beacon == "local")
+    if beacon == "drand":
+        assert f"/public/{stored.record['seal']['round']}<" in page
+    assert not re.findall(r'(?:src|href|action)="(?!/|\?)[^"]*"', page)
+
+
+def test_downloads_have_their_sizes_and_digests_and_the_command_is_complete() -> None:
+    stored = make_draw()
+    page = page_of(stored)
+    record = Client().get(f"{stored.address}/record").content
+    rows = {row[0]: row[1:] for row in table(page, "downloads")}
+    assert rows["record.json"] == [spaced(len(record)), hashlib.sha256(record).hexdigest()]
+    assert rows["roll.bin"] == [spaced(len(stored.roll)), hashlib.sha256(stored.roll).hexdigest()]
+    assert rows["verify_draw.py"][1] == hashlib.sha256(VERIFIER.read_bytes()).hexdigest()
+    assert "python3 verify_draw.py record.json roll.bin" in page
+    assert f"curl -o roll.bin http://testserver/api/draws/{stored.draw.pk}/roll" in page
+
+
+def test_a_roll_of_a_show_that_keeps_it_to_its_auditors_is_not_offered() -> None:
+    stored = make_draw(show=make_show(roll_visibility="auditor"))
+    page = page_of(stored)
+    assert "roll.bin: for auditors only, in this show" in page
+    assert f"{stored.address}/roll" not in page and "verify_draw.py record.json</pre>" in page
+
+
+def test_a_draw_whose_files_are_not_on_this_server_still_has_a_page() -> None:
+    stored = make_draw()
+    files.fetch(files.roll_name(stored.draw.pk)).unlink()
+    files.fetch(files.record_name(stored.draw.pk)).unlink()
+    assert page_of(stored).count("not on this server") == 2
+
+
+def test_no_page_reads_a_whole_roll_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = make_draw()
+    page_of(stored)
+    monkeypatch.setattr("prizes.receipts.write_beside", lambda *_: pytest.fail("the roll was read again"))
+    assert hashlib.sha256(stored.roll).hexdigest() in page_of(stored)
+
+
+def test_a_page_asks_the_database_a_fixed_number_of_times(django_assert_max_num_queries) -> None:
+    stored = make_draw()
+    with django_assert_max_num_queries(12):
+        page_of(stored)
+
+
+# --- the verifier ---
+
+
+def test_the_verifier_is_served_as_it_was_promised_in_the_rules() -> None:
+    stored = make_draw("committed")
+    answer = Client().get("/verify_draw.py")
+    assert answer.content == VERIFIER.read_bytes()
+    assert answer.headers["Content-Type"].startswith("text/x-python")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="verify_draw.py"'
+    digest = hashlib.sha256(answer.content).hexdigest()
+    assert f'"verifier_digest":"{digest}"' in stored.draw.rules and digest in page_of(stored)
+    assert "older verifier" not in page_of(stored)
+    assert (
+        Client().get("/verify_draw.py", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    )
+
+
+def test_a_page_says_when_its_draw_was_made_with_an_older_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = make_draw()
+    promised = hashlib.sha256(VERIFIER.read_bytes()).hexdigest()
+    monkeypatch.setattr(public_views, "_read_verifier", lambda: b"print('newer')\n")
+    page = page_of(stored)
+    assert f'older verifier, SHA-256 <span class="mono">{promised}</span>' in page
+    assert hashlib.sha256(b"print('newer')\n").hexdigest() in page
+
+
+# --- words ---
+
+
+def test_numbers_money_and_lengths_of_time_read_well() -> None:
+    assert [group(number) for number in (0, 999, 81234, 35_000_000)] == [
+        "0",
+        "999",
+        "81\xa0234",
+        "35\xa0000\xa0000",
+    ]
+    assert money(129_905, "EUR") == "1\xa0299.05 EUR" and money(5000, "JPY") == "5\xa0000 JPY"
+    assert [span(seconds) for seconds in (0, 1, 90, 60, 7200, 259_200)] == [
+        "0 seconds", "1 second", "90 seconds", "1 minute", "2 hours", "3 days",
+    ]  # fmt: skip
