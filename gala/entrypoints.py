@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-QUEUES = ("conductor", "steps")
+BEAT_QUEUE, STEP_QUEUE = "conductor", "steps"
 LARGEST_FRAME = 4096  # bytes, docs/protocol.md; a larger one closes the socket before it is in memory
 
 
@@ -39,23 +39,26 @@ def gateway(
 
 
 def worker(concurrency: int = 2) -> list[str]:
-    """The Celery worker: moves segments on, freezes, seals, draws, publishes."""
-    return [
-        *_celery("worker"),
-        *("--queues", ",".join(QUEUES), "--concurrency", str(concurrency)),
-        # Nobody listens to other workers' chatter, and each message of it is work for Redis.
-        *("--without-gossip", "--without-mingle"),
-    ]
+    """A Celery worker: freezes, seals, draws, publishes. Any number of them."""
+    return _worker(STEP_QUEUE, concurrency)
 
 
 def conductor() -> list[str]:
-    """Celery beat, exactly one; this scheduler keeps no file, because what is due is in the database."""
-    return [*_celery("beat"), "--scheduler", "celery.beat:Scheduler"]
+    """Celery beat and the worker that it wakes once a second, exactly one: moves segments on and queues what is due.
+
+    A worker of its own: a step over a large roll takes half a minute, and no phase waits behind it. This scheduler keeps
+    no file, because what is due is in the database.
+    """
+    return [*_worker(BEAT_QUEUE, 1), "--beat", "--scheduler", "celery.beat:Scheduler"]
 
 
-def _celery(command: str) -> list[str]:
-    arguments = ("-m", "celery", "-A", "gala", "--workdir", str(ROOT), command, "--loglevel", "INFO")
-    return [sys.executable, *arguments]
+def _worker(queue: str, concurrency: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "celery", "-A", "gala", "--workdir", str(ROOT), "worker", "--loglevel", "INFO"),
+        *("--hostname", f"{queue}@%h", "--queues", queue, "--concurrency", str(concurrency)),
+        # Nobody listens to other workers' chatter, and each message of it is work for Redis.
+        *("--without-gossip", "--without-mingle"),
+    ]
 
 
 def arguments_of(name: str, environment: dict[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ from celery.bin.celery import celery as celery_command
 from uvicorn.importer import import_from_string
 from uvicorn.main import main as uvicorn_command
 
-from gala.entrypoints import QUEUES, ROOT, arguments_of, conductor, gateway, worker
+from gala.entrypoints import BEAT_QUEUE, ROOT, STEP_QUEUE, arguments_of, conductor, gateway, worker
 from gala.processes import spawn, stop_all
 from tests.gala.test_processes import ps, until
 
@@ -56,19 +56,21 @@ def test_a_gateway_can_inherit_its_listening_socket() -> None:
     assert "--port" not in command
 
 
-def test_the_worker_takes_both_queues() -> None:
+def test_workers_take_the_steps_only() -> None:
     name, options = parsed_celery(worker(5))
-    assert (name, options["concurrency"], options["queues"]) == ("worker", "5", ",".join(QUEUES))
+    assert (name, options["concurrency"], options["queues"]) == ("worker", "5", STEP_QUEUE)
+    assert not options.get("beat")
+
+
+def test_no_phase_waits_behind_a_long_step_and_there_is_no_schedule_file() -> None:
+    name, options = parsed_celery(conductor())
+    assert (name, options["queues"], options["beat"]) == ("worker", BEAT_QUEUE, True)
+    assert options["scheduler"] == "celery.beat:Scheduler"
 
 
 def test_every_queue_that_the_settings_send_to_has_a_worker(settings) -> None:
     routes = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
-    assert routes | {settings.CELERY_TASK_DEFAULT_QUEUE} == set(QUEUES)
-
-
-def test_the_conductor_writes_no_schedule_file() -> None:
-    name, options = parsed_celery(conductor())
-    assert (name, options["scheduler"]) == ("beat", "celery.beat:Scheduler")
+    assert (routes, settings.CELERY_TASK_DEFAULT_QUEUE) == ({BEAT_QUEUE}, STEP_QUEUE)
 
 
 def test_both_applications_that_are_named_exist() -> None:
