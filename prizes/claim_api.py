@@ -5,8 +5,8 @@ from typing import Any
 
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from ninja import NinjaAPI, Router, Schema
-from ninja.errors import ValidationError
+from ninja import NinjaAPI, Router, Schema, Status
+from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict, Field
 
 from prizes.claims import ClaimRefused, claim_prize, decline_prize, identify, win_of
@@ -77,8 +77,8 @@ class Refusal(Schema):
     message: str
 
 
-Answer = tuple[int, dict[str, Any]]
-ANSWERS: dict[Any, Any] = {200: ClaimOut, frozenset(STATUSES.values()): Refusal}
+Answer = Status[dict[str, Any]]
+ANSWERS: dict[Any, Any] = {200: ClaimOut, frozenset({400, *STATUSES.values()}): Refusal}
 
 
 @router.post("/draws/{int:draw_id}/claims", response=ANSWERS, summary="Claim a prize")
@@ -107,12 +107,12 @@ def look(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
 def _answer(draw_id: int, proof: Proof, act: Callable[[Draw, str], dict[str, Any]]) -> Answer:
     try:
         draw = _published(draw_id)
-        return 200, act(draw, identify(draw, proof.pass_, proof.salt))
+        return Status(200, act(draw, identify(draw, proof.pass_, proof.salt)))
     except ClaimRefused as refusal:
-        return STATUSES[refusal.code], {"code": refusal.code, "message": str(refusal)}
+        return Status(STATUSES[refusal.code], {"code": refusal.code, "message": str(refusal)})
     except OperationalError:
         message = "The database is busy; nothing was changed. Please try again."
-        return STATUSES["busy"], {"code": "busy", "message": message}
+        return Status(STATUSES["busy"], {"code": "busy", "message": message})
 
 
 def _published(draw_id: int) -> Draw:
@@ -138,6 +138,7 @@ def _describe(draw: Draw, win: Win, message: str = "") -> dict[str, Any]:
 def add_error_handlers(api: NinjaAPI) -> None:
     """Answers a body that is not what was asked for as the rest is answered."""
     api.add_exception_handler(ValidationError, _refuse_input)
+    api.add_exception_handler(HttpError, _refuse_what_is_no_json)
 
 
 def _refuse_input(_: HttpRequest, error: Any) -> HttpResponse:
@@ -145,3 +146,8 @@ def _refuse_input(_: HttpRequest, error: Any) -> HttpResponse:
     texts = [f"{'.'.join(map(str, row['loc'][2:]))}: {row['msg']}" for row in error.errors]
     body = {"code": "bad_input", "message": "; ".join(texts) or "expected a JSON object"}
     return JsonResponse(body, status=STATUSES["bad_input"])
+
+
+def _refuse_what_is_no_json(_: HttpRequest, error: Any) -> HttpResponse:
+    body = {"code": "bad_input", "message": "expected a JSON object"}
+    return JsonResponse(body, status=error.status_code)

@@ -1,0 +1,150 @@
+"""Claims over HTTP, as an app or the claim page makes them."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from engagement.clock import from_ms, now_ms, to_ms
+from engagement.models import Show
+from prizes.claim_api import STATUSES
+from prizes.claims import settle_due
+from prizes.models import Draw, Win
+from tests.cast import make_show
+from tests.prizes.winners import (
+    Person,
+    drawn_draw,
+    make_people,
+    person_of,
+    published_draw,
+    winners_of,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(draws_per_minute=60)
+
+
+@pytest.fixture
+def people(show: Show) -> dict[str, Person]:
+    return make_people(show, 4)
+
+
+@pytest.fixture
+def draw(show: Show, people: dict[str, Person]) -> Draw:
+    return published_draw(show, people, reserves=0)
+
+
+def post(draw_id: int, body: Any, path: str = "") -> tuple[int, dict[str, Any]]:
+    answer = Client().post(f"/api/draws/{draw_id}/claims{path}", body, content_type="application/json")
+    return answer.status_code, answer.json()
+
+
+def test_a_winner_looks_claims_and_claims_again(draw: Draw, people: dict[str, Person]) -> None:
+    winner = people[winners_of(draw)[0]]
+    status, seen = post(draw.pk, winner.proof, "/look")
+    win = draw.wins.get(pseudonym=winner.pseudonym)
+    assert (status, seen["status"], seen["piece"]) == (200, "won", win.piece_id)
+    assert seen["claim_by"] == to_ms(win.claim_by)
+    assert seen["prize"] == draw.segment.announced_prizes[0]
+    assert post(draw.pk, winner.proof)[1] | {"message": ""} == seen | {"status": "claimed", "message": ""}
+    status, again = post(draw.pk, winner.proof)
+    assert (status, again["status"], again["message"]) == (200, "claimed", "The prize was claimed already.")
+
+
+def test_a_winner_declines(draw: Draw, people: dict[str, Person]) -> None:
+    winner = people[winners_of(draw)[0]]
+    status, answer = post(draw.pk, winner.proof, "/decline")
+    assert (status, answer["status"]) == (200, "forfeited")
+    assert post(draw.pk, winner.proof)[1]["code"] == "declined"
+
+
+def test_an_expired_pass_still_claims(draw: Draw, show: Show, people: dict[str, Person]) -> None:
+    pseudonym = winners_of(draw)[0]
+    uid = 1 + list(people).index(pseudonym)
+    expired = person_of(show, uid, lifetime_s=-86_400)
+    assert post(draw.pk, expired.proof)[0] == 200
+    assert Win.objects.get(pseudonym=pseudonym).status == "claimed"
+
+
+def refusals(draw: Draw, show: Show, people: dict[str, Person]) -> dict[str, tuple[int, Any]]:
+    """A draw and a body for every code but `busy` and `bad_input`."""
+    claimed, late, removed, declined = (people[pseudonym] for pseudonym in winners_of(draw))
+    stranger, hidden = person_of(show, 77), drawn_draw(show, people)
+    post(draw.pk, declined.proof, "/decline")
+    post(draw.pk, claimed.proof)
+    Win.objects.filter(pseudonym=late.pseudonym).update(claim_by=from_ms(now_ms() - 1))
+    Win.objects.filter(pseudonym=removed.pseudonym).update(status=Win.Status.DISQUALIFIED)
+    return {
+        "bad_pass": (draw.pk, {**stranger.proof, "pass": "forged"}),
+        "wrong_salt": (draw.pk, {**stranger.proof, "salt": claimed.salt}),
+        "not_published": (hidden.pk, claimed.proof),
+        "not_a_winner": (draw.pk, stranger.proof),
+        "claimed": (draw.pk, claimed.proof),
+        "too_late": (draw.pk, late.proof),
+        "declined": (draw.pk, declined.proof),
+        "disqualified": (draw.pk, removed.proof),
+    }
+
+
+def test_every_refusal_has_a_code_and_says_why(show: Show, people: dict[str, Person]) -> None:
+    draw = published_draw(show, people, prizes=4, reserves=0)
+    cases = refusals(draw, show, people)
+    assert {*cases, "busy", "bad_input"} == set(STATUSES)
+    for code, (draw_id, body) in cases.items():
+        status, answer = post(draw_id, body, "/decline")
+        assert (status, answer["code"]) == (STATUSES[code], code)
+        assert answer["message"]
+    settle_due(now_ms())  # what was late is forfeited by now: the answer stays the same
+    assert post(*cases["too_late"])[1]["code"] == "too_late"
+    assert post(10**30, cases["claimed"][1])[1]["code"] == "not_published"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "{",
+        "null",
+        {},
+        {"pass": "x"},
+        {"pass": "x", "salt": "AB" * 32},
+        {"pass": "x", "salt": "ab" * 31},
+        {"pass": "x" * 901, "salt": "ab" * 32},
+        {"pass": 1, "salt": "ab" * 32},
+        {"pass": "x", "salt": "ab" * 32, "extra": 1},
+    ],
+)
+def test_what_is_no_pass_and_salt_is_refused_without_repeating_it(draw: Draw, body: Any) -> None:
+    status, answer = post(draw.pk, body)
+    assert (status in (400, 422), answer.get("code")) == (True, "bad_input")
+    assert "xxx" not in answer["message"] and "abab" not in answer["message"]
+
+
+def test_get_is_not_a_way_to_claim(draw: Draw) -> None:
+    assert Client().get(f"/api/draws/{draw.pk}/claims").status_code == 405
+
+
+def test_neither_pass_nor_salt_is_logged(
+    draw: Draw, people: dict[str, Person], caplog: pytest.LogCaptureFixture
+) -> None:
+    winner = people[winners_of(draw)[0]]
+    with caplog.at_level(logging.DEBUG):
+        post(draw.pk, winner.proof)
+        post(draw.pk, {**winner.proof, "pass": winner.token + "x"})
+        post(draw.pk, {**winner.proof, "more": 1})
+    assert winner.token not in caplog.text and winner.salt not in caplog.text
+
+
+def test_the_description_of_the_api_has_all_of_it() -> None:
+    described = Client().get("/api/openapi.json").json()
+    paths = {path: row for path, row in described["paths"].items() if "/claims" in path}
+    assert {path.rpartition("/")[2] for path in paths} == {"claims", "look", "decline"}
+    for row in paths.values():
+        assert set(row["post"]["responses"]) == {"200", "400", *map(str, set(STATUSES.values()))}
+    assert set(described["components"]["schemas"]["Proof"]["properties"]) == {"pass", "salt"}

@@ -1,0 +1,192 @@
+"""The winner's page, and the crew's page with the claims of a show."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+
+from engagement.core.names import stage_name
+from engagement.models import Show
+from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
+from prizes.claims import claim_prize, decline_prize
+from prizes.files import fetch, record_name
+from prizes.models import Disqualification, Draw
+from tests.cast import make_show
+from tests.prizes.winners import drawn_draw, make_people, published_draw, reserves_of, winners_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(slug="gala", title="Gala", title_zh="晚会", draws_per_minute=60)
+
+
+@pytest.fixture
+def draw(show: Show) -> Draw:
+    return published_draw(show, make_people(show, 6), reserves=2)
+
+
+def crew(role: str | None, name: str) -> Client:
+    user = User.objects.create(username=name, is_staff=role is not None)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def press(client: Client, action: str, slug: str = "gala", **fields: Any) -> tuple[int, str]:
+    answer = client.post(f"/console/{slug}/claims/{action}/", fields, headers=JSON)
+    return answer.status_code, answer.json()["message"]
+
+
+# --- the winner's page ---
+
+
+def test_the_claim_page_is_there_once_the_draw_is_published(show: Show, draw: Draw) -> None:
+    hidden = drawn_draw(show, make_people(show, 3))
+    assert Client().get(f"/draws/{hidden.pk}/claim/").status_code == 404
+    page = Client().get(f"/draws/{draw.pk}/claim/", headers={"Accept-Language": "zh-CN"})
+    assert "晚会" in page.text and 'lang="zh"' in page.text
+    assert f'data-slug="gala" data-draw="{draw.pk}"' in page.text
+    assert 'data-text="rehearsal"' in page.text  # a local beacon is a rehearsal everywhere
+    assert not set(winners_of(draw)) & set(page.text.split('"'))
+
+
+# --- the crew's page ---
+
+
+def test_strangers_log_in_intruders_are_refused_and_auditors_only_read(show: Show, draw: Draw) -> None:
+    address = "/console/gala/claims/"
+    assert Client().get(address)["Location"] == f"/admin/login/?next={address}"
+    assert crew(None, "mallory").get(address).status_code == 403
+    auditor = crew(AUDITOR, "audrey")
+    page = auditor.get(address).text
+    assert winners_of(draw)[0] in page and "<select" not in page
+    win = draw.wins.first().pk
+    assert press(auditor, "ask", win=win, reason="under age") == (403, "You may not do this.")
+    assert press(Client(), "ask", win=win, reason="under age") == (403, "Please log in again.")
+    assert auditor.post(f"{address}ask/").status_code == 403
+    assert Client().post(f"{address}ask/").status_code == 302
+
+
+def test_the_page_shows_what_became_of_every_prize(show: Show, draw: Draw) -> None:
+    first, second = winners_of(draw)
+    taken, left = reserves_of(draw)
+    claim_prize(draw.pk, first)
+    decline_prize(draw.pk, second)
+    page = crew(OPERATOR, "olga").get("/console/gala/claims/").text
+    for text in ("claimed", "declined, ", "moved up, ", stage_name(bytes.fromhex(left)), taken):
+        assert text in page
+    assert page.count("<select") == 2  # those who hold a prize
+
+
+def test_the_page_can_be_narrowed_to_one_draw(show: Show, draw: Draw) -> None:
+    other = published_draw(show, make_people(show, 40), prizes=1)
+    operator = crew(OPERATOR, "olga")
+    everything = operator.get("/console/gala/claims/").text
+    narrow = operator.get(f"/console/gala/claims/?draw={other.pk}").text
+    assert everything.count("data-win") == 3 and narrow.count("data-win") == 1
+    assert operator.get("/console/gala/claims/?draw=x").text.count("data-win") == 0
+
+
+def test_the_page_asks_the_database_as_often_for_many_winners_as_for_few(
+    show: Show, django_assert_max_num_queries
+) -> None:
+    published_draw(show, make_people(show, 12), prizes=10)
+    operator = crew(OPERATOR, "olga")
+    operator.get("/console/gala/claims/")
+    with django_assert_max_num_queries(12):
+        operator.get("/console/gala/claims/")
+
+
+def test_a_record_that_is_away_is_said(show: Show, draw: Draw) -> None:
+    path = fetch(record_name(draw.pk))
+    whole = path.read_bytes()
+    path.write_bytes(b"{}")
+    from prizes import claims, publication
+
+    claims._read_drawn.cache_clear()
+    publication._record.cache_clear()
+    assert "its reserves cannot be read" in crew(OPERATOR, "olga").get("/console/gala/claims/").text
+    path.write_bytes(whole)
+
+
+# --- two people ---
+
+
+def test_one_asks_and_another_one_approves(show: Show, draw: Draw) -> None:
+    operator, director = crew(OPERATOR, "olga"), crew(DIRECTOR, "dirk")
+    first = winners_of(draw)[0]
+    win = draw.wins.get(pseudonym=first).pk
+    status, message = press(operator, "ask", win=win, reason="under age")
+    assert (status, "Somebody else" in message) == (200, True)
+    asked = Disqualification.objects.get()
+    assert "olga asks for it: under age" in director.get("/console/gala/claims/").text
+    assert press(operator, "approve", disqualification=asked.pk)[0] == 403
+    assert press(director, "approve", disqualification=asked.pk)[0] == 200
+    assert draw.wins.get(pseudonym=first).status == "disqualified"
+    status, message = press(director, "refuse", disqualification=asked.pk)
+    assert (status, message) == (409, "dirk has decided already")
+
+
+def test_a_director_who_asked_cannot_approve_and_is_not_offered_to(show: Show, draw: Draw) -> None:
+    dirk, dora = crew(DIRECTOR, "dirk"), crew(DIRECTOR, "dora")
+    assert press(dirk, "ask", win=draw.wins.first().pk, reason="second account")[0] == 200
+    asked = Disqualification.objects.get()
+    assert ">Approve<" not in dirk.get("/console/gala/claims/").text
+    assert ">Approve<" in dora.get("/console/gala/claims/").text
+    status, message = press(dirk, "approve", disqualification=asked.pk)
+    assert (status, "yourself" in message) == (409, True)
+    assert press(dora, "refuse", disqualification=asked.pk)[0] == 200
+    assert draw.wins.first().status == "won"
+
+
+def test_to_approve_needs_a_login_of_the_last_quarter_of_an_hour(show: Show, draw: Draw) -> None:
+    operator, director = crew(OPERATOR, "olga"), crew(DIRECTOR, "dirk")
+    press(operator, "ask", win=draw.wins.first().pk, reason="under age")
+    asked = Disqualification.objects.get()
+    for login in (None, timezone.now() - timedelta(minutes=15, seconds=1)):
+        User.objects.filter(username="dirk").update(last_login=login)
+        status, message = press(director, "approve", disqualification=asked.pk)
+        assert (status, "log in again" in message) == (409, True)
+    User.objects.filter(username="dirk").update(last_login=timezone.now() - timedelta(minutes=14))
+    assert press(director, "approve", disqualification=asked.pk)[0] == 200
+
+
+def test_bad_input_changes_nothing(show: Show, draw: Draw) -> None:
+    make_show(slug="other")
+    operator, director = crew(OPERATOR, "olga"), crew(DIRECTOR, "dirk")
+    win = draw.wins.first().pk
+    assert press(operator, "ask", win=win, reason="ugly")[0] == 409
+    assert press(operator, "ask", slug="other", win=win, reason="under age")[0] == 409
+    for number in ("", "x", "²", "-1", "9" * 40):
+        assert press(director, "approve", disqualification=number)[0] == 409
+        assert press(operator, "ask", win=number, reason="under age")[0] == 409
+    assert operator.post("/console/gala/claims/explode/").status_code == 404
+    assert operator.get("/console/gala/claims/ask/").status_code == 405
+    assert not Disqualification.objects.exists()
+
+
+def test_a_button_needs_the_token_against_forged_forms(show: Show, draw: Draw) -> None:
+    forger = Client(enforce_csrf_checks=True)
+    forger.cookies = crew(OPERATOR, "olga").cookies
+    fields = {"win": draw.wins.first().pk, "reason": "under age"}
+    assert forger.post("/console/gala/claims/ask/", fields).status_code == 403
+    assert not Disqualification.objects.exists()
+
+
+def test_without_a_script_the_answer_is_on_the_page(show: Show, draw: Draw) -> None:
+    operator = crew(OPERATOR, "olga")
+    fields = {"win": draw.wins.first().pk, "reason": "under age"}
+    assert "You have asked for it" in operator.post("/console/gala/claims/ask/", fields, follow=True).text
+    assert (
+        "olga has asked for it already"
+        in operator.post("/console/gala/claims/ask/", fields, follow=True).text
+    )
