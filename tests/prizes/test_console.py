@@ -17,14 +17,19 @@ from django.test import Client
 
 from engagement import tally
 from engagement.clock import from_ms, now_ms
+from engagement.core.digests import commit
 from engagement.core.phases import Phase
 from engagement.models import LedgerEntry, Segment, Show
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from gala.embedded import start_server
 from prizes import draw as drawing
 from prizes import freeze, tasks
-from prizes.models import Draw, PrizeList
-from tests.cast import armed_segment, make_segment, make_show, put_on_air
+from prizes.models import Draw, Party, PrizeList
+from prizes.parties import commit_party, reveal_secret
+from prizes.progress import end_progress, tell_progress
+from tests.cast import add_prize, arm, armed_segment, make_segment, make_show, put_on_air
+from tests.clock import Clock
+from tests.prizes.draws import ROUND, SIGNATURE, T_FREEZE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -303,6 +308,99 @@ def test_a_draw_in_trouble_says_so(show: Show) -> None:
     assert (row["entries"], len(row["seal"])) == (len(VIEWERS), 64)
     assert "&lt;disk full&gt;" in operator.get("/console/gala/").text
     assert press(operator, segment, "draw")[0] == 200
+
+
+def test_a_draw_that_the_second_implementation_does_not_confirm_is_a_red_banner(show: Show) -> None:
+    segment = sealed(armed_segment(show))
+    Draw.objects.update(disagreement="winners: <expected ab, got cd>")
+    operator = crew(OPERATOR)
+    text = "The second implementation does not confirm draw gala/seg-1/draw-1: it is stopped. winners: "
+    assert operator.get("/console/gala/live").json()["alarms"] == [text + "<expected ab, got cd>"]
+    assert f'<p class="banner alarm">{text}&lt;expected' in operator.get("/console/gala/").text
+    assert offered(operator, segment) == ["draw"]
+
+
+def test_the_progress_of_a_step_is_shown_while_it_runs(show: Show) -> None:
+    segment, operator = sealed(armed_segment(show)), crew(OPERATOR)
+    tell_progress(segment.pk, "ranking", 3, 10)
+    (row,) = operator.get("/console/gala/live").json()["segments"]
+    assert row["progress"] == {"text": "ranking", "done": 3, "total": 10}
+    end_progress(segment.pk)
+    (row,) = operator.get("/console/gala/live").json()["segments"]
+    assert row["progress"] is None
+
+
+# --- what is waited for ---
+
+
+def waits_of(client: Client, segment: Segment) -> list[dict[str, Any]]:
+    rows = client.get("/console/gala/live").json()["segments"]
+    return next(row["waits"] for row in rows if row["id"] == segment.pk)
+
+
+def test_the_round_of_drand_is_counted_down_to_and_pasted_when_nobody_brings_it(
+    show: Show, clock: Clock
+) -> None:
+    clock.set(T_FREEZE * 1000)
+    operator, segment = crew(OPERATOR), sealed(armed_segment(show, beacon="drand"))
+    (wait,) = waits_of(operator, segment)
+    assert (wait["beacon"], wait["strength"], wait["round"]) == ("drand", "public", ROUND)
+    assert wait["due_at"] == (T_FREEZE + 60) * 1000
+    assert wait["lines"] == ["drand round 1000 is due in 60 s"]
+    assert offered(operator, segment) == []
+    clock.move(72_000)
+    assert waits_of(operator, segment)[0]["lines"] == [
+        "drand round 1000 is 12 s late; waiting, no other round is ever taken"
+    ]
+    assert "12 s late" in operator.get("/console/gala/").text
+    assert offered(operator, segment) == ["beacon"]
+    assert press(operator, segment, "beacon", signature="9" * 96)[0] == 409
+    assert press(operator, segment, "beacon", signature="9" * 2001)[0] == 400
+    assert press(crew(AUDITOR), segment, "beacon", signature=SIGNATURE)[0] == 403
+    status, body = press(operator, segment, "beacon", signature=SIGNATURE)
+    assert (status, body["message"]) == (
+        200,
+        "The signature is right: the beacon of gala/seg-1/draw-1 is taken.",
+    )
+    assert (waits_of(operator, segment)[0]["lines"], offered(operator, segment)) == ([], [])
+
+
+def test_who_has_revealed_and_who_is_waited_for_until_when(show: Show, clock: Clock) -> None:
+    clock.set(T_FREEZE * 1000)
+    secret, draft = bytes(range(32)), make_segment(show, beacon="drand")
+    for name in ("charity", "notary"):
+        party = Party.objects.create(show=show, name=name, title=name)
+        digest = commit("gala/seg-1/draw-1", name, secret).hex()
+        commit_party(draft.prize_lists.get(), party, digest, actor=name)
+    operator, segment = crew(OPERATOR), sealed(arm(draft))
+    reveal_secret(segment.draws.get().pk, "charity", secret, actor="charity")
+    (wait,) = waits_of(operator, segment)
+    assert [row["revealed_at"] is not None for row in wait["parties"]] == [True, True, False]
+    assert wait["lines"] == [
+        "revealed: house, charity",
+        "waiting for the secrets of notary until 15:59:09 UTC, 45 s left",
+        "drand round 1000 is due in 60 s",
+    ]
+    clock.move(44_000)  # long after the grace, and nobody is late
+    live = operator.get("/console/gala/live").json()
+    assert not [text for text in live["warnings"] if "Celery" in text]
+    clock.move(2_000)
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    assert "absent, with an empty field in the seal: notary" in waits_of(operator, segment)[0]["lines"]
+
+
+def test_lines_of_several_lists_say_which(show: Show, clock: Clock) -> None:
+    clock.set(T_FREEZE * 1000)
+    draft = make_segment(show, beacon="drand")
+    add_prize(PrizeList.objects.create(segment=draft, number=2, beacon="dice", reserves=0))
+    lines = [wait["lines"] for wait in waits_of(crew(OPERATOR), sealed(arm(draft)))]
+    assert lines == [
+        ["list 1: drand round 1000 is due in 60 s"],
+        ["list 2: waiting for the dice: two operators type what was thrown on air"],
+    ]
+
+
+# --- trouble with the conductor, with Redis, with the size of the rundown ---
 
 
 @pytest.mark.parametrize(
