@@ -152,8 +152,8 @@ def test_messages_are_hashed_to_the_points_of_rfc_9380(vector):
 def test_the_chain_is_quicknet():
     chain = DRAND["chain"]
     assert verify_draw.chain_hash().hex() == verify_draw.QUICKNET == chain["hash"]
-    assert verify_draw.PUBLIC_KEY == chain["public_key"]
-    assert (verify_draw.GENESIS, verify_draw.PERIOD) == (chain["genesis_time"], chain["period"])
+    assert chain["public_key"] == verify_draw.PUBLIC_KEY
+    assert (chain["genesis_time"], chain["period"]) == (verify_draw.GENESIS, verify_draw.PERIOD)
 
 
 @pytest.mark.parametrize("known", DRAND["rounds"], ids=lambda known: known["round"])
