@@ -339,9 +339,18 @@
 
   // --- what comes in ---
 
+  /** The seals as this phone was first shown them; the page of the draw compares, and no later one takes their place. */
+  function keepSeals({ id, seal, seals }) {
+    const known = kept.read("seals") || {};
+    if (seal && !known[id]) kept.write("seals", { ...known, [id]: seals || [seal] });
+  }
+
   function takeState(message) {
     state = { segment: message.segment, results: message.results };
-    if (state.segment) count.begin(state.segment.id);
+    if (state.segment) {
+      count.begin(state.segment.id);
+      keepSeals(state.segment);
+    }
     wins.compare(state.results);
     drawState();
     drawWon();
