@@ -1,0 +1,1 @@
+"""Measurements at the size of a gala: run by hand, never timed in the tests (docs/performance.md)."""
