@@ -54,6 +54,7 @@ class Client(WSListener):
         self.dropped_at = -NEVER  # when it last broke off on purpose
         self.acked_at = -NEVER
         self.reschedule: Callable[[Client], None] = lambda client: None
+        self.claim: Callable[[Client, int], None] = lambda client, draw: None
         self._broke_off = False
         self._shaken_until = now_ms()
 
@@ -142,6 +143,7 @@ class Client(WSListener):
         """A real phone shows it; the crowd counts how many phones did."""
         if news.get("type") == "won":
             self.figures.won[self.phone.viewer] = news["draw"]
+            self.claim(self, news["draw"])
         else:
             self.figures.results_seen[news["draw"]] += 1
 

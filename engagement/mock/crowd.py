@@ -9,7 +9,7 @@ import heapq
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -29,6 +29,7 @@ SPREAD_S = 1.5  # the first connects are spread over about this long
 SLOWEST_RATE, FASTEST_RATE = 100, 3_000  # connects per second
 HANDSHAKES = 128  # under way at once
 HANDSHAKE_S = 10.0
+CLAIM_S = 20.0  # how long to wait for the answers to the last claims
 CONNECT_S = 60.0  # how long to wait for the last phone to be welcomed
 CHEATERS = 0.02
 
@@ -52,6 +53,7 @@ class CrowdOptions:
     cheat_hz: float | None = None
     cheaters: float = CHEATERS
     drop: float = 0.0
+    claim: bool = False  # winners claim at once
     seed: int | None = None
 
 
@@ -82,6 +84,8 @@ class Crowd:
         hand = SteadyHand(options.cheat_hz or 0) if cheats else HumanHand(options.hz, rng)
         client = Client(Phone(options.feed), hand, rng, self.figures, options.drop)
         client.reschedule = self._schedule
+        if options.claim:
+            client.claim = self._start_claim
         return client
 
     # --- the whole run ---
@@ -109,6 +113,9 @@ class Crowd:
         if options.until_result:
             self.step = "waiting for a result"
             self.result_seen = await self._wait(self._all_saw_the_result, options.timeout)
+            if options.claim:
+                self.step = "claiming"
+                await self._wait(lambda: not self._unclaimed(), CLAIM_S)
             return
         await self._wait(lambda: False, options.seconds)
         self.step = "waiting for acks"
@@ -201,10 +208,37 @@ class Crowd:
             client.wake(now)
         elif client.connect_at <= now:
             client.connect_at = NEVER
-            task = asyncio.create_task(self._connect(client))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._connect(client))
         self._schedule(client)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- claiming ---
+
+    def _start_claim(self, client: Client, draw: int) -> None:
+        self._start(self._claim(client, draw))
+
+    async def _claim(self, client: Client, draw: int) -> None:
+        try:
+            answer = await self.passes.claim(draw, client.phone.proof())
+            outcome = str(answer.get("status") or answer.get("code") or "no_answer")
+        except CrowdError:
+            outcome = "no_answer"
+        self.figures.claims[client.phone.viewer] = outcome
+
+    def _unclaimed(self) -> list[str]:
+        """The viewers of this crowd who have won and have not claimed; the results say who they are."""
+        winners = {
+            winner["pseudonym"]
+            for client in self.clients
+            for result in client.phone.results.values()
+            for winner in result["winners"]
+        }
+        here = {client.phone.viewer for client in self.clients}
+        return sorted(viewer for viewer in winners & here if self.figures.claims.get(viewer) != "claimed")
 
     # --- how it goes ---
 
@@ -264,6 +298,8 @@ class Crowd:
             found.append(f"{len(missing) - cut_off} phones have counted shakes that were not acknowledged")
         if self.options.until_result and not self.result_seen:
             found.append(f"no result was seen by all phones within {self.options.timeout:.0f} s")
+        if self.options.claim and (unclaimed := self._unclaimed()):
+            found.append(f"{len(unclaimed)} phones have won and could not claim")
         return found
 
     def describe(self, seconds: float) -> dict[str, Any]:

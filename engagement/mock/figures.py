@@ -22,6 +22,9 @@ class Figures:
     errors: Counter[str] = field(default_factory=Counter)
     results_seen: Counter[int] = field(default_factory=Counter)
     won: dict[str, int] = field(default_factory=dict)
+    claims: dict[str, str] = field(
+        default_factory=dict
+    )  # what came of the claim of a viewer: claimed, or a code
     ack_ms: Counter[int] = field(default_factory=Counter)  # how many acks took so many ms
 
 
@@ -64,5 +67,6 @@ def describe_figures(figures: Figures) -> dict[str, Any]:
         "errors": dict(figures.errors),
         "results_seen": {str(draw): number for draw, number in figures.results_seen.items()},
         "won": figures.won,
+        "claims": figures.claims,
         "ack_ms": {"p50": percentile(figures.ack_ms, 0.5), "p99": percentile(figures.ack_ms, 0.99)},
     }

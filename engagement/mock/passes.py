@@ -1,4 +1,4 @@
-"""Guest passes over HTTP, as an app's phone or a browser gets them; and the addresses of a show."""
+"""What phones do over HTTP: they get guest passes, as an app or a browser does, and claim; and where a show is."""
 
 import asyncio
 import json
@@ -42,6 +42,10 @@ class Address(NamedTuple):
         """The path that gives passes."""
         return f"{self.prefix}/api/shows/{self.show}/passes"
 
+    def claims(self, draw: int) -> str:
+        """The path that takes claims of a draw."""
+        return f"{self.prefix}/api/draws/{draw}/claims"
+
 
 def parse_address(url: str, show: str) -> Address:
     """The address of a show on a server: ws, wss, http or https, with or without the path of the socket.
@@ -73,15 +77,26 @@ class Passes:
 
     async def get(self) -> dict[str, Any]:
         """The answer of the passes endpoint: `pass`, `feeds` and more. CrowdError when there is none to be had."""
+        status, answer = await self._insist(self.address.passes, b"")
+        if status != 200:
+            raise CrowdError(
+                f"{self.address.host} gives no passes for {self.address.show!r}: {status} {_text(answer)}"
+            )
+        return dict(answer)
+
+    async def claim(self, draw: int, proof: dict[str, str]) -> dict[str, Any]:
+        """The answer to a claim: `status` where the viewer has won, else a `code`. CrowdError without an answer."""
+        _, answer = await self._insist(self.address.claims(draw), json.dumps(proof).encode())
+        return dict(answer)
+
+    async def _insist(self, path: str, body: bytes) -> tuple[int, Any]:
+        """Asks until there is an answer that is not "later"; its status and content."""
         began = time.monotonic()
         for attempt in range(1_000_000):
-            status, wait_s, answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._ask)
-            if status == 200:
-                return answer
+            loop = asyncio.get_running_loop()
+            status, wait_s, answer = await loop.run_in_executor(self._pool, self._ask, path, body)
             if status not in LATER:
-                raise CrowdError(
-                    f"{self.address.host} gives no passes for {self.address.show!r}: {status} {_text(answer)}"
-                )
+                return status, answer
             name = f"http_{status}" if status else "no_answer"
             self.refused[name] = self.refused.get(name, 0) + 1
             wait_s = (
@@ -91,7 +106,7 @@ class Passes:
             )
             asked_s = time.monotonic() - began
             if asked_s + wait_s > (BUSY_S if status else NOBODY_THERE_S):
-                raise CrowdError(f"{self.address.host} gave no pass for {asked_s:.0f} s: {_text(answer)}")
+                raise CrowdError(f"{self.address.host} gave no answer for {asked_s:.0f} s: {_text(answer)}")
             await asyncio.sleep(wait_s)
         raise AssertionError("a deadline comes first")
 
@@ -101,11 +116,12 @@ class Passes:
         for connection in self._opened:
             connection.close()
 
-    def _ask(self) -> tuple[int, float, Any]:
+    def _ask(self, path: str, body: bytes) -> tuple[int, float, Any]:
         """Status (0: no answer), seconds of Retry-After (0: not said) and content of one request."""
         try:
             connection = self._connection()
-            connection.request("POST", self.address.passes, body=b"", headers={"Accept": "application/json"})
+            headers = {"Accept": "application/json", "Content-Type": "application/json"}
+            connection.request("POST", path, body=body, headers=headers)
             response = connection.getresponse()
             content = response.read()
             return response.status, _seconds(response.getheader("Retry-After")), _parse(content)

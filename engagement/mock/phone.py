@@ -119,7 +119,9 @@ class Phone:
         self.pulse: Message | None = None
         self.counts: dict[int, Count] = {}
         self.results: dict[int, Message] = {}  # by draw; each is shown once
-        self.wins: dict[int, Message] = {}
+        self.wins: dict[int, Message] = {}  # by draw, as told last: its status changes once it is claimed
+        self.lost_wins: set[int] = set()  # draws whose prize somebody else holds by now, or nobody
+        self._pass = ""
         self._hello_at = 0.0
         self._losses = 0
         self._stopped_at = NEVER
@@ -162,9 +164,13 @@ class Phone:
 
     def hello(self, pass_: str, now: float) -> str:
         """The first frame on a new socket."""
-        self._hello_at = now
+        self._hello_at, self._pass = now, pass_
         feed = {} if self.feed is None else {"feed": self.feed}
         return json.dumps({"type": "hello", "pass": pass_, **feed})
+
+    def proof(self) -> dict[str, str]:
+        """The body with which a win is claimed over HTTP. Keep both: a pass that has expired still claims."""
+        return {"pass": self._pass, "salt": self.salt}
 
     @property
     def wake_at(self) -> float:
@@ -263,8 +269,15 @@ class Phone:
         self.epoch, self.seq = message["epoch"], message["seq"]
         self._resync_at = NEVER
         self._take_segment(message["segment"])
+        self._check_wins(message["results"])
         self._plan_report(now, rng)
         return [result for result in reversed(message["results"]) if _is_new(result, self.results)]
+
+    def _check_wins(self, results: Sequence[Message]) -> None:
+        """A win that the results do not list any more was not claimed in time, was declined or was disqualified."""
+        for result in results if self.wins else NOTHING:
+            if result["draw"] in self.wins and not _has_won(self.viewer, result):
+                self.lost_wins.add(result["draw"])
 
     def _take_segment(self, segment: Message | None) -> None:
         self.segment = segment
@@ -300,7 +313,9 @@ class Phone:
             self._resync_at = max(now + wait, self._resynced_at + self.pace.report_every_ms)
 
     def _won(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
-        return [message] if _is_new(message, self.wins) else NOTHING
+        news = [message] if message["draw"] not in self.wins else NOTHING
+        self.wins[message["draw"]] = message
+        return news
 
     def _ack(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
         count = self.counts.get(message["segment"])
@@ -356,6 +371,10 @@ class Phone:
         if losses == 0 and code not in (BAD_PASS, HELLO_TIMEOUT):
             return rng.uniform(0, self.pace.spread_ms)
         return rng.uniform(0, min(LONGEST_BACKOFF_MS, BACKOFF_MS << min(losses, 10)))
+
+
+def _has_won(viewer: str, result: Message) -> bool:
+    return any(winner["pseudonym"] == viewer for winner in result["winners"])
 
 
 def _is_new(message: Message, seen: dict[int, Message]) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import sys
 from argparse import ArgumentTypeError
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class Command(BaseCommand):
             metavar="P",
             help="share of reports after which the socket breaks",
         )
+        parser.add_argument("--claim", action="store_true", help="phones that win claim at once")
         parser.add_argument("--seed", type=int, help="the same people again")
         parser.add_argument("--json", metavar="FILE", help="writes a summary")
         parser.add_argument("--quiet", action="store_true", help="says nothing but errors")
@@ -148,6 +150,7 @@ def _rows(crowd: Crowd) -> Iterator[tuple[str, Any]]:
     yield "ack p50 / p99 ms", _latency(crowd)
     yield "results seen", sum(figures.results_seen.values())
     yield "won", len(figures.won)
+    yield "claims", _by_code(Counter(figures.claims.values()))
     yield "errors", _by_code({**figures.errors, **crowd.passes.refused})
     yield "closes", _by_code(figures.closes)
 

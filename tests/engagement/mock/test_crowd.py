@@ -1,6 +1,7 @@
 """The crowd against a real gateway, through the command line: what it was told is counted is in the tally."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,12 +10,17 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
-from engagement.actions import announce
+from engagement.actions import announce, move_due_segments
 from engagement.core.phases import Phase
 from engagement.mock.passes import CrowdError, Passes, parse_address
 from engagement.models import Segment, Show
+from prizes.actions import publish_segment
+from prizes.models import Win
 from tests.cast import armed_segment, make_show, put_on_air, totals_in_tally
+from tests.prizes.steps import run_all
+from tests.servers import running_gateway
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,6 +117,39 @@ def test_it_can_stay_until_everybody_has_seen_the_result(gateway: str, tmp_path:
     summary = mock_phones(gateway, segment, tmp_path / "out.json", until_result=True)
     timer.join()
     assert summary["results_seen"] == {"901": 40, "902": 40}
+    assert summary["problems"] == []
+
+
+@pytest.fixture
+def whole_gateway(tmp_path: Path) -> Iterator[str]:
+    """A gateway that sees the database of this test: claims are not the live side's, which needs none."""
+    name = connection.settings_dict["NAME"]
+    server = os.environ.get("DATABASE_URL", "sqlite:///").rpartition("/")[0]
+    with running_gateway(tmp_path / "gateway.log", DATABASE_URL=f"{server}/{name}") as (address, _):
+        yield address
+
+
+def test_winners_claim_at_once(whole_gateway: str, tmp_path: Path) -> None:
+    segment = on_air(1.5, grace_ms=2_000)
+    winners: list[str] = []
+
+    def draw_and_publish() -> None:
+        try:
+            move_due_segments()
+            drawn = run_all(segment)
+            winners.extend(drawn.wins.values_list("pseudonym", flat=True))
+            publish_segment(segment.pk, actor="olga")
+        finally:
+            connection.close()
+
+    timer = threading.Timer(6, draw_and_publish)
+    timer.start()
+    summary = mock_phones(
+        whole_gateway, segment, tmp_path / "out.json", until_result=True, claim=True, timeout=40.0
+    )
+    timer.join()
+    assert summary["claims"] == dict.fromkeys(winners, "claimed") and len(winners) == 2
+    assert set(Win.objects.values_list("status", flat=True)) == {"claimed"}
     assert summary["problems"] == []
 
 

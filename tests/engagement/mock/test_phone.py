@@ -477,6 +477,26 @@ def test_a_win_is_shown_once_even_after_a_reconnect() -> None:
     assert list(phone.receive(dict(won), OPENS, rng)) == []
 
 
+def test_a_win_that_the_results_do_not_list_any_more_is_lost() -> None:
+    phone, rng = welcomed()
+    won = {"type": "won", "draw": 3, "prize": {}, "claim_url": "/c", "claim_by": 1, "status": "won"}
+    phone.receive(won, OPENS, rng)
+    phone.receive({**won, "status": "claimed"}, OPENS, rng)
+    assert phone.wins[3]["status"] == "claimed"
+    listed, gone = state(2, draws=(3,)), state(3, draws=(3, 4))
+    listed["results"][0]["winners"] = [{"pseudonym": "ff" * 14}, {"pseudonym": phone.viewer}]
+    phone.receive(listed, OPENS, rng)
+    assert phone.lost_wins == set()
+    phone.receive(gone, OPENS, rng)
+    assert phone.lost_wins == {3}
+
+
+def test_what_claims_a_win_is_the_pass_and_the_salt() -> None:
+    phone, _ = welcomed()
+    phone.hello("the-pass", OPENS)
+    assert phone.proof() == {"pass": "the-pass", "salt": phone.salt}
+
+
 def test_unknown_messages_are_left_to_newer_phones() -> None:
     phone, rng = welcomed()
     assert phone.receive({"type": "fireworks"}, OPENS, rng) == ()
