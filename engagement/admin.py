@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from engagement.actions import lock_segment, touch_show
 from engagement.broadcast import forget_state
 from engagement.core.phases import REPORTING
-from engagement.models import EDITABLE, Feed, LedgerEntry, Segment, Show
+from engagement.models import EDITABLE, Feed, LedgerCheckpoint, LedgerEntry, Segment, Show
 
 admin.site.site_header = admin.site.site_title = "Shake to win"
 admin.site.index_title = "Administration"
@@ -183,4 +183,11 @@ def _is_draft(segment: Segment | None) -> bool:
 class LedgerEntryAdmin(ReadOnlyAdmin):
     list_display = ("show", "position", "at_ms", "actor", "action", "reason")
     list_filter = ("show", "action", "actor")
+    list_select_related = ("show",)
+
+
+@admin.register(LedgerCheckpoint)
+class LedgerCheckpointAdmin(ReadOnlyAdmin):
+    list_display = ("show", "size", "root", "at_ms")
+    list_filter = ("show",)
     list_select_related = ("show",)

@@ -180,3 +180,8 @@ def export_entry(entry: LedgerEntry) -> bytes:
         "digest": entry.digest,
     }
     return canonical_json(line) + b"\n"
+
+
+def export_checkpoint(row: LedgerCheckpoint) -> bytes:
+    """One line of the file beside it."""
+    return canonical_json({"at": row.at_ms, "note": row.note, "root": row.root, "size": row.size}) + b"\n"

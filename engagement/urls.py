@@ -12,6 +12,10 @@ urlpatterns = [
     path("stage/<slug:slug>/join.svg", views.join_qr, name="join_qr"),
     re_path(r"^seals/(?P<seal>[0-9a-f]{64})\.svg$", views.seal_qr, name="seal_qr"),
     path("console/<slug:slug>/ledger/", views.ledger, name="ledger"),
+    path("console/<slug:slug>/ledger/entries.jsonl", views.ledger_entries, name="ledger_entries"),
+    path("console/<slug:slug>/ledger/checkpoints.jsonl", views.ledger_checkpoints, name="ledger_checkpoints"),
+    path("stage/<slug:slug>/checkpoints/<int:size>.svg", views.checkpoint_qr, name="checkpoint_qr"),
+    path("verify_ledger.py", views.ledger_verifier, name="ledger_verifier"),
 ]
 
 websocket_urlpatterns = [

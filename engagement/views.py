@@ -1,6 +1,10 @@
 """The pages of the live side: phone, stage, their QR codes, and the ledger of a show."""
 
+import hashlib
 import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import segno
 from django.contrib.auth.decorators import login_required, permission_required
@@ -12,12 +16,15 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
+from engagement.audit import Ledger, audit_ledger, has_root, is_step, read_ledger
 from engagement.clock import from_ms
-from engagement.ledger import find_break
-from engagement.models import LedgerEntry, Show
+from engagement.core.checkpoints import format_vkey
+from engagement.ledger import export_checkpoint, export_entry, keys_of
+from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 
 LANGUAGES = ("en", "zh")
 LEDGER_PAGE = 200
+VERIFIER = Path(__file__).with_name("verify_ledger.py")
 
 
 @require_safe
@@ -97,14 +104,71 @@ def _svg(content: str) -> HttpResponse:
 # --- the ledger ---------------------------------------------------------------------------------------------
 
 
-@require_safe
-@login_required
-@permission_required("engagement.view_ledgerentry", raise_exception=True)
-def ledger(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """Everything that was done to a show, newest first, and whether the chain is whole."""
-    show = get_object_or_404(Show, slug=slug)
-    entries = LedgerEntry.objects.filter(show=show).order_by("-position")
-    page = Paginator(entries, LEDGER_PAGE).get_page(request.GET.get("page"))
-    rows = [{"entry": entry, "at": from_ms(entry.at_ms)} for entry in page]
-    context = {"show": show, "page": page, "rows": rows, "broken_at": find_break(show)}
+def _for_auditors(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """Who may read entries: they name operators."""
+    allowed = permission_required("engagement.view_ledgerentry", raise_exception=True)(view)
+    return require_safe(login_required(allowed))
+
+
+@_for_auditors
+def ledger(request: HttpRequest, slug: str) -> HttpResponse:
+    """Everything that was done to a show, newest first; whether it is whole, and what to keep as a proof of it."""
+    whole = read_ledger(get_object_or_404(Show, slug=slug))
+    checks = audit_ledger(whole)
+    page = Paginator(whole.entries[::-1], LEDGER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "show": whole.show,
+        "page": page,
+        "rows": [_describe_entry(whole, entry) for entry in page],
+        "checks": checks,
+        "failed": [check for check in checks if not check.ok],
+        "latest": whole.checkpoints[-1] if whole.checkpoints else None,
+        "key": format_vkey(keys_of(whole.show)[0]),
+        "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
+    }
     return render(request, "engagement/ledger.html", context)
+
+
+def _describe_entry(whole: Ledger, entry: LedgerEntry) -> dict[str, Any]:
+    """A row of the table; the checkpoint made with an entry has one entry more than its position says."""
+    size = entry.position + 1
+    row, following = whole.checkpoint_of(size), whole.checkpoint_of(size + 1)
+    return {
+        "entry": entry,
+        "at": from_ms(entry.at_ms),
+        "checkpoint": row,
+        "holds": row is not None and has_root(whole, row),
+        "continued": None if row is None or following is None else is_step(whole, row, following),
+    }
+
+
+@_for_auditors
+def ledger_entries(request: HttpRequest, slug: str) -> HttpResponse:
+    """All entries as lines of JSON, for the check without this server."""
+    whole = read_ledger(get_object_or_404(Show, slug=slug))
+    return _lines(f"{slug}-entries.jsonl", (export_entry(entry) for entry in whole.entries))
+
+
+@_for_auditors
+def ledger_checkpoints(request: HttpRequest, slug: str) -> HttpResponse:
+    """All checkpoints as lines of JSON, for the check without this server."""
+    whole = read_ledger(get_object_or_404(Show, slug=slug))
+    return _lines(f"{slug}-checkpoints.jsonl", (export_checkpoint(row) for row in whole.checkpoints))
+
+
+def _lines(name: str, lines: Iterable[bytes]) -> HttpResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(b"".join(lines), content_type="application/x-ndjson", headers=headers)
+
+
+@require_safe
+def checkpoint_qr(request: HttpRequest, slug: str, size: int) -> HttpResponse:
+    """A checkpoint to photograph: the whole signed note."""
+    return _svg(get_object_or_404(LedgerCheckpoint, show__slug=slug, size=size).note)
+
+
+@require_safe
+def ledger_verifier(request: HttpRequest) -> HttpResponse:
+    """The program that checks a ledger without this server."""
+    headers = {"Content-Disposition": 'attachment; filename="verify_ledger.py"'}
+    return HttpResponse(VERIFIER.read_bytes(), content_type="text/x-python; charset=utf-8", headers=headers)

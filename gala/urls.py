@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from ninja import NinjaAPI
 
+from engagement.api import add_error_handlers as add_ledger_errors
+from engagement.api import router as ledger_router
 from gala.health import healthy, ready
 from prizes.api import add_error_handlers
 from prizes.api import router as draw_router
@@ -16,8 +18,10 @@ api = NinjaAPI(
 )
 add_error_handlers(api)
 add_claim_errors(api)
+add_ledger_errors(api)
 api.add_router("", draw_router)
 api.add_router("", claim_router)
+api.add_router("", ledger_router)
 
 urlpatterns = [
     path("admin/", admin.site.urls),

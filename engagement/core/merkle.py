@@ -140,6 +140,15 @@ class GrowingTree:
                 self._full.append([])
             self._full[level].append(node)
 
+    def leaf(self, index: int) -> bytes:
+        """Return leaf hash `index`, 0 .. len(tree) - 1.
+
+        >>> GrowingTree([leaf_hash(b"")]).leaf(0) == leaf_hash(b"")
+        True
+        """
+        self._check(0, index, len(self) - 1)
+        return self._full[0][index]
+
     def root(self, size: int) -> bytes:
         """Return the 32-byte root that the tree had at `size`: RFC 9162 2.1.1, MTH(D[n]).
 

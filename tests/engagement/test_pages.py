@@ -8,8 +8,11 @@ import segno
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from engagement.actions import void_segment
+from engagement.core.checkpoints import format_vkey
+from engagement.ledger import keys_of
 from engagement.models import Show
 from engagement.roles import AUDITOR, OPERATOR
 from tests.cast import make_segment, make_show
@@ -147,9 +150,48 @@ def test_a_changed_entry_is_shown_in_red(client: Client, show: Show, damage: str
         void_segment(make_segment(show).pk, actor="dirk", reason="rain")
     tamper(f"UPDATE engagement_ledgerentry SET {damage} WHERE position = 1")
     page = crew(client, AUDITOR).get("/console/gala/ledger/").text
-    assert "The chain is broken at entry 1" in page
+    assert "The ledger is not whole" in page
+    assert "entry 1 was changed" in page
+    assert (
+        client.get("/console/gala/ledger/entries.jsonl").status_code == 200
+    )  # what was made of it can be kept
+
+
+def test_the_page_shows_the_latest_checkpoint_to_copy_and_to_photograph(client: Client, show: Show) -> None:
+    void_segment(make_segment(show).pk, actor="dirk", reason="rain")
+    note = show.checkpoints.get().note
+    page = crew(client, AUDITOR).get("/console/gala/ledger/").text
+    assert f'<pre class="mono" id="checkpoint">{note}</pre>' in page.replace("&#x27;", "'")
+    assert escape(format_vkey(keys_of(show)[0])) in page
+    code = client.get(re.findall(r'<img src="([^"]+)"', page)[0])
+    assert drawing(code.text) == drawing(segno.make(note, error="m").svg_inline(border=3))
+    assert client.get("/stage/gala/checkpoints/2.svg").status_code == 404
+
+
+def test_the_page_says_of_every_checkpoint_whether_the_next_one_continues_it(
+    client: Client, show: Show
+) -> None:
+    for _ in range(4):
+        void_segment(make_segment(show).pk, actor="dirk", reason="rain")
+    page = crew(client, AUDITOR).get("/console/gala/ledger/").text
+    assert page.count("<td>yes</td>") == 3
+    tamper("UPDATE engagement_ledgercheckpoint SET root = %s WHERE size = 2", "00" * 32)
+    tamper("DELETE FROM engagement_ledgercheckpoint WHERE size = 4")
+    page = client.get("/console/gala/ledger/").text
+    assert page.count('<span class="bad">no</span>') == 2
+    assert page.count('<td class="bad">none</td>') == 1
+    assert page.count('class="mono bad"') == 1
+
+
+def test_a_show_in_which_nothing_happened_has_nothing_to_keep(client: Client, show: Show) -> None:
+    page = crew(client, AUDITOR).get("/console/gala/ledger/").text
+    assert "The chain is whole: all 0 entries" in page
+    assert 'id="checkpoint"' not in page
 
 
 def test_the_ledger_is_for_those_who_may_read_it(client: Client, show: Show) -> None:
-    assert client.get("/console/gala/ledger/")["Location"] == "/admin/login/?next=/console/gala/ledger/"
+    for name in ("", "entries.jsonl", "checkpoints.jsonl"):
+        address = f"/console/gala/ledger/{name}"
+        assert Client().get(address)["Location"] == f"/admin/login/?next={address}"
     assert crew(client, None).get("/console/gala/ledger/").status_code == 403
+    assert client.get("/console/gala/ledger/entries.jsonl").status_code == 403

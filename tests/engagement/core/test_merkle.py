@@ -160,6 +160,8 @@ def test_equal_sizes_and_the_empty_tree_need_no_proof_but_the_right_roots():
 @pytest.mark.parametrize(
     "ask",
     [
+        lambda tree: tree.leaf(40),
+        lambda tree: tree.leaf(-1),
         lambda tree: tree.root(41),
         lambda tree: tree.root(-1),
         lambda tree: tree.inclusion_proof(5, 5),
