@@ -155,7 +155,8 @@ def verify(folder: Path) -> Row:
     command = [sys.executable, "-I", str(VERIFIER), "record.json", "roll.bin", "--json"]
     child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE)
     assert child.stdout is not None
-    answer = json.loads(child.stdout.read())
+    with child.stdout:
+        answer = json.loads(child.stdout.read())
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     failed = [check for check in answer["checks"] if not check["ok"]]
