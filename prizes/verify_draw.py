@@ -219,7 +219,11 @@ class Case:
         self.roll, self.totals = as_file(roll), as_file(totals)
         self.excluded = sorted(set(excluded))
         self.failed: set[str] = set()
-        self.survey = Survey(self)
+
+    @functools.cached_property
+    def survey(self) -> Survey:
+        """What stands in the roll; read when first asked for."""
+        return survey_roll(self)
 
     def take(self) -> int:
         """How many viewers are taken from the ranking: winners and reserves."""
@@ -595,31 +599,35 @@ CHUNK_ENTRIES = 16_384  # 256 KiB: few enough to stay in the processor's cache
 CHUNK_BYTES = CHUNK_ENTRIES * ENTRY_BYTES
 
 
-class Survey:
-    """One pass over the file of the roll: header, count, sum, order, Merkle root. Made when first asked for."""
+class Survey(NamedTuple):
+    """What one pass over the entries of the roll finds."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    entries: int
+    tickets: int
+    root: bytes
+    problem: str  # the first entry that is out of order or has a wrong number of tickets
 
-    @functools.cached_property
-    def found(self) -> dict[str, Any]:
-        case, tree, before, problem = self.case, Tree(), b"", ""
-        allowed, entries, tickets = {row[1] for row in case.rules["tickets"]}, 0, 0
-        for chunk in read_body(case.roll):
-            for start in range(0, len(chunk), RUN_BYTES):
-                tree.add(chunk[start : start + RUN_BYTES])
-            whole = len(chunk) // ENTRY_BYTES
-            fields = columns("14sH", whole).unpack_from(chunk)
-            names, numbers = fields[::2], fields[1::2]
-            if not problem:
-                problem = find_problem(names, numbers, before, allowed, entries)
-            if len(chunk) % ENTRY_BYTES:
-                problem = (
-                    problem or f"expected entries of 16 bytes, got {len(chunk) % ENTRY_BYTES} at the end"
-                )
-            before, entries, tickets = names[-1] if names else before, entries + whole, tickets + sum(numbers)
-            case.tell("reading the roll", entries, case.record["roll"]["entries"])
-        return {"entries": entries, "tickets": tickets, "root": tree.root(), "problem": problem}
+
+def survey_roll(case: Case) -> Survey:
+    tree, before, problem = Tree(), b"", ""
+    allowed, entries, tickets = {row[1] for row in case.rules["tickets"]}, 0, 0
+    for chunk in read_body(case.roll):
+        for start in range(0, len(chunk), RUN_BYTES):
+            tree.add(chunk[start : start + RUN_BYTES])
+        whole, rest = divmod(len(chunk), ENTRY_BYTES)
+        names, numbers = split(chunk[: len(chunk) - rest])
+        problem = problem or find_problem(names, numbers, before, allowed, entries)
+        if rest:
+            problem = problem or f"expected entries of 16 bytes, got {rest} bytes at the end"
+        before, entries, tickets = names[-1] if names else before, entries + whole, tickets + sum(numbers)
+        case.tell("reading the roll", entries, case.record["roll"]["entries"])
+    return Survey(entries, tickets, tree.root(), problem)
+
+
+def split(chunk: bytes) -> tuple[Sequence[bytes], Sequence[int]]:
+    """The pseudonyms and the tickets of a chunk of entries."""
+    fields = columns("14sH", len(chunk) // ENTRY_BYTES).unpack(chunk)
+    return fields[::2], fields[1::2]
 
 
 def read_body(file: Any) -> Iterator[bytes]:
@@ -658,16 +666,16 @@ def check_roll_file(case: Case) -> str:
 
 
 def check_roll_entries(case: Case) -> str:
-    found = case.survey.found
-    if found["problem"]:
-        raise Wrong(found["problem"])
-    expect("entries", case.record["roll"]["entries"], found["entries"])
-    expect("tickets", case.record["roll"]["tickets"], found["tickets"])
-    return f"{found['entries']} entries in order, {found['tickets']} tickets"
+    found = case.survey
+    if found.problem:
+        raise Wrong(found.problem)
+    expect("entries", case.record["roll"]["entries"], found.entries)
+    expect("tickets", case.record["roll"]["tickets"], found.tickets)
+    return f"{found.entries} entries in order, {found.tickets} tickets"
 
 
 def check_roll_root(case: Case) -> str:
-    root = case.survey.found["root"].hex()
+    root = case.survey.root.hex()
     expect("roll root", root, case.record["roll"]["root"])
     return root
 
@@ -761,11 +769,6 @@ def rank_chunk(best: Best, chunk: bytes, first: int) -> None:
         start = stop
 
 
-def split(chunk: bytes) -> tuple[Sequence[bytes], Sequence[int]]:
-    fields = columns("14sH", len(chunk) // ENTRY_BYTES).unpack(chunk)
-    return fields[::2], fields[1::2]
-
-
 def offer_by_ticket(
     best: Best, names: Sequence[bytes], tickets: Sequence[int], indices: Sequence[int], js: range
 ) -> None:
@@ -808,7 +811,6 @@ def run_count(entries: int) -> int:
 # --- 6. The frozen totals, for the auditor (docs/draw.md, section 3) ---
 
 TOTAL_BYTES = 18
-Rows = Iterator[Sequence[Any]]
 
 
 def read_totals(file: Any) -> Iterator[bytes]:
@@ -1284,20 +1286,20 @@ def invert2(a: Fp2) -> Fp2:
     return a[0] * norm % P, -a[1] * norm % P
 
 
-def root(a: int) -> int | None:
+def square_root(a: int) -> int | None:
     """A square root in Fp, None if there is none; P is 3 modulo 4."""
     found = pow(a, (P + 1) // 4, P)
     return found if found * found % P == a % P else None
 
 
-def root2(a: Fp2) -> Fp2:
+def square_root2(a: Fp2) -> Fp2:
     """A square root in Fp2: of a + b u it is x + y u with x^2 - y^2 = a and 2 x y = b."""
     if a[1] == 0:
-        real = root(a[0])
-        return (0, root(-a[0])) if real is None else (real, 0)  # of a and -a one is a square
-    norm = root(a[0] * a[0] + a[1] * a[1])
+        real = square_root(a[0])
+        return (0, square_root(-a[0])) if real is None else (real, 0)  # of a and -a one is a square
+    norm = square_root(a[0] * a[0] + a[1] * a[1])
     for sign in (1, -1):
-        x = None if norm is None else root((a[0] + sign * norm) * pow(2, -1, P))
+        x = None if norm is None else square_root((a[0] + sign * norm) * pow(2, -1, P))
         if x:
             found = x, a[1] * pow(2 * x, -1, P) % P
             if multiply2(found, found) == a:
@@ -1401,7 +1403,7 @@ def line(t: Point, q: Point, p: Point) -> list[int]:
 def parse_g1(data: bytes) -> Point:
     """The point of a compressed form of 48 bytes; Wrong unless it is on the curve and in the group of order ORDER."""
     (x,), large = parse_x(data, 1)
-    y = root(x**3 + 4)
+    y = square_root(x**3 + 4)
     if y is None:
         raise Wrong("expected a signature that is a point of the curve, got another x")
     point = (x, 0), (y if (y > P // 2) == large else P - y, 0)
@@ -1412,7 +1414,7 @@ def parse_g1(data: bytes) -> Point:
 def parse_g2(data: bytes) -> Point:
     (x1, x0), large = parse_x(data, 2)
     cube = multiply2((x0, x1), multiply2((x0, x1), (x0, x1)))
-    y = root2(((cube[0] + 4) % P, (cube[1] + 4) % P))
+    y = square_root2(((cube[0] + 4) % P, (cube[1] + 4) % P))
     if y is None:
         raise Wrong("expected a public key that is a point of the curve, got another x")
     is_large = (y[1] or y[0]) > P // 2
@@ -1461,10 +1463,10 @@ def map_to_curve(u: int) -> Point:
         x = -SSWU_B * pow(SSWU_A, -1, P) * (1 + pow(denominator, -1, P)) % P
     else:
         x = SSWU_B * pow(SSWU_Z * SSWU_A, -1, P) % P
-    y = root(x**3 + SSWU_A * x + SSWU_B)
+    y = square_root(x**3 + SSWU_A * x + SSWU_B)
     if y is None:  # then zu2 * x gives a square
         x = zu2 * x % P
-        y = root(x**3 + SSWU_A * x + SSWU_B)
+        y = square_root(x**3 + SSWU_A * x + SSWU_B)
     assert y is not None
     y = y if y % 2 == u % 2 else P - y
     x_top, x_bottom, y_top, y_bottom = (evaluate(table, x) for table in isogeny())

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engagement.core import merkle
@@ -185,6 +185,7 @@ def plain_ranking(key, entries):
     return sorted((bytes.fromhex(score), ticket, index) for index, (score, ticket) in enumerate(best))
 
 
+@settings(deadline=None)
 @given(
     tickets=st.lists(st.integers(1, 40) | st.sampled_from([300, 513]), min_size=1, max_size=40),
     count=st.integers(1, 50),
