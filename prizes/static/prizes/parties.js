@@ -36,6 +36,11 @@
     link.download = `secret-${drawId.replaceAll("/", "-")}-${party}.json`;
     article.querySelector(".made").hidden = false;
     article.querySelector("[name=commitment]").value = commitment;
+    allowCommit(article, false); // until the file is saved: a promise without its secret is no use
+  }
+
+  function allowCommit(article, allowed) {
+    article.querySelector("form button").disabled = !allowed;
   }
 
   // --- reveals ---
@@ -110,7 +115,10 @@
 
   if (window.crypto?.subtle) {
     for (const button of document.querySelectorAll("button.make")) {
-      button.addEventListener("click", () => makeSecret(button.closest("article")));
+      const article = button.closest("article");
+      button.addEventListener("click", () => makeSecret(article));
+      article.querySelector(".save").addEventListener("click", () => allowCommit(article, true));
+      article.querySelector("[name=commitment]").addEventListener("input", () => allowCommit(article, true));
     }
   } else {
     for (const button of document.querySelectorAll("button.make")) button.disabled = true;
