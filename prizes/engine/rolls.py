@@ -168,7 +168,7 @@ class _Tickets:
     def __call__(self, totals: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
         if self._lookup is None:
             return self._search(totals.astype(np.uint32))
-        return self._lookup[np.minimum(totals, len(self._lookup) - 1)]  # four times as fast as a search
+        return self._lookup[np.minimum(totals, len(self._lookup) - 1)]  # seven times as fast as a search
 
     def _search(self, totals: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
         return self._worth[np.searchsorted(self._thresholds, totals, "right")]
