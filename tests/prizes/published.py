@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.core import signing
 from django.test import Client
 
 from engagement.clock import from_ms
@@ -18,6 +20,7 @@ from engagement.core.digests import derive_pseudonym, derive_salt, parse_canonic
 from engagement.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from engagement.core.phases import Phase
 from engagement.models import Segment
+from engagement.passes import PURPOSE
 from engagement.roles import create_roles
 from engagement.vault import open_secret
 from prizes import files
@@ -83,6 +86,11 @@ def make_viewers(show: Any, count: int) -> list[Viewer]:
             Viewer(uid, salt, derive_pseudonym(show.slug, uid, salt), (1, 2, 3, 5, 10)[number % 5])
         )
     return sorted(viewers, key=lambda viewer: viewer.pseudonym)
+
+
+def sign_pass(slug: str, uid: int) -> str:
+    """The pass of this viewer, a guest or not."""
+    return signing.dumps([slug, uid, 1_900_000_000_000], key=settings.PASS_KEYS[0], salt=PURPOSE)
 
 
 def make_draw(

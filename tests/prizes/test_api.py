@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -409,3 +410,15 @@ def test_files_and_refusals_are_as_openapi_describes_them() -> None:
     for status in (403, 404, 416):
         assert schema_of(document, path, status, "application/json")["$ref"].endswith("/Failure")
     api_schemas.Failure.model_validate(get(f"{stored.address}/totals").json)
+
+
+def test_the_page_of_the_api_has_every_address_and_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs/api.md").read_text()
+    addresses = re.findall(r"^\| `(/api/[^`]+)`", page, re.MULTILINE)
+    ours = {"/api" + re.sub(r"\{(\w+:)?\w+\}", "<>", path) for path in router.path_operations}
+    assert {re.sub("<[^>]+>", "<>", address) for address in addresses} == ours
+    source = (Path(__file__).parents[2] / "prizes/api.py").read_text()
+    codes = re.findall(r'(?:Refused|_refuse)\((\d+), "(\w+)"', source)
+    assert set(re.findall(r"^\| `(\w+)` \| (\d+)", page, re.MULTILINE)) == {
+        (code, status) for status, code in codes
+    }

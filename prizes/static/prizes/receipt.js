@@ -1,0 +1,321 @@
+// Checks the receipt of one viewer against the record of the draw, on the viewer's own device: docs/draw.md, sections 2
+// to 7. A classic script that adds one name to the page: Receipt. It asks nobody, and believes neither document.
+"use strict";
+
+const Receipt = (() => {
+  const RUN_ENTRIES = 256;
+  const ENTRY_BYTES = 16;
+  const NAME_DIGITS = 28;
+  const NO_CUTOFF = "ff".repeat(16);
+  const QUICKNET = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971";
+
+  /** A document does not say what it should; `key` names the step. */
+  class Broken extends Error {
+    constructor(key, message) {
+      super(message);
+      this.key = key;
+    }
+  }
+
+  function require(key, holds, message) {
+    if (!holds) throw new Broken(key, message);
+  }
+
+  const equal = (key, what, expected, found) =>
+    require(key, expected === found, `${what}: expected ${expected}, got ${found}`);
+
+  // --- bytes ---
+
+  const ascii = (text) => new TextEncoder().encode(text);
+  const toHex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+  function fromHex(key, hex, digits = null) {
+    const good = typeof hex === "string" && /^([0-9a-f]{2})*$/.test(hex) && (digits === null || hex.length === digits);
+    require(key, good, `expected ${digits ?? "some"} hex digits, got ${String(hex).slice(0, 40)}`);
+    return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+  }
+
+  function bigEndian(number, length) {
+    const hex = BigInt(number).toString(16).padStart(2 * length, "0");
+    return Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
+  }
+
+  function join(...parts) {
+    const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
+
+  const sha256 = async (...parts) => new Uint8Array(await crypto.subtle.digest("SHA-256", join(...parts)));
+
+  /** TH of the specification, as hex. */
+  async function taggedHash(tag, ...fields) {
+    const name = ascii(`shake-draw/v1/${tag}`);
+    const framed = fields.flatMap((field) => [bigEndian(field.length, 4), field]);
+    return toHex(await sha256(bigEndian(name.length, 2), name, ...framed));
+  }
+
+  /** Canonical JSON; JSON.stringify escapes as the specification does. */
+  function canonical(value) {
+    if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+    if (value === null || typeof value !== "object") return JSON.stringify(value);
+    const members = Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`);
+    return `{${members.join(",")}}`;
+  }
+
+  function parse(key, text, format) {
+    let value = null;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      throw new Broken(key, "this is not JSON");
+    }
+    require(key, canonical(value) === text, "expected canonical JSON, got another form");
+    equal(key, "$format", format, value.$format);
+    return value;
+  }
+
+  // --- who ---
+
+  /** The uid in a pass, as text: guests have numbers that JavaScript cannot hold. */
+  function uidOf(pass) {
+    const packed = String(pass).split(":")[0].replaceAll("-", "+").replaceAll("_", "/");
+    try {
+      return /,(\d+),\d+\]$/.exec(atob(packed))?.[1] ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  async function pseudonymOf(showId, uid, salt) {
+    require("who", /^\d{1,20}$/.test(uid) && BigInt(uid) < 2n ** 64n, "expected a number below 2^64");
+    const digest = await taggedHash("pseudonym", ascii(showId), bigEndian(uid, 8), fromHex("who", salt, 64));
+    return digest.slice(0, NAME_DIGITS);
+  }
+
+  // --- the roll ---
+
+  function readHeader(hex) {
+    const bytes = fromHex("roll", hex, 128);
+    const view = new DataView(bytes.buffer);
+    equal("roll", "magic", toHex(ascii("SHKROLL1")), hex.slice(0, 16));
+    equal("roll", "layout", "0010" + "00000100", hex.slice(116));
+    const [entries, tickets] = [view.getBigUint64(8), view.getBigUint64(16)].map(Number);
+    return { bytes, entries, tickets, rulesDigest: hex.slice(48, 112), tmax: view.getUint16(56) };
+  }
+
+  async function checkRoll(receipt) {
+    const header = readHeader(receipt.roll?.header);
+    const root = fromHex("roll", receipt.roll.root, 64);
+    equal("roll", "digest of the roll", await taggedHash("roll", header.bytes, root), receipt.roll.digest);
+    equal("roll", "rules", header.rulesDigest, receipt.rules_digest);
+    return header;
+  }
+
+  /** RFC 9162 2.1.3.2. */
+  async function leadsTo(root, leaf, index, size, siblings) {
+    let [fn, sn, hash] = [index, size - 1, leaf];
+    for (const sibling of siblings) {
+      if (sn === 0) return false;
+      if (fn % 2 === 1 || fn === sn) {
+        hash = await sha256(Uint8Array.of(1), sibling, hash);
+        while (fn % 2 === 0 && fn !== 0) [fn, sn] = [fn / 2, Math.floor(sn / 2)];
+      } else {
+        hash = await sha256(Uint8Array.of(1), hash, sibling);
+      }
+      [fn, sn] = [Math.floor(fn / 2), Math.floor(sn / 2)];
+    }
+    return sn === 0 && toHex(hash) === root;
+  }
+
+  /** The entries of a run that is in the roll: [{index, name, tickets}]. */
+  async function readRun(run, header, root) {
+    const leaves = Math.ceil(header.entries / RUN_ENTRIES);
+    require("proof", Number.isSafeInteger(run.leaf) && run.leaf >= 0 && run.leaf < leaves, `there is no run ${run.leaf}`);
+    const first = run.leaf * RUN_ENTRIES;
+    const count = Math.min(RUN_ENTRIES, header.entries - first);
+    const data = fromHex("proof", run.data, 2 * ENTRY_BYTES * count);
+    require("proof", Array.isArray(run.siblings), "expected siblings");
+    const siblings = run.siblings.map((sibling) => fromHex("proof", sibling, 64));
+    const holds = await leadsTo(root, await sha256(Uint8Array.of(0), data), run.leaf, leaves, siblings);
+    require("proof", holds, `run ${run.leaf} is not in the roll with the root ${root}`);
+    return run.data.match(/.{32}/g).map((entry, place) => ({
+      index: first + place,
+      name: entry.slice(0, NAME_DIGITS),
+      tickets: parseInt(entry.slice(NAME_DIGITS), 16),
+    }));
+  }
+
+  /** What the runs prove of this viewer: the entry, or null for absent. */
+  async function checkEntry(receipt, header) {
+    require("proof", Array.isArray(receipt.runs) && receipt.runs.length <= 2, "expected at most two runs");
+    const entries = [];
+    for (const run of receipt.runs) entries.push(...(await readRun(run, header, receipt.roll.root)));
+    const sorted = entries.every((entry, place) => place === 0 || entries[place - 1].name < entry.name);
+    require("proof", sorted, "expected entries in order");
+    const found = entries.find((entry) => entry.name === receipt.pseudonym) ?? null;
+    if (receipt.entry === null) {
+      require("proof", found === null && isGap(entries, receipt.pseudonym, header.entries), "absence is not proven");
+      return null;
+    }
+    const same = found !== null && found.index === receipt.entry.index && found.tickets === receipt.entry.tickets;
+    require("proof", same, "the entry is not where the receipt says");
+    require("proof", found.tickets >= 1 && found.tickets <= header.tmax, `got ${found.tickets} tickets`);
+    return found;
+  }
+
+  /** Whether nobody can stand in the roll where this pseudonym would. */
+  function isGap(entries, pseudonym, count) {
+    const before = entries.filter((entry) => entry.name < pseudonym).at(-1)?.index ?? -1;
+    const after = entries.find((entry) => entry.name > pseudonym)?.index ?? count;
+    return after === before + 1;
+  }
+
+  // --- the record ---
+
+  async function checkRecord(text, receipt) {
+    const record = parse("record", text, "shake-draw/v1");
+    const { digest, ...rest } = record;
+    equal("record", "digest of the record", await taggedHash("record", ascii(canonical(rest))), digest);
+    equal("record", "rules", await taggedHash("rules", ascii(canonical(record.rules))), record.rules_digest);
+    equal("same", "draw", record.rules.draw_id, receipt.draw_id);
+    equal("same", "rules", record.rules_digest, receipt.rules_digest);
+    for (const name of ["header", "root", "digest"]) equal("same", name, record.roll[name], receipt.roll[name]);
+    equal("same", "seal", record.seal.digest, receipt.seal);
+    return record;
+  }
+
+  async function checkSeal(record) {
+    const secrets = [];
+    for (const { name, commitment } of record.rules.parties) {
+      const { secret } = record.reveals[name];
+      secrets.push(fromHex("seal", secret, secret === "" ? 0 : 64));
+      if (secret === "") continue;
+      const made = await taggedHash("commit", ascii(record.rules.draw_id), ascii(name), secrets.at(-1));
+      equal("seal", `commitment of ${name}`, commitment, made);
+    }
+    const digests = [record.rules_digest, record.roll.digest].map((hex) => fromHex("seal", hex, 64));
+    const fields = [ascii(record.rules.draw_id), ...digests, bigEndian(record.seal.round, 8), ...secrets];
+    equal("seal", "seal", await taggedHash("seal", ...fields), record.seal.digest);
+  }
+
+  /** The key of the draw; whether drand's signature is drand's is for the verifier to say. */
+  async function checkKey(record) {
+    const { kind, id, value, proof } = record.beacon;
+    equal("beacon", "kind", record.rules.beacon.kind, kind);
+    equal("beacon", "id", kind === "drand" ? QUICKNET : await taggedHash("beacon", ascii(kind)), id);
+    if (kind !== "local") {
+      const source = kind === "drand" ? fromHex("beacon", proof.signature, 96) : ascii(proof.digits);
+      equal("beacon", "value", toHex(await sha256(source)), value);
+    }
+    const key = await taggedHash("key", ...[record.seal.digest, id, value].map((hex) => fromHex("beacon", hex, 64)));
+    equal("beacon", "key", key, record.key);
+    return key;
+  }
+
+  /** Scores are the keystream of AES-256-CTR from the counter p14 || 0000: the smallest, and its ticket. */
+  async function bestScore(key, pseudonym, tickets) {
+    const cipher = await crypto.subtle.importKey("raw", fromHex("score", key, 64), "AES-CTR", false, ["encrypt"]);
+    const counter = fromHex("score", `${pseudonym}0000`, 32);
+    const zeros = new Uint8Array(ENTRY_BYTES * tickets);
+    const stream = toHex(new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CTR", counter, length: 16 }, cipher, zeros)));
+    const scores = stream.match(/.{32}/g);
+    const score = scores.reduce((best, other) => (other < best ? other : best));
+    return { score, ticket: scores.indexOf(score) };
+  }
+
+  /** Who takes the prizes by the ranking as it is listed. */
+  function checkRanking({ ranked, rules, prior_wins, winners, cutoff }) {
+    ranked.forEach((row, place) => {
+      require("ranking", place === 0 || ranked[place - 1].score < row.score, `rank ${place + 1} is out of order`);
+      equal("ranking", "rank", place + 1, row.rank);
+      const prior = prior_wins.find((win) => win.pseudonym === row.pseudonym);
+      equal("ranking", "earlier win", prior?.draw_id ?? "", row.won);
+    });
+    const takers = ranked.filter((row) => row.won === "");
+    const complete = takers.length === rules.winners + rules.reserves;
+    equal("ranking", "cutoff", complete ? ranked.at(-1).score : NO_CUTOFF, cutoff);
+    const won = takers.slice(0, rules.winners);
+    const listed = won.map((row, place) => ({ pseudonym: row.pseudonym, prize: rules.prizes[place].id, rank: row.rank }));
+    require("ranking", canonical(listed) === canonical(winners), "the winners are not the first of the ranking");
+    return takers;
+  }
+
+  /** A score that somebody invented for a friend. */
+  async function checkScores({ ranked, key }) {
+    for (const row of ranked) {
+      const { score, ticket } = await bestScore(key, row.pseudonym, row.tickets);
+      equal("ranking", `score of rank ${row.rank}`, score, row.score);
+      equal("ranking", `ticket of rank ${row.rank}`, ticket, row.ticket);
+    }
+  }
+
+  // --- the verdict ---
+
+  /** Whether the record lists an entry as it must: not at all where its score is beyond the cutoff. */
+  function isListedAs(row, { score, ticket, tickets, index }, cutoff) {
+    if (row === undefined) return score > cutoff;
+    return row.score === score && row.ticket === ticket && row.tickets === tickets && row.index === index;
+  }
+
+  /** What the record makes of an entry of the roll: {verdict, ...values}. */
+  async function judge(record, entry) {
+    const takers = checkRanking(record);
+    const { score, ticket } = await bestScore(record.key, entry.name, entry.tickets);
+    const own = { tickets: entry.tickets, score, cutoff: record.cutoff };
+    const row = record.ranked.find((other) => other.pseudonym === entry.name);
+    if (!isListedAs(row, { ...entry, score, ticket }, record.cutoff)) return { verdict: "fraud", ...own };
+    await checkScores(record);
+    if (row === undefined) return { verdict: "lost", ...own };
+    if (row.won !== "") return { verdict: "skipped", rank: row.rank, draw: row.won, ...own };
+    const place = takers.indexOf(row);
+    const prize = record.rules.prizes[place];
+    return { verdict: prize ? "won" : "reserve", rank: row.rank, prize: prize?.title, ...own };
+  }
+
+  /**
+   * Checks everything, step by step. `record` is null before it is published; `seals` are those that this phone was
+   * shown, or null; `uid` and `salt` may be "". Returns {verdict, steps: [{key, ok, detail}], ...values}.
+   */
+  async function check({ showId, pseudonym, uid, salt, receipt, record, seals }) {
+    const steps = [];
+    const step = async (key, work) => {
+      const result = await work();
+      steps.push({ key, ok: true, detail: "" });
+      return result;
+    };
+    try {
+      return { steps, ...(await run(step, { showId, pseudonym, uid, salt, receipt, record, seals })) };
+    } catch (error) {
+      // A document may lack anything: what fails is a failed step, not an error of the page.
+      const key = error instanceof Broken ? error.key : "format";
+      steps.push({ key, ok: false, detail: error.message });
+      return { steps, verdict: { who: "mismatch", seen: "fraud_seal" }[key] ?? "broken", detail: error.message };
+    }
+  }
+
+  async function run(step, { showId, pseudonym, uid, salt, receipt: text, record: recordText, seals }) {
+    if (uid !== "") await step("who", async () => equal("who", "pseudonym", await pseudonymOf(showId, uid, salt), pseudonym));
+    const receipt = await step("receipt", () => {
+      const parsed = parse("receipt", text, "shake-draw/v1/receipt");
+      equal("receipt", "pseudonym", pseudonym, parsed.pseudonym);
+      return parsed;
+    });
+    const header = await step("roll", () => checkRoll(receipt));
+    const entry = await step("proof", () => checkEntry(receipt, header));
+    if (seals) await step("seen", () => require("seen", seals.includes(receipt.seal), `this phone was shown ${seals}`));
+    if (recordText === null) return { verdict: entry ? "sealed" : "absent", tickets: entry?.tickets };
+    const record = await step("record", () => checkRecord(recordText, receipt));
+    await step("seal", () => checkSeal(record));
+    await step("beacon", () => checkKey(record));
+    if (entry === null) return { verdict: "absent", strength: record.beacon.strength };
+    const judged = await step("ranking", () => judge(record, entry));
+    return { ...judged, strength: record.beacon.strength };
+  }
+
+  return { check, pseudonymOf, uidOf };
+})();

@@ -1,0 +1,325 @@
+"""The receipt check on the page of a draw, in a real browser: what is true, what is forged, and what is broken."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from prizes.core.record import encode_record, select_listed, with_dispositions
+from tests.browser.conftest import PHONE, Night
+from tests.prizes.published import rank as rank_all
+
+pytestmark = pytest.mark.browser
+
+
+class Seeded:
+    """A draw of the night's database with all that its viewers know."""
+
+    def __init__(self, night: Night, step: str) -> None:
+        self.night = night
+        self.__dict__.update(json.loads(night._run("-m", "tests.browser.seed_draw", step)))
+        self.by_name = {viewer["viewer"]: viewer for viewer in self.viewers}
+
+    draw: int
+    segment: int
+    show: str
+    seal: str
+    viewers: list[dict[str, Any]]
+
+    def fetch(self, name: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://{self.night.address}/api/draws/{self.draw}/{name}") as answer:
+            document: dict[str, Any] = json.load(answer)
+        return document
+
+    def at_rank(self, rank: int) -> dict[str, Any]:
+        return self.by_name[self.fetch("record")["ranked"][rank - 1]["pseudonym"]]
+
+    def loser(self) -> dict[str, Any]:
+        listed = {row["pseudonym"] for row in self.fetch("record")["ranked"]}
+        return next(
+            viewer for viewer in self.viewers if viewer["viewer"] not in listed and viewer["tickets"] == 3
+        )
+
+
+@pytest.fixture(scope="module")
+def published(night: Night) -> Seeded:
+    return Seeded(night, "published")
+
+
+@pytest.fixture
+def phone(open_page: Callable[..., Page], published: Seeded) -> Callable[..., Page]:
+    """`phone(viewer)`: the page of the draw on the phone of that viewer, who has seen the seal."""
+
+    def open_phone(viewer: dict[str, Any], draw: Seeded = published, **kept: Any) -> Page:
+        page = open_page(f"/draws/{draw.draw}/", **PHONE, locale=kept.pop("locale", "en-GB"))
+        kept = {"identities": [viewer], "seals": {str(draw.segment): [draw.seal]}, **kept}
+        for name, value in kept.items():
+            page.evaluate(
+                "([name, text]) => localStorage.setItem(name, text)",
+                [f"shake.{draw.show}.{name}", json.dumps(value)],
+            )
+        page.reload()
+        return page
+
+    return open_phone
+
+
+def check(page: Page) -> tuple[str, str]:
+    """Presses the button; the verdict and its words."""
+    page.click("#check")
+    expect(page.locator("#verdict")).not_to_have_attribute("data-verdict", "working")
+    return str(page.get_attribute("#verdict", "data-verdict")), page.inner_text("#verdict-text")
+
+
+def serve(page: Page, name: str, change: Callable[[str], str]) -> None:
+    """As if the site gave another document than the true one."""
+
+    def forge(route: Route) -> None:
+        route.fulfill(body=change(route.fetch().text()), content_type="application/json")
+
+    page.unroute(f"**/api/draws/*/{name}")
+    page.route(f"**/api/draws/*/{name}", forge)
+
+
+def saved(page: Page, link: str) -> str:
+    with page.expect_download() as download:
+        page.click(link)
+    return str(download.value.path().read_text())
+
+
+# --- what is true ---
+
+
+def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], published: Seeded) -> None:
+    page = phone(published.loser())
+    verdict, text = check(page)
+    cutoff = published.fetch("record")["cutoff"]
+    assert verdict == "lost"
+    assert re.search(
+        rf"in the roll with 3 tickets\. Your best score is [0-9a-f]{{32}}; the cutoff is {cutoff}: you did not win",
+        text,
+    )
+    assert page.locator("#steps .failed").count() == 0
+    assert page.locator("#steps li").count() == 9
+    receipt = json.loads(saved(page, "#keep"))
+    assert receipt["pseudonym"] == published.loser()["viewer"]
+
+
+@pytest.mark.parametrize(
+    ("rank", "verdict", "words"),
+    [
+        (1, "won", "You won: rank 1, Coat worn by Star 1"),
+        (2, "skipped", "passed over"),
+        (3, "won", "You won: rank 3, Coat worn by Star 2"),
+        (4, "reserve", "in reserve: rank 4"),
+    ],
+)
+def test_listed_viewers_are_told_their_rank(
+    phone: Callable[..., Page], published: Seeded, rank: int, verdict: str, words: str
+) -> None:
+    found, text = check(phone(published.at_rank(rank)))
+    assert found == verdict and words in text
+
+
+def test_somebody_absent_gets_a_proof_and_one_who_shook_is_told_to_ask(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    page = phone(published.viewers[0])
+    page.evaluate("document.getElementById('by-hand').open = true")
+    page.fill("#pseudonym", "0b" * 14)
+    verdict, text = check(page)
+    assert (verdict, "You are not in the roll" in text, "has counted" in text) == ("absent", True, False)
+    count = {"viewer": "0b" * 14, "segment": published.segment, "own": 44}
+    page.evaluate(
+        "([name, text]) => localStorage.setItem(name, text)",
+        [f"shake.{published.show}.count", json.dumps(count)],
+    )
+    assert "This phone has counted 44 shakes" in check(page)[1]
+
+
+def test_number_and_salt_can_be_typed_by_hand_and_have_to_fit(
+    open_page: Callable[..., Page], published: Seeded
+) -> None:
+    page, winner = open_page(f"/draws/{published.draw}/"), published.at_rank(1)
+    assert check(page)[0] == "nobody"
+    page.fill("#uid", winner["uid"])
+    page.fill("#salt", winner["salt"])
+    assert check(page)[0] == "won"
+    page.fill("#pseudonym", published.at_rank(3)["viewer"])
+    assert check(page)[0] == "mismatch"
+
+
+def test_before_the_record_is_published_the_receipt_shows_that_one_is_in_the_roll(
+    phone: Callable[..., Page], night: Night
+) -> None:
+    draw = Seeded(night, "sealed")
+    verdict, text = check(phone(next(row for row in draw.viewers if row["tickets"] == 1), draw))
+    assert verdict == "sealed" and "in the roll with 1 ticket." in text
+
+
+def test_the_check_speaks_chinese_where_the_phone_does(phone: Callable[..., Page], published: Seeded) -> None:
+    page = phone(published.at_rank(1), locale="zh-CN")
+    assert page.inner_text("#check") == "核对我的凭证"
+    assert "您中奖了：第 1 名" in check(page)[1]
+    first, second = page.evaluate(
+        "fetch(document.querySelector('script[src*=draw]').src).then((a) => a.text())"
+    ).split("    zh: {")
+    keys = [set(re.findall(r"^ {6}(\w+):", part, re.MULTILINE)) for part in (first, second)]
+    assert keys[0] == keys[1] and len(keys[0]) > 30
+
+
+# --- what is forged ---
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_a_winner_who_is_left_out_of_a_forged_record_holds_a_proof_of_fraud(
+    phone: Callable[..., Page], published: Seeded, rank: int
+) -> None:
+    winner = published.at_rank(rank)
+    page = phone(winner)
+    forged = without(published, winner["viewer"])
+    serve(page, "record", lambda _: forged)
+    verdict, text = check(page)
+    assert verdict == "fraud" and text.startswith("PROOF OF FRAUD: keep this file")
+    assert json.loads(saved(page, "#keep"))["pseudonym"] == winner["viewer"]
+    assert saved(page, "#keep-record") == forged
+    # Nobody else could tell: to all others the forged record is in order.
+    other = phone(published.loser())
+    serve(other, "record", lambda _: forged)
+    assert check(other)[0] == "lost"
+
+
+def without(published: Seeded, pseudonym: str) -> str:
+    """The record of a site that has struck one viewer from the ranking: everything else in it is as it should be."""
+    record = published.fetch("record")
+    with urllib.request.urlopen(
+        f"http://{published.night.address}/api/draws/{published.draw}/roll"
+    ) as answer:
+        ranking = [
+            row
+            for row in rank_all(answer.read(), bytes.fromhex(record["key"]))
+            if row.pseudonym.hex() != pseudonym
+        ]
+    prior = {bytes.fromhex(row["pseudonym"]): row["draw_id"] for row in record["prior_wins"]}
+    listed = select_listed(ranking, prior, 3)
+    record["ranked"] = [
+        {
+            "rank": place,
+            "pseudonym": row.pseudonym.hex(),
+            "tickets": row.tickets,
+            "ticket": row.ticket,
+            "score": row.score.hex(),
+            "index": row.index,
+            "proof": {"leaf": row.index // 256, "siblings": []},
+            "won": prior.get(row.pseudonym, ""),
+        }
+        for place, row in enumerate(listed, 1)
+    ]
+    record["cutoff"] = listed[-1].score.hex()
+    return settle(record)
+
+
+def settle(record: dict[str, Any]) -> str:
+    """Winners and reserves as the ranking of the record gives them, and the digest that fits."""
+    takers = [
+        {name: row[name] for name in ("rank", "pseudonym")} for row in record["ranked"] if not row["won"]
+    ]
+    prizes = record["rules"]["prizes"]
+    record["winners"] = [{**row, "prize": prize["id"]} for row, prize in zip(takers, prizes, strict=False)]
+    record["reserves"] = takers[len(prizes) :]
+    return encode_record(with_dispositions(record, [])).decode()
+
+
+def test_a_viewer_who_is_listed_with_a_worse_score_holds_a_proof_of_fraud(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    record = published.fetch("record")
+    first, *others = record["ranked"]
+    first["score"] = record["cutoff"] = "f" * 32
+    record["ranked"] = [{**row, "rank": place} for place, row in enumerate([*others, first], 1)]
+    page = phone(published.at_rank(1))
+    serve(page, "record", lambda _: settle(record))
+    assert check(page)[0] == "fraud"
+
+
+def test_a_seal_that_is_not_the_one_of_the_night_is_a_proof_of_fraud(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    page = phone(published.loser(), seals={str(published.segment): ["ab" * 32]})
+    verdict, text = check(page)
+    assert verdict == "fraud_seal" and "not the one that this phone was shown" in text
+
+
+# --- what is broken ---
+
+
+def flip(text: str, pattern: str) -> str:
+    """Changes the third digit after the pattern, or the first where there are not so many."""
+    found = re.search(pattern, text)
+    assert found, pattern
+    at = found.end() + (2 if text[found.end() + 2].isalnum() else 0)
+    return text[:at] + ("1" if text[at] == "0" else "0") + text[at + 1 :]
+
+
+def test_a_receipt_with_a_flipped_byte_fails(phone: Callable[..., Page], published: Seeded) -> None:
+    page = phone(published.loser(), seals={})
+    fields = (
+        "pseudonym",
+        "header",
+        "root",
+        "digest",
+        "rules_digest",
+        "data",
+        "siblings",
+        "index",
+        "tickets",
+        "seal",
+    )
+    for field in fields:
+        serve(page, "receipt/*", lambda text, field=field: flip(text, rf'"{field}":[\["]*'))
+        verdict, text = check(page)
+        assert (field, verdict) == (field, "broken") and text.startswith("The check FAILED")
+        assert page.locator("#steps .failed").count() == 1
+
+
+def test_garbage_for_a_receipt_fails_and_breaks_nothing(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    page = phone(published.loser())
+    for text in ("", "[]", "null", '{"$format":"shake-draw/v1/receipt"}', "{}", "<html>"):
+        serve(page, "receipt/*", lambda _, text=text: text)
+        assert check(page)[0] == "broken"
+
+
+def test_a_record_with_a_changed_field_fails_even_with_a_new_digest(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    page = phone(published.loser())
+    for field in (
+        "key",
+        "cutoff",
+        "value",
+        "secret",
+        "digits",
+        "rules_digest",
+        "score",
+        "round",
+        "root",
+        "commitment",
+    ):
+        forged = with_dispositions(
+            json.loads(flip(json.dumps(published.fetch("record")), rf'"{field}": "?')), []
+        )
+        serve(page, "record", lambda _, forged=forged: encode_record(forged).decode())
+        assert (field, check(page)[0]) == (field, "broken")
+
+
+def test_what_cannot_be_fetched_is_said(phone: Callable[..., Page], published: Seeded) -> None:
+    page = phone(published.loser())
+    page.route("**/receipt/*", lambda route: route.fulfill(status=500, body="no"))
+    verdict, text = check(page)
+    assert verdict == "failed" and "could not be fetched" in text
