@@ -28,11 +28,12 @@ PAGES = sorted(
         ROOT / ".ci/tools/README.md",
     ]
 )
-OUR_COMMANDS = ("show", "segment", "commit", "reveal", "mock_phones", "audit_draw")
+OUR_COMMANDS = ("show", "segment", "commit", "reveal", "mock_phones", "verify_ledger", "audit_draw")
 # Options of other programs that the pages name.
 FOREIGN = {
     *("--build", "--detach", "--wait", "--scale", "--follow", "--rm", "--entrypoint"),  # docker compose
     "--require-hashes",  # pip
+    "--key",  # engagement/verify_ledger.py
 }
 FOLDERS = ("gala", "engagement", "prizes", "tests", "docs", "docker", "tools")
 

@@ -1,6 +1,7 @@
 """The ledger: every entry is signed, and what was signed cannot be rewritten without being found out."""
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from engagement.ledger import append_entry, entry_digest, keys_of, origin_of
 from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 from tests.cast import make_show
 from tests.guards import tamper, without_guards
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -304,3 +307,18 @@ def test_a_show_or_a_file_that_is_not_there_is_said(show: Show, tmp_path: Path) 
         call_command("verify_ledger", "nowhere")
     with pytest.raises(CommandError, match=r"nothing\.txt"):
         call_command("verify_ledger", "gala", f"--checkpoint={tmp_path / 'nothing.txt'}")
+
+
+# --- the page that explains it ---
+
+
+def test_every_check_and_every_code_is_explained() -> None:
+    page = (ROOT / "docs/ledger.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| .* \| .* \|$", page, re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    sources = [(ROOT / f"engagement/{name}.py").read_text() for name in ("audit", "verify_ledger")]
+    checks = {name.strip() for text in sources for name in re.findall(r'Check\(\s*"([^"]+)"', text)}
+    assert explained == checks | {"file"}
+    told = set(re.findall(r"^\| \d+ \| `(\w+)` \|", page, re.MULTILINE))
+    api = (ROOT / "engagement/api.py").read_text()
+    assert told == set(re.findall(r'LedgerRefused\(\s*\d+, "(\w+)"', api))
