@@ -100,7 +100,9 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     shaker.screenshot(path=shots / "play-won-zh.png")
     room.screenshot(path=shots / "control-room-published.png", full_page=True)
 
-    tapper.get_by_text("How to claim it").click()
+    tapper.get_by_text("Claim it", exact=True).click()
+    expect(tapper.locator("#told")).to_contain_text("It waits for you until")
+    tapper.get_by_text("The record of this draw").click()
     expect(tapper.locator("h1")).to_contain_text("night/seg-1/draw-1")
     tapper.screenshot(path=shots / "draw.png", full_page=True)
     room.get_by_role("link", name="Ledger").click()

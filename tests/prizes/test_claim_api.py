@@ -1,6 +1,7 @@
 """Claims over HTTP, as an app or the claim page makes them."""
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.models import Show
 from prizes.claim_api import STATUSES
-from prizes.claims import settle_due
+from prizes.claims import LEDGER_ACTIONS, settle_due
 from prizes.models import Draw, Win
 from tests.cast import make_show
 from tests.prizes.winners import (
@@ -148,3 +149,13 @@ def test_the_description_of_the_api_has_all_of_it() -> None:
     for row in paths.values():
         assert set(row["post"]["responses"]) == {"200", "400", *map(str, set(STATUSES.values()))}
     assert set(described["components"]["schemas"]["Proof"]["properties"]) == {"pass", "salt"}
+
+
+def test_the_page_about_claims_has_every_code_and_every_entry_of_the_ledger(settings: Any) -> None:
+    page = (settings.BASE_DIR / "docs" / "claims.md").read_text()
+    listed = re.findall(r"^\| ([0-9, ]+) \| `(\w+)` \|", page, re.MULTILINE)
+    assert {code: status.split(", ")[-1] for status, code in listed} == {
+        code: str(status) for code, status in STATUSES.items()
+    }
+    for action in LEDGER_ACTIONS.values():
+        assert f"`{action}`" in page
