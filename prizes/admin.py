@@ -11,7 +11,19 @@ from engagement.admin import AnnouncingAdmin, ReadOnlyAdmin, refuse_unless_draft
 from engagement.core.phases import Phase
 from engagement.models import EDITABLE, Segment, Show
 from prizes.core.rules import MAX_EXTRA_RESERVES
-from prizes.models import DiceEntry, Draw, Exclusion, Freeze, FrozenShard, Party, Prize, PrizeList, Win
+from prizes.models import (
+    DiceEntry,
+    Disposition,
+    Disqualification,
+    Draw,
+    Exclusion,
+    Freeze,
+    FrozenShard,
+    Party,
+    Prize,
+    PrizeList,
+    Win,
+)
 from prizes.parties import commitments_of
 
 COMMITTED = (
@@ -127,7 +139,7 @@ class WinInline(admin.TabularInline):
     model = Win
     can_delete = False
     extra = 0
-    fields = readonly_fields = ("rank", "pseudonym", "prize", "piece")
+    fields = readonly_fields = ("rank", "pseudonym", "prize", "piece", "status", "claim_by")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -147,8 +159,8 @@ class DrawAdmin(ReadOnlyAdmin):
 
 @admin.register(Win)
 class WinAdmin(ReadOnlyAdmin):
-    list_display = ("show", "draw", "rank", "pseudonym", "prize", "piece")
-    list_filter = ("show",)
+    list_display = ("show", "draw", "rank", "pseudonym", "prize", "piece", "status", "claim_by")
+    list_filter = ("show", "status")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         wins = super().get_queryset(request).select_related("show", "draw", "prize")
@@ -157,6 +169,24 @@ class WinAdmin(ReadOnlyAdmin):
             if request.user.has_perm("prizes.audit_draw")
             else wins.filter(draw__step=Draw.Step.PUBLISHED)
         )
+
+
+@admin.register(Disposition)
+class DispositionAdmin(ReadOnlyAdmin):
+    """What became of the prizes, as it stands in the records."""
+
+    list_display = ("draw", "pseudonym", "piece", "status", "reason", "ledger")
+    list_filter = ("draw__show", "status")
+    list_select_related = ("draw",)
+
+
+@admin.register(Disqualification)
+class DisqualificationAdmin(ReadOnlyAdmin):
+    """Who has asked for what, and who has decided."""
+
+    list_display = ("win", "reason", "asked_by", "asked_at", "approved", "decided_by", "decided_at")
+    list_filter = ("win__show", "approved")
+    list_select_related = ("win__prize",)
 
 
 class FrozenShardInline(admin.TabularInline):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from engagement.core.names import stage_name
 from engagement.models import Show
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
-from prizes.claims import claim_prize, decline_prize
+from prizes.claims import ask_disqualification, claim_prize, decline_prize
 from prizes.files import fetch, record_name
 from prizes.models import Disqualification, Draw
 from tests.cast import make_show
@@ -190,3 +190,20 @@ def test_without_a_script_the_answer_is_on_the_page(show: Show, draw: Draw) -> N
         "olga has asked for it already"
         in operator.post("/console/gala/claims/ask/", fields, follow=True).text
     )
+
+
+# --- the administration ---
+
+
+def test_nobody_edits_what_became_of_a_prize(show: Show, draw: Draw) -> None:
+    decline_prize(draw.pk, winners_of(draw)[0])
+    asked = ask_disqualification(draw.wins.last().pk, "under age", actor="olga")
+    chief = Client()
+    chief.force_login(User.objects.create_superuser("chief"))
+    for row in (draw.dispositions.first(), asked):
+        page = f"/admin/prizes/{row._meta.model_name}"
+        assert chief.get(f"{page}/{row.pk}/change/").status_code == 200
+        assert "_save" not in chief.get(f"{page}/{row.pk}/change/").text
+        assert chief.post(f"{page}/{row.pk}/change/", {}).status_code == 403
+        assert chief.get(f"{page}/add/").status_code == 403
+        assert chief.post(f"{page}/{row.pk}/delete/").status_code == 403
