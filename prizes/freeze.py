@@ -3,8 +3,8 @@ or by compare-and-set: run twice, or killed and run again, it finds what is ther
 """
 
 import hashlib
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from django.db import transaction
 
@@ -126,11 +126,8 @@ def freeze_shard(segment_id: int, number: int) -> FrozenShard:
     done = freeze.frozen_shards.filter(number=number).first()
     if done is not None:
         return done
-    with (
-        tempfile.TemporaryDirectory(prefix="freeze-") as folder,
-        writing(shard_name(segment_id, number)) as path,
-    ):
-        raw = Path(folder) / "raw.bin"
+    with writing(shard_name(segment_id, number)) as path, TemporaryDirectory(dir=path.parent) as folder:
+        raw = Path(folder) / "raw.bin"  # beside the result: /tmp may be memory
         _dump_shard(freeze.segment.key, number, raw)
         summary = sort_shard(raw, path)
     counts = {"viewers": summary.viewers, "shakes": summary.shakes, "sha256": summary.sha256.hex()}

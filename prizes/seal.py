@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from engagement.actions import change_phase, lock_segment, record_change
-from engagement.clock import from_ms
+from engagement.clock import from_ms, now_ms
 from engagement.core.digests import commit, parse_canonical
 from engagement.core.phases import Phase
 from engagement.ledger import SYSTEM
@@ -25,9 +25,10 @@ from prizes.software import software_digests
 
 
 @transaction.atomic
-def seal_segment(segment_id: int, now: int) -> None:
+def seal_segment(segment_id: int) -> None:
     """Seals all draws of a segment, or none: with one seal out of two it could still be called off."""
-    segment = lock_segment(segment_id)
+    # The time is taken behind the lock: a reveal that got it first must not be later than the seal.
+    segment, now = lock_segment(segment_id), now_ms()
     if segment.phase != Phase.CLOSING:
         return  # the same step ran twice, or a director was faster
     draws = list(segment.draws.select_related("segment__freeze", "show"))

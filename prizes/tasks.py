@@ -169,7 +169,7 @@ def _seal(segment: Segment, start_shard: Callable[[int], object]) -> None:
         start_shard(number)
     if not freeze.missing_shards(tally):
         freeze.complete_freeze(tally)
-        seal.seal_segment(segment.pk, now_ms())
+        seal.seal_segment(segment.pk)
 
 
 def attempt(draws: list[int], step: Callable[[], object]) -> None:
