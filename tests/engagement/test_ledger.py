@@ -1,14 +1,19 @@
 """The ledger: every entry is signed, and what was signed cannot be rewritten without being found out."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.test import Client
 
+import gala.settings
 from engagement.audit import audit_ledger, read_ledger
 from engagement.core.checkpoints import Checkpoint, format_checkpoint, open_note, parse_checkpoint, sign_note
 from engagement.core.merkle import leaf_hash, root
@@ -322,3 +327,59 @@ def test_every_check_and_every_code_is_explained() -> None:
     told = set(re.findall(r"^\| \d+ \| `(\w+)` \|", page, re.MULTILINE))
     api = (ROOT / "engagement/api.py").read_text()
     assert told == set(re.findall(r'LedgerRefused\(\s*\d+, "(\w+)"', api))
+
+
+# --- keys, and what else could undo a ledger ---
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LEDGER_KEYS", "short", "LEDGER_KEYS: expected 32 bytes in base64"),
+        ("LEDGER_KEYS", "c2hvcnQ=", "LEDGER_KEYS: expected 32 bytes in base64"),
+        ("LEDGER_NAME", "two words", "LEDGER_NAME: expected an address without https://, got 'two words'"),
+        ("LEDGER_NAME", "a+b", "LEDGER_NAME: expected an address"),
+    ],
+)
+def test_a_bad_key_or_name_stops_the_start(name: str, value: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import gala.settings"],
+        cwd=ROOT,
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_keys_are_taken_from_the_environment_and_else_made_from_the_secret(monkeypatch) -> None:
+    seeds = gala.settings.seeds
+    monkeypatch.setenv(
+        "LEDGER_KEYS",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+    )
+    assert seeds("LEDGER_KEYS", "x") == [bytes(32), b"\1" * 32]
+    monkeypatch.delenv("LEDGER_KEYS")
+    assert seeds("LEDGER_KEYS", "x") == seeds("LEDGER_KEYS", "x") != seeds("LEDGER_KEYS", "y")
+
+
+def test_a_show_with_a_ledger_cannot_be_deleted_in_the_administration(
+    show: Show, admin_client: Client
+) -> None:
+    answer = admin_client.post(f"/admin/engagement/show/{show.pk}/delete/", {"post": "yes"})
+    assert answer.status_code in (200, 403)
+    assert Show.objects.filter(pk=show.pk).exists()
+    assert failures(show) == {}
+
+
+@pytest.mark.parametrize("model", ["ledgerentry", "ledgercheckpoint"])
+def test_the_administration_shows_the_ledger_and_changes_nothing(
+    show: Show, admin_client: Client, model: str
+) -> None:
+    base = f"/admin/engagement/{model}/"
+    row = admin_client.get(base).context["cl"].result_list[0]
+    assert admin_client.get(f"{base}{row.pk}/change/").status_code == 200
+    for path in ("add/", f"{row.pk}/change/", f"{row.pk}/delete/"):
+        assert admin_client.post(base + path, {"post": "yes"}).status_code == 403
+    assert failures(show) == {}
