@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from engagement.actions import is_about
@@ -10,6 +11,7 @@ from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from engagement.models import LedgerEntry
 from prizes.core.digests import beacon_round, beacon_strength, drand_time
+from prizes.core.odds import place_odds
 from prizes.models import Beacon, Draw, Win
 from prizes.publication import PublishedRecord, dispositions_of
 
@@ -147,13 +149,26 @@ def describe_beacon(draw: Draw, rules: dict[str, Any], told: bool) -> dict[str, 
 # --- odds and outcome ---------------------------------------------------------------------------------------
 
 
-def describe_odds(draw: Draw) -> list[dict[str, str]]:
-    """The chance to be ranked first, for each number of tickets: an exact fraction, t of W."""
-    total = group(draw.tickets or 0)
+def describe_odds(draw: Draw, places: int) -> list[dict[str, str]]:
+    """For each number of tickets: the exact chance to be ranked first, t of W, and about that to be among the first."""
+    classes = tuple((tickets, viewers) for tickets, viewers in draw.classes)
     return [
-        {"tickets": group(tickets), "viewers": group(viewers), "odds": f"{group(tickets)} / {total}"}
-        for tickets, viewers in draw.classes
+        {
+            "tickets": group(tickets),
+            "viewers": group(viewers),
+            "odds": f"{group(tickets)} / {group(draw.tickets or 0)}",
+            "any": f"1 in {_one_in(tickets, classes, places)}",
+        }
+        for tickets, viewers in classes
     ]
+
+
+@lru_cache(maxsize=256)
+def _one_in(tickets: int, classes: tuple[tuple[int, int], ...], places: int) -> str:
+    """The bounds of a large roll are closer to each other than what is shown of them."""
+    low, high = place_odds(tickets, dict(classes), places)
+    one_in = 2 / (low + high)
+    return group(round(one_in)) if one_in >= 100 else f"{float(one_in):.1f}".removesuffix(".0")
 
 
 def describe_outcome(draw: Draw, rules: dict[str, Any], record: PublishedRecord | None) -> dict[str, Any]:

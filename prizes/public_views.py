@@ -67,7 +67,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "timeline": timeline(draw),
         "studio": get_current_timezone_name(),
         "beacon": describe_beacon(draw, rules, told),
-        "odds": describe_odds(draw),
+        "odds": describe_odds(draw, rules["winners"]),
         "outcome": describe_outcome(draw, rules, record) if told else None,
         "downloads": _downloads(draw, record),
         "verifier": _describe_verifier(rules),

@@ -1,9 +1,11 @@
 """The receipt check on the page of a draw, in a real browser: what is true, what is forged, and what is broken."""
 
 import json
+import os
 import re
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +94,25 @@ def saved(page: Page, link: str) -> str:
 
 
 # --- what is true ---
+
+
+def test_a_phone_that_took_part_finds_itself_in_the_draw_with_the_seal_that_it_saw(
+    open_page: Callable[..., Page], night: Night
+) -> None:
+    evening = json.loads(night._run("-m", "tests.browser.seed_draw", "evening"))
+    page = open_page(f"/play/{evening['show']}/", **PHONE)
+    expect(page.locator("#you")).to_contain_text("You are ")
+    night.manage("segment", "open", str(evening["segment"]), "--lead", "1")
+    expect(page.locator("#tap")).to_be_enabled()
+    for _ in range(5):
+        page.locator("#tap").tap()
+        page.wait_for_timeout(50)
+    expect(page.locator("#won h2")).to_be_visible(timeout=40_000)
+    page.goto(f"http://{night.address}/draws/{evening['draw']}/")
+    verdict, text = check(page)
+    assert verdict == "won" and "You won: rank 1" in text and "This was a REHEARSAL" in text
+    expect(page.locator("#steps")).to_contain_text("The seal is the one that this phone was shown")
+    expect(page.locator("#steps .holds")).to_have_count(9)
 
 
 def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], published: Seeded) -> None:
@@ -323,3 +344,40 @@ def test_what_cannot_be_fetched_is_said(phone: Callable[..., Page], published: S
     page.route("**/receipt/*", lambda route: route.fulfill(status=500, body="no"))
     verdict, text = check(page)
     assert verdict == "failed" and "could not be fetched" in text
+
+
+# --- the same documents for programs, from a real server ---
+
+
+def ask(night: Night, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(f"http://{night.address}{path}", method=method, headers=named)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.status, dict(answer.headers), answer.read()
+
+
+def test_a_real_server_sends_ranges_and_heads_and_a_large_roll_in_pieces(
+    night: Night, published: Seeded
+) -> None:
+    path = f"/api/draws/{published.draw}/roll"
+    status, headers, whole = ask(night, path)
+    assert (status, len(whole)) == (200, int(headers["content-length"]))
+    assert ask(night, path, Range="bytes=64-79")[0::2] == (206, whole[64:80])
+    assert ask(night, path, method="HEAD")[0::2] == (200, b"")
+    roll = night.data / "draws" / f"draw-{published.draw}" / "roll.bin"
+    large = 300 << 20
+    os.truncate(roll, large)  # holes that the file system does not keep
+    try:
+        before = resident_kb(night)
+        with urllib.request.urlopen(f"http://{night.address}{path}", timeout=60) as answer:
+            got = sum(len(part) for part in iter(lambda: answer.read(1 << 20), b""))
+        assert got == large
+        assert resident_kb(night) - before < 40_000
+    finally:
+        os.truncate(roll, len(whole))
+
+
+def resident_kb(night: Night) -> int:
+    """The most memory that the gateway has ever had."""
+    status = Path(f"/proc/{night.gateway.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1])  # type: ignore[index]
