@@ -267,6 +267,19 @@ def test_a_viewer_who_is_listed_with_a_worse_score_holds_a_proof_of_fraud(
     assert check(page)[0] == "fraud"
 
 
+def test_somebody_who_is_ranked_without_being_in_the_roll_is_a_proof_of_fraud(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    record, friend = published.fetch("record"), "ab" * 14
+    record["ranked"][0]["pseudonym"] = friend
+    page = phone(published.loser(), identities=[])
+    serve(page, "record", lambda _: settle(record))
+    page.fill("#pseudonym", friend)
+    assert check(page)[0] == "fraud_listed"
+    page.fill("#pseudonym", published.loser()["viewer"])
+    assert check(page)[0] == "broken"  # others see that the score was invented
+
+
 def test_a_seal_that_is_not_the_one_of_the_night_is_a_proof_of_fraud(
     phone: Callable[..., Page], published: Seeded
 ) -> None:

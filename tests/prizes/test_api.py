@@ -4,6 +4,8 @@ import hashlib
 import json
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ from engagement.core.merkle import check_inclusion, leaf_hash
 from prizes import api_schemas, files
 from prizes.api import router
 from prizes.core.receipt import runs_around
-from prizes.core.record import record_digest
+from prizes.core.record import encode_record, record_digest, with_dispositions
 from prizes.downloads import OutOfRange, parse_range
 from prizes.models import Disposition, Draw
 from prizes.receipts import roll_sha256, tree_name, write_beside
+from prizes.software import VERIFIER
 from tests.cast import AUDITOR, OPERATOR, make_show
 from tests.prizes.published import Stored, crew, make_draw
 from tests.prizes.published import own_folder as own_folder
@@ -360,6 +363,49 @@ def test_no_receipt_is_made_from_a_roll_that_is_not_the_sealed_one(harm: str) ->
     files.fetch(files.roll_name(stored.draw.pk)).write_bytes(changed)
     answer = get(f"{stored.address}/receipt/{stored.viewers[0].pseudonym.hex()}")
     assert (answer.status, answer.code) == (500, "broken")
+
+
+# --- what is served, against the verifier ---
+
+
+def verify(tmp_path: Path, record: bytes, *receipts: bytes, roll: bytes = b"") -> dict[str, bool]:
+    """What the program that everybody can download says of these files: check -> whether it holds."""
+    arguments = [tmp_path / "record.json"]
+    arguments[0].write_bytes(record)
+    if roll:
+        arguments.append(tmp_path / "roll.bin")
+        arguments[1].write_bytes(roll)
+    for number, receipt in enumerate(receipts):
+        (tmp_path / f"receipt-{number}.json").write_bytes(receipt)
+        arguments += ["--receipt", tmp_path / f"receipt-{number}.json"]
+    command = [sys.executable, "-I", VERIFIER, *arguments, "--json"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    checks = {row["name"]: row["ok"] for row in json.loads(done.stdout)["checks"]}
+    assert (done.returncode == 0) == all(checks.values())
+    return checks
+
+
+def test_the_verifier_accepts_what_is_served_and_every_receipt(tmp_path: Path) -> None:
+    stored = make_draw(prior_rank=2)
+    viewers = [
+        stored.viewers[0].pseudonym,
+        bytes.fromhex(stored.record["winners"][0]["pseudonym"]),
+        bytes(14),
+    ]
+    receipts = [get(f"{stored.address}/receipt/{viewer.hex()}").body for viewer in viewers]
+    record, roll = get(f"{stored.address}/record").body, get(f"{stored.address}/roll").body
+    checks = verify(tmp_path, record, *receipts, roll=roll)
+    assert [name for name, ok in checks.items() if not ok] == []
+    assert {f"receipt {viewer.hex()}" for viewer in viewers} <= set(checks)
+
+
+def test_the_verifier_takes_the_receipt_of_a_winner_who_was_struck_for_a_proof(tmp_path: Path) -> None:
+    stored = make_draw()
+    winner = stored.record["ranked"][0]["pseudonym"]
+    receipt = get(f"{stored.address}/receipt/{winner}").body
+    forged = {**stored.record, "ranked": stored.record["ranked"][1:]}
+    checks = verify(tmp_path, encode_record(with_dispositions(forged, [])), receipt)
+    assert checks[f"receipt {winner}"] is False
 
 
 # --- OpenAPI ---

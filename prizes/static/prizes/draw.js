@@ -29,6 +29,7 @@
       skipped: "You are at rank {rank}, and were passed over because you had won in {draw}. If you have won nothing there, keep receipt and record: they prove fraud.",
       fraud: "PROOF OF FRAUD: keep this file.\nYou are in the sealed roll with {tickets}. Your best score {score} is within the cutoff {cutoff}, and the record does not list you as it must. Save both files and give them to the auditor, the notary or a newspaper.",
       fraud_seal: "PROOF OF FRAUD: keep this file.\nThe seal of this draw is not the one that this phone was shown on the night. Save it and give it to the auditor, the notary or a newspaper.",
+      fraud_listed: "PROOF OF FRAUD: keep this file.\nThe record ranks this viewer, who is not in the sealed roll. Save both files and give them to the auditor, the notary or a newspaper.",
       broken: "The check FAILED: {detail}.\nTry again. If it fails again, save both files and show them to the auditor: an honest site has a receipt that holds.",
       rehearsal: "This was a REHEARSAL: nobody outside can verify its random numbers.",
       step_who: "Number and salt give your pseudonym",
@@ -68,6 +69,7 @@
       skipped: "您位列第 {rank} 名，但因已在 {draw} 中奖而被跳过。若您并未在那里中奖，请保存凭证与记录：它们可以证明舞弊。",
       fraud: "舞弊证据：请保存此文件。\n您在封存的名单中，共 {tickets}。您的最佳分数 {score} 在截止分数 {cutoff} 之内，而记录没有照实列出您。请保存两个文件，交给审计员、公证处或媒体。",
       fraud_seal: "舞弊证据：请保存此文件。\n本次抽奖的封存码与当晚此手机所见的不同。请保存并交给审计员、公证处或媒体。",
+      fraud_listed: "舞弊证据：请保存此文件。\n记录中列有此人，而封存的名单里并没有。请保存两个文件，交给审计员、公证处或媒体。",
       broken: "核对失败：{detail}。\n请重试。若仍失败，请保存两个文件并交给审计员：诚实的网站必有可核对的凭证。",
       rehearsal: "这是一次彩排：外界无法核实其随机数。",
       step_who: "编号与盐值得出您的匿名号",
@@ -171,7 +173,7 @@
     tell(result.verdict, lines.join("\n"));
     drawSteps(result.steps);
     offer("keep", files.receipt, `receipt-${pseudonym.slice(0, 8)}.json`);
-    const accuses = ["fraud", "fraud_seal", "broken", "skipped"].includes(result.verdict);
+    const accuses = ["fraud", "fraud_seal", "fraud_listed", "broken", "skipped"].includes(result.verdict);
     offer("keep-record", accuses ? files.record : null, "record.json");
   }
 

@@ -277,6 +277,12 @@ const Receipt = (() => {
     return { verdict: prize ? "won" : "reserve", rank: row.rank, prize: prize?.title, ...own };
   }
 
+  /** Nobody is ranked who is not in the roll. */
+  function judgeAbsent(record, pseudonym) {
+    const listed = record.ranked.some((row) => row.pseudonym === pseudonym);
+    return { verdict: listed ? "fraud_listed" : "absent" };
+  }
+
   /**
    * Checks everything, step by step. `record` is null before it is published; `seals` are those that this phone was
    * shown, or null; `uid` and `salt` may be "". Returns {verdict, steps: [{key, ok, detail}], ...values}.
@@ -312,8 +318,7 @@ const Receipt = (() => {
     const record = await step("record", () => checkRecord(recordText, receipt));
     await step("seal", () => checkSeal(record));
     await step("beacon", () => checkKey(record));
-    if (entry === null) return { verdict: "absent", strength: record.beacon.strength };
-    const judged = await step("ranking", () => judge(record, entry));
+    const judged = await step("ranking", () => (entry ? judge(record, entry) : judgeAbsent(record, pseudonym)));
     return { ...judged, strength: record.beacon.strength };
   }
 
