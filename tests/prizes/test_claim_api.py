@@ -2,11 +2,14 @@
 
 import logging
 import re
+from threading import Event, Thread
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 
+from engagement.actions import lock_segment
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.models import Show
 from prizes.claim_api import STATUSES
@@ -125,6 +128,33 @@ def test_what_is_no_pass_and_salt_is_refused_without_repeating_it(draw: Draw, bo
     status, answer = post(draw.pk, body)
     assert (status in (400, 422), answer.get("code")) == (True, "bad_input")
     assert "xxx" not in answer["message"] and "abab" not in answer["message"]
+
+
+def test_while_somebody_holds_the_show_for_long_a_winner_is_asked_to_come_again(
+    draw: Draw, people: dict[str, Person]
+) -> None:
+    winner, locked, done = people[winners_of(draw)[0]], Event(), Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            lock_segment(draw.segment_id)
+            locked.set()
+            done.wait(20)
+        connection.close()
+
+    holder = Thread(target=hold)
+    holder.start()
+    locked.wait(20)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "PRAGMA busy_timeout = 100" if connection.vendor == "sqlite" else "SET lock_timeout = 100"
+        )
+    busy = post(draw.pk, winner.proof)
+    done.set()
+    holder.join()
+    connection.close()  # with its impatience
+    assert (busy[0], busy[1]["code"]) == (503, "busy")
+    assert post(draw.pk, winner.proof)[0] == 200
 
 
 def test_get_is_not_a_way_to_claim(draw: Draw) -> None:
