@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
+from engagement.audit import audit_ledger, read_ledger
 from engagement.core.digests import parse_canonical
-from engagement.ledger import find_break
 from engagement.models import LedgerEntry
 from engagement.vault import VaultError, open_secret
 from prizes.core.digests import rules_digest
@@ -73,14 +73,18 @@ STEPS = ("arm", "freeze", "reveal", "seal", "start", "beacon", "drawn")
 
 
 def check_ledger(draw: Draw, steps: Iterable[str] = STEPS) -> list[Check]:
-    """Whether the chain is whole, and every step was told once and says what the draw's row says now."""
-    broken = find_break(draw.show)
-    chain = Check("ledger chain", broken is None, "whole" if broken is None else f"broken at entry {broken}")
+    """Whether the ledger is the one that was signed, and every step was told once and as the draw's row says it now."""
     now, told = _row(draw), _told(draw)
     return [
-        chain,
+        _check_chain(draw),
         *(Check(f"{step} in the ledger", told[step] == [now[step]], f"told {told[step]}") for step in steps),
     ]
+
+
+def _check_chain(draw: Draw) -> Check:
+    ledger = read_ledger(draw.show)
+    failed = [f"{check.name}: {check.detail}" for check in audit_ledger(ledger) if not check.ok]
+    return Check("ledger chain", not failed, "; ".join(failed) or f"{len(ledger.entries)} entries, as signed")
 
 
 def _row(draw: Draw) -> dict[str, Any]:
