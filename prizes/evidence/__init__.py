@@ -1,0 +1,1 @@
+"""The evidence pack of a show: one zip file for whoever has to believe nobody (docs/evidence.md)."""

@@ -1,0 +1,75 @@
+"""The zip file: written whole or not at all, in bounded memory, and always with the same bytes."""
+
+import hashlib
+import json
+import os
+import secrets
+import zipfile
+from pathlib import Path
+
+from engagement.clock import from_ms
+from prizes.core.evidence import FORMAT, PackedFile
+from prizes.evidence.staging import MANIFEST, README, REPORT, SUMS, Staging, read_chunks
+from prizes.evidence.state import EvidenceRefused, State
+
+FIRST_MS, LAST_MS = 315_532_800_000, 4_354_819_198_000  # 1980 to 2107, what a zip file can say
+
+
+def check_target(target: Path, slug: str, *, force: bool) -> None:
+    """A pack of the same show may be replaced; any other file only where that was asked for."""
+    if target.is_dir() or not target.parent.is_dir():
+        raise EvidenceRefused(f"{target}: expected the name of a file in a folder that is there")
+    if target.exists() and not force and _show_of(target) != slug:
+        raise EvidenceRefused(f"{target} is there and is no evidence pack of {slug}; --force replaces it")
+
+
+def _show_of(path: Path) -> str | None:
+    """Which show a file is a pack of."""
+    try:
+        with zipfile.ZipFile(path) as pack:
+            found = json.loads(pack.read(MANIFEST))
+        return str(found["show"]) if found["$format"] == f"{FORMAT}/manifest" else None
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_zip(staging: Staging, state: State, target: Path) -> tuple[str, int]:
+    """Writes all files to the target, whole or not at all; returns its SHA-256 and size."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    try:
+        with temporary.open("xb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as pack:
+                for row in _in_order(staging):
+                    _add(pack, staging, row, state.at_ms)
+            file.flush()
+            os.fsync(file.fileno())
+        size, digest = temporary.stat().st_size, hashlib.sha256()
+        for chunk in read_chunks(temporary, lambda done: staging.tell("reading the pack", done, size)):
+            digest.update(chunk)
+        temporary.replace(target)
+    except OSError as error:
+        raise EvidenceRefused(f"{target}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return digest.hexdigest(), size
+
+
+def _in_order(staging: Staging) -> list[PackedFile]:
+    """What people open first stands first."""
+    first = [staging.packed[path] for path in (README, REPORT, SUMS, MANIFEST)]
+    return first + sorted(row for row in staging.packed.values() if row not in first)
+
+
+def _add(pack: zipfile.ZipFile, staging: Staging, row: PackedFile, at_ms: int) -> None:
+    """Stored as it is: deflate gives other bytes with another zlib, and rolls do not shrink anyway."""
+    at = from_ms(min(max(at_ms, FIRST_MS), LAST_MS))
+    info = zipfile.ZipInfo(row.path, (at.year, at.month, at.day, at.hour, at.minute, at.second))
+    info.create_system, info.external_attr, info.file_size = 3, 0o100644 << 16, row.size
+    digest = hashlib.sha256()
+    with pack.open(info, "w", force_zip64=row.size > zipfile.ZIP64_LIMIT) as target:
+        source = staging.folder / row.path
+        for chunk in read_chunks(source, lambda done: staging.tell(f"packing {row.path}", done, row.size)):
+            digest.update(chunk)
+            target.write(chunk)
+    if digest.hexdigest() != row.sha256:
+        raise EvidenceRefused(f"{row.path} was changed while it was packed: try again")
