@@ -103,11 +103,7 @@ def _beacon_moment(draw: Draw) -> dict[str, Any]:
     entry = None
     if draw.beacon_ledger is not None:
         entry = LedgerEntry.objects.filter(show=draw.show_id, position=draw.beacon_ledger).first()
-    what = (
-        "The throws of the dice are known"
-        if kind == Beacon.DICE
-        else "This server has thrown its random bytes"
-    )
+    what = "Two operators agree on the dice" if kind == Beacon.DICE else "This server throws its random bytes"
     return _moment(what, _from_ms(entry.at_ms if entry else None))
 
 
