@@ -288,6 +288,18 @@ def test_a_draw_with_dice_is_no_rehearsal(show: Show, tmp_path: Path) -> None:
     assert THROWS in report
 
 
+def test_a_round_of_drand_that_was_exchanged_is_told_on_the_first_page(show: Show, tmp_path: Path) -> None:
+    stored = make_draw(
+        Draw.Step.PUBLISHED, show=show, viewers=20, beacon="drand"
+    )  # with the signature of round 1000
+    append_entry(show, "publish")
+    pack, _, status = make(tmp_path)
+    report = (unpack(pack) / "report.html").read_text()
+    first_page = report.partition("<h2>")[0]
+    assert (status, "NOT OK" in first_page, "beacon" in first_page) == (1, True, True)
+    assert f'<td class="number">{stored.record["seal"]["round"]}</td>' in report
+
+
 # --- tampering, without the project ---
 
 
