@@ -15,7 +15,7 @@ from django.test import Client
 
 from engagement.core.digests import parse_canonical
 from engagement.core.merkle import check_inclusion, leaf_hash
-from prizes import api_schemas, files
+from prizes import api, api_schemas, files
 from prizes.api import router
 from prizes.core.receipt import runs_around
 from prizes.core.record import encode_record, record_digest, with_dispositions
@@ -336,6 +336,21 @@ def test_the_tree_is_made_once_and_receipts_read_a_few_blocks_of_the_roll(
     for viewer in viewers:
         assert fetch_receipt(stored, viewer.pseudonym)["entry"]["tickets"] == viewer.tickets
     assert files.fetch(tree_name(stored.draw.pk)).read_bytes() == tree
+
+
+def test_further_receipts_of_a_draw_ask_the_database_nothing(django_assert_num_queries) -> None:
+    stored = make_draw(Draw.Step.SEALED)
+    fetch_receipt(stored, stored.viewers[0].pseudonym)
+    with django_assert_num_queries(0):
+        for viewer in stored.viewers[1:4]:
+            fetch_receipt(stored, viewer.pseudonym)
+
+
+def test_a_draw_of_another_database_under_the_same_number_is_not_mixed_up() -> None:
+    old, new = make_draw(Draw.Step.SEALED), make_draw(Draw.Step.SEALED)
+    api._sealed[new.draw.pk] = old.draw
+    old.draw.pk = new.draw.pk
+    assert fetch_receipt(new, new.viewers[0].pseudonym)["entry"]["index"] == 0
 
 
 def test_a_tree_that_the_freeze_wrote_is_used_as_it_is() -> None:
