@@ -15,8 +15,8 @@ from tests.flow.night import Night, free_port, interrupt
 pytestmark = pytest.mark.flow
 
 
-def frozen_totals(night: Night, draw: int) -> dict[str, int]:
-    content = (night.data / "draws" / f"draw-{draw}" / "totals.bin").read_bytes()
+def frozen_totals(night: Night, segment: int) -> dict[str, int]:
+    content = (night.data / "draws" / f"segment-{segment}" / "totals.bin").read_bytes()
     return {viewer.hex(): total for viewer, total in iterate_totals(content)}
 
 
@@ -42,21 +42,24 @@ def check_the_segment_that_played_by_itself(summary: dict) -> None:
     assert summary["shakes_acknowledged"] == summary["shakes_frozen"] > 200
     assert summary["viewers_that_differ"] == []
     assert summary["verified"] is True and len(summary["winners"]) == 3
-    steps = ["arm", "open", "opened", "closing", "fence", "freeze", "seal", "beacon", "drawn", "publish"]
-    assert list(summary["phases"]) == steps
+    before = ["arm", "open", "opened", "closing", "fence", "freeze", "reveal", "seal"]
+    after = ["start", "beacon", "drawn", "publish", "claim"]
+    assert list(summary["phases"]) == before + after
+    assert set(summary["claims"].values()) == {"claimed"} and len(summary["claims"]) == 3
     assert list(summary["phases"].values()) == sorted(summary["phases"].values())
     assert summary["phases"]["publish"] - summary["phases"]["closing"] < 15_000
 
 
 def check_that_audit_notices_a_flipped_byte(night: Night, draw: int) -> None:
     assert "NOT OK" not in night.expect("audit_draw", str(draw))
-    folder = night.data / "draws" / f"draw-{draw}"
+    draw_folder = night.data / "draws" / f"draw-{draw}"
+    (segment_folder,) = night.data.glob("draws/segment-*")
     for name, position, check in (
         ("roll.bin", 64 + 3, "roll"),
         ("totals.bin", 17, "totals"),
         ("record.json", 900, "record"),
     ):
-        path = folder / name
+        path = (segment_folder if name == "totals.bin" else draw_folder) / name
         whole = path.read_bytes()
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         audited = night.run("audit_draw", str(draw))
@@ -87,7 +90,7 @@ def run_the_second_segment_by_hand(night: Night, segment: int, tmp_path: Path) -
     summary = json.loads(told.read_text())
     acknowledged = summary["segments"][str(segment)]["acknowledged"]
     assert summary["phones_connected"] == 60 and sum(acknowledged.values()) > 0
-    assert differing_viewers(acknowledged, frozen_totals(night, draw)) == []
+    assert differing_viewers(acknowledged, frozen_totals(night, segment)) == []
     assert summary["results_seen"][str(draw)] == 60
     assert "NOT OK" not in night.expect("audit_draw", str(draw))
 
