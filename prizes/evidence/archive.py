@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from engagement.clock import from_ms
-from prizes.core.evidence import FORMAT, PackedFile
+from prizes.evidence.content import FORMAT, PackedFile
 from prizes.evidence.staging import MANIFEST, README, REPORT, SUMS, Staging, read_chunks
 from prizes.evidence.state import EvidenceRefused, State
 

@@ -14,8 +14,8 @@ from django.template.loader import render_to_string
 from engagement.core.digests import parse_canonical
 from engagement.ledger import origin_of
 from engagement.models import RollVisibility
-from prizes.core.evidence import FORMAT, PackedFile, format_sums, format_utc
 from prizes.evidence.archive import check_target, write_zip
+from prizes.evidence.content import FORMAT, PackedFile, format_sums, format_utc
 from prizes.evidence.report import report_context
 from prizes.evidence.staging import (
     MANIFEST,

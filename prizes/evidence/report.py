@@ -14,7 +14,8 @@ from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.ledger import origin_of
 from prizes.core.digests import beacon_strength, rules_digest
-from prizes.core.evidence import (
+from prizes.draw_story import money, round_of
+from prizes.evidence.content import (
     BEACONS,
     Lane,
     explain_rules,
@@ -23,7 +24,6 @@ from prizes.core.evidence import (
     list_odds,
     show_utc,
 )
-from prizes.draw_story import money, round_of
 from prizes.evidence.staging import MANIFEST, SUMS, Staging, public_keys
 from prizes.evidence.state import DrawNow, State
 from prizes.evidence.verdicts import Verdict

@@ -15,8 +15,8 @@ from engagement.core.digests import parse_canonical
 from engagement.ledger import export_checkpoint, export_entry, keys_of
 from engagement.models import Segment
 from prizes import files
-from prizes.core.evidence import PackedFile, format_csv, list_odds, timeline_row
 from prizes.core.record import encode_record, parse_record, record_digest
+from prizes.evidence.content import PackedFile, format_csv, list_odds, timeline_row
 from prizes.evidence.state import DrawNow, State
 from prizes.models import Freeze
 from prizes.publication import precommitment_of

@@ -29,10 +29,10 @@ from engagement.models import RollVisibility, Show
 from engagement.vault import open_secret
 from prizes import claims
 from prizes.actions import publish_segment
-from prizes.core.evidence import ACTIONS
 from prizes.evidence import pack as packing
 from prizes.evidence import verdicts
 from prizes.evidence.archive import write_zip
+from prizes.evidence.content import ACTIONS
 from prizes.evidence.staging import MANIFEST, README, REPORT, SUMS, Staging
 from prizes.evidence.state import State, read_state
 from prizes.files import fetch, record_name, roll_name

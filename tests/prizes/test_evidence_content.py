@@ -2,7 +2,8 @@
 
 import pytest
 
-from prizes.core.evidence import (
+from prizes.core.rules import EXAMPLE, build_rules
+from prizes.evidence.content import (
     Lane,
     PackedFile,
     explain_rules,
@@ -13,7 +14,6 @@ from prizes.core.evidence import (
     list_odds,
     timeline_row,
 )
-from prizes.core.rules import EXAMPLE, build_rules
 
 ENTRY = {
     "position": 4,
