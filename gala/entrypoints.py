@@ -46,15 +46,26 @@ def worker(concurrency: int = 2) -> list[str]:
 def conductor() -> list[str]:
     """Celery beat and the worker that it wakes once a second, exactly one: moves segments on and queues what is due.
 
-    A worker of its own: a step over a large roll takes half a minute, and no phase waits behind it. This scheduler keeps
-    no file, because what is due is in the database.
+    A worker of its own: a step over a large roll takes half a minute, and no phase waits behind it. This scheduler
+    keeps no file, because what is due is in the database.
     """
     return [*_worker(BEAT_QUEUE, 1), "--beat", "--scheduler", "celery.beat:Scheduler"]
 
 
 def _worker(queue: str, concurrency: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "celery", "-A", "gala", "--workdir", str(ROOT), "worker", "--loglevel", "INFO"),
+        *(
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "gala",
+            "--workdir",
+            str(ROOT),
+            "worker",
+            "--loglevel",
+            "INFO",
+        ),
         *("--hostname", f"{queue}@%h", "--queues", queue, "--concurrency", str(concurrency)),
         # Nobody listens to other workers' chatter, and each message of it is work for Redis.
         *("--without-gossip", "--without-mingle"),

@@ -205,7 +205,10 @@ def draws_storage(address: str, folder: Path) -> dict[str, Any]:
     if parts.scheme != "s3" or not parts.netloc:
         raise ImproperlyConfigured(f"DRAWS_STORAGE: expected s3://bucket/prefix, got {address!r}")
     options = {"bucket_name": parts.netloc, "location": parts.path.strip("/"), "file_overwrite": True}
-    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {**options, **dict(parse_qsl(parts.query))}}
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {**options, **dict(parse_qsl(parts.query))},
+    }
 
 
 STATIC_URL = "static/"

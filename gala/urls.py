@@ -7,10 +7,10 @@ from ninja import NinjaAPI
 from engagement.api import add_error_handlers as add_ledger_errors
 from engagement.api import router as ledger_router
 from gala.health import healthy, ready
-from prizes.api import add_error_handlers
-from prizes.api import router as draw_router
-from prizes.claim_api import add_error_handlers as add_claim_errors
-from prizes.claim_api import router as claim_router
+from prizes.api.claims import add_error_handlers as add_claim_errors
+from prizes.api.claims import router as claim_router
+from prizes.api.draws import add_error_handlers
+from prizes.api.draws import router as draw_router
 
 DESCRIPTION = "What anybody can fetch of a draw to check it. The formats are specified in docs/draw.md."
 api = NinjaAPI(

@@ -356,7 +356,7 @@ class DiceEntry(models.Model):
 
 
 class Win(models.Model):
-    """A viewer has won a piece, in the draw or as a reserve later. One win per viewer and show, one holder per piece."""
+    """A viewer has won a piece, in the draw or later as a reserve. One win per viewer and show, one holder a piece."""
 
     class Status(models.TextChoices):
         WON = "won"

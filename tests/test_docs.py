@@ -28,7 +28,16 @@ PAGES = sorted(
         ROOT / ".ci/tools/README.md",
     ]
 )
-OUR_COMMANDS = ("show", "segment", "commit", "reveal", "mock_phones", "verify_ledger", "audit_draw", "evidence")
+OUR_COMMANDS = (
+    "show",
+    "segment",
+    "commit",
+    "reveal",
+    "mock_phones",
+    "verify_ledger",
+    "audit_draw",
+    "evidence",
+)
 # Options of other programs that the pages name.
 FOREIGN = {
     *("--build", "--detach", "--wait", "--scale", "--follow", "--rm", "--entrypoint"),  # docker compose

@@ -14,7 +14,6 @@ from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.ledger import origin_of
 from prizes.core.digests import beacon_strength, rules_digest
-from prizes.draw_story import money, round_of
 from prizes.evidence.content import (
     BEACONS,
     Lane,
@@ -28,6 +27,7 @@ from prizes.evidence.staging import MANIFEST, SUMS, Staging, public_keys
 from prizes.evidence.state import DrawNow, State
 from prizes.evidence.verdicts import Verdict
 from prizes.models import Draw
+from prizes.story import money, round_of
 
 REHEARSAL = "rehearsal"
 

@@ -15,8 +15,10 @@ from django.test import Client
 
 from engagement.core.digests import parse_canonical
 from engagement.core.merkle import check_inclusion, leaf_hash
-from prizes import api, api_schemas, files
-from prizes.api import router
+from prizes import files
+from prizes.api import draws as api
+from prizes.api import schemas as api_schemas
+from prizes.api.draws import router
 from prizes.core.receipt import runs_around
 from prizes.core.record import encode_record, record_digest, with_dispositions
 from prizes.downloads import OutOfRange, parse_range
@@ -478,7 +480,7 @@ def test_the_page_of_the_api_has_every_address_and_every_code() -> None:
     addresses = re.findall(r"^\| `(/api/[^`]+)`", page, re.MULTILINE)
     ours = {"/api" + re.sub(r"\{(\w+:)?\w+\}", "<>", path) for path in router.path_operations}
     assert {re.sub("<[^>]+>", "<>", address) for address in addresses} == ours
-    source = (Path(__file__).parents[2] / "prizes/api.py").read_text()
+    source = (Path(__file__).parents[2] / "prizes/api/draws.py").read_text()
     codes = re.findall(r'(?:Refused|_refuse)\((\d+), "(\w+)"', source)
     assert set(re.findall(r"^\| `(\w+)` \| (\d+)", page, re.MULTILINE)) == {
         (code, status) for status, code in codes

@@ -12,7 +12,7 @@ from django.test import Client
 from engagement.actions import lock_segment
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.models import Show
-from prizes.claim_api import STATUSES
+from prizes.api.claims import STATUSES
 from prizes.claims import LEDGER_ACTIONS, settle_due
 from prizes.models import Draw, Win
 from tests.cast import make_show

@@ -12,11 +12,12 @@ from engagement.actions import void_segment
 from engagement.clock import from_ms
 from engagement.core.names import stage_name
 from engagement.models import Segment
-from prizes import files, public_views
+from prizes import files
 from prizes.actions import publish_segment
-from prizes.draw_story import group, money, span
 from prizes.models import Disposition, Draw, Win
 from prizes.software import VERIFIER
+from prizes.story import group, money, span
+from prizes.views import draws as public_views
 from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
 from tests.prizes.published import THROWS, Stored, crew, make_draw
 from tests.prizes.published import own_folder as own_folder

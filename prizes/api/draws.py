@@ -15,7 +15,7 @@ from ninja import NinjaAPI, Path, Router
 from engagement.core.digests import canonical_json
 from engagement.models import RollVisibility, Show
 from prizes import files
-from prizes.api_schemas import (
+from prizes.api.schemas import (
     DRAW_ID,
     Precommitment,
     Receipt,

@@ -17,7 +17,11 @@ from engagement.models import RollVisibility
 from prizes import files
 from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
-from prizes.draw_story import (
+from prizes.models import Beacon, Draw
+from prizes.publication import BrokenRecord, PublishedRecord, record_of
+from prizes.receipts import BrokenRoll, roll_sha256
+from prizes.software import VERIFIER
+from prizes.story import (
     describe_beacon,
     describe_odds,
     describe_outcome,
@@ -26,10 +30,6 @@ from prizes.draw_story import (
     timeline,
     void_reason,
 )
-from prizes.models import Beacon, Draw
-from prizes.publication import BrokenRecord, PublishedRecord, record_of
-from prizes.receipts import BrokenRoll, roll_sha256
-from prizes.software import VERIFIER
 
 TOLD = (Draw.Step.DRAWN, Draw.Step.PUBLISHED)
 

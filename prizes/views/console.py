@@ -35,7 +35,7 @@ from prizes.actions import (
 from prizes.models import Beacon, DiceEntry, Draw
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.progress import read_progress
-from prizes.public_views import may_see
+from prizes.views.draws import may_see
 from prizes.waits import describe_wait
 
 CONSOLE = "engagement.view_segment"

@@ -1,0 +1,1 @@
+"""HTTP API of the draw side: what is published of a draw, and claims."""
