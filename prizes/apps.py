@@ -14,6 +14,7 @@ PROMISED = (
 WRITTEN_ONCE = (
     "roll_header",
     "roll_root",
+    "roll_sha256",
     "totals_digest",
     "entries",
     "tickets",

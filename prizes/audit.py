@@ -68,7 +68,7 @@ def _check_wins(draw: Draw, record: bytes) -> Check:
     return Check("winners in the database", stored == published, f"{len(stored)} stored")
 
 
-ROLL = ("roll_header", "roll_root", "totals_digest", "entries", "tickets")
+ROLL = ("roll_header", "roll_root", "roll_sha256", "totals_digest", "entries", "tickets")
 STEPS = ("arm", "freeze", "reveal", "seal", "start", "beacon", "drawn")
 
 

@@ -21,7 +21,7 @@ from prizes.beacon import throw_local
 from prizes.core.digests import beacon_id, draw_key
 from prizes.core.record import Ranked, build_record, encode_record, select_listed
 from prizes.engine import merge_rankings, prove_entries, rank_roll
-from prizes.files import exists, fetch, ranking_name, record_name, roll_name, totals_name, write
+from prizes.files import exists, fetch, ranking_name, record_name, roll_name, totals_name, tree_name, write
 from prizes.freeze import Waiting, known
 from prizes.models import Beacon, Draw, Prize, Win
 from prizes.progress import end_progress, tell_progress
@@ -162,7 +162,7 @@ def make_record(draw: Draw) -> bytes:
         beacon_value=bytes.fromhex(draw.beacon_value),
         beacon_proof=draw.beacon_proof,
         ranked=listed,
-        proofs=prove_entries(fetch(roll_name(draw.pk)), [row.index for row in listed]),
+        proofs=prove_entries(fetch(tree_name(draw.pk)), known(draw.entries), [row.index for row in listed]),
         prior_wins=prior,
         ledger={
             "freeze": known(freeze.ledger),

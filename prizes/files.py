@@ -36,6 +36,11 @@ def roll_name(draw: int) -> str:
     return f"draw-{draw}/roll.bin"
 
 
+def tree_name(draw: int) -> str:
+    """All nodes of the tree over a roll, from which proofs are read."""
+    return f"draw-{draw}/tree.bin"
+
+
 def ranking_name(draw: int, part: int) -> str:
     """The best entries of one part of the roll."""
     return f"draw-{draw}/ranking-{part:03}.json"
@@ -114,11 +119,3 @@ def _upload(name: str, path: Path) -> None:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def roll_path(draw: int) -> Path:  # interim
-    return _local(roll_name(draw))[0]
-
-
-def record_path(draw: int) -> Path:  # interim
-    return _local(record_name(draw))[0]

@@ -18,7 +18,7 @@ from prizes.actions import rules_digest_of
 from prizes.core.roll import pack_total
 from prizes.core.tickets import TicketTable
 from prizes.engine import count_shard, join_roll, join_totals, sort_shard
-from prizes.files import fetch, part_name, roll_name, shard_name, totals_name, writing
+from prizes.files import fetch, part_name, roll_name, shard_name, totals_name, tree_name, writing
 from prizes.models import Draw, Freeze, FrozenShard
 from prizes.parties import reveal_house
 from prizes.progress import end_progress, progress_of, tell_progress
@@ -209,11 +209,13 @@ def _make_roll(draw: Draw, shards: list[FrozenShard], totals_digest: str) -> dic
     table, _ = _ticket_rules(draw)
     parts = [_checked(part_name(draw.pk, shard.number), shard.parts[draw.draw_id]) for shard in shards]
     tell = progress_of(draw.segment_id, f"making the roll of {draw}")
-    with writing(roll_name(draw.pk)) as path:
-        summary = join_roll(parts, bytes.fromhex(rules_digest_of(draw)), table.tmax, path, tell)
+    digest = bytes.fromhex(rules_digest_of(draw))
+    with writing(roll_name(draw.pk)) as path, writing(tree_name(draw.pk)) as tree:
+        summary = join_roll(parts, digest, table.tmax, path, tree, tell)
     return {
         "roll_header": summary.header.hex(),
         "roll_root": summary.root.hex(),
+        "roll_sha256": _sha256(fetch(roll_name(draw.pk))),
         "totals_digest": totals_digest,
         "entries": summary.entries,
         "tickets": summary.tickets,

@@ -229,6 +229,7 @@ class Draw(models.Model):
     # Freeze and seal
     roll_header = models.CharField(max_length=128, blank=True)
     roll_root = models.CharField(max_length=64, blank=True)
+    roll_sha256 = models.CharField(max_length=64, blank=True)  # of the file, for whoever downloads it
     totals_digest = models.CharField(max_length=64, blank=True)
     entries = models.PositiveBigIntegerField(null=True)
     tickets = models.PositiveBigIntegerField(null=True)

@@ -1,6 +1,6 @@
 """What is published of a draw beside its record: the precommitment, and receipts (docs/draw.md, sections 1 and 7)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -9,7 +9,6 @@ from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, RUN_ENTRIES, parse_heade
 
 PRECOMMITMENT_FORMAT = "shake-draw/v1/precommitment"
 RECEIPT_FORMAT = "shake-draw/v1/receipt"
-NODE_BYTES = 32
 
 
 class Run(NamedTuple):
@@ -120,46 +119,3 @@ def roll_bytes(entries: int) -> int:
     560000064
     """
     return HEADER_BYTES + entries * ENTRY_BYTES
-
-
-def level_sizes(leaves: int) -> list[int]:
-    """Return how many nodes each level of the tree over so many leaves has, the leaves first, the root last.
-
-    Source: `engagement.core.merkle.build_levels`.
-
-    >>> level_sizes(5), level_sizes(1), level_sizes(0)
-    ([5, 3, 2, 1], [1], [0])
-    """
-    sizes = [leaves]
-    while sizes[-1] > 1:
-        sizes.append((sizes[-1] + 1) // 2)
-    return sizes
-
-
-def sibling_offsets(leaves: int, leaf: int) -> list[int]:
-    """Return where in a tree file the siblings of a leaf stand, from the leaf up, in bytes.
-
-    A tree file is all levels one after the other, leaves first, nodes of 32 bytes (`pack_tree`). ValueError where
-    there is no such leaf. Source: RFC 9162 2.1.3.1; a last node without a sibling is passed up unchanged.
-
-    >>> [offset // 32 for offset in sibling_offsets(5, 2)], sibling_offsets(5, 4)
-    ([3, 5, 9], [256])
-    """
-    if not 0 <= leaf < leaves:
-        raise ValueError(f"expected a leaf of 0 .. {leaves - 1}, got {leaf}")
-    offsets, start = [], 0
-    for size in level_sizes(leaves)[:-1]:
-        if leaf ^ 1 < size:
-            offsets.append((start + (leaf ^ 1)) * NODE_BYTES)
-        start, leaf = start + size, leaf >> 1
-    return offsets
-
-
-def pack_tree(levels: Iterable[Iterable[bytes]]) -> bytes:
-    """Return the tree file of the levels of `build_levels`: every node once, so that a proof is read, not computed.
-
-    >>> from engagement.core.merkle import build_levels, leaf_hash
-    >>> len(pack_tree(build_levels([leaf_hash(b"x")] * 5))) // 32
-    11
-    """
-    return b"".join(node for level in levels for node in level)

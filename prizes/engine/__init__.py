@@ -5,7 +5,7 @@ One step per shard, and one that puts the shards together:
 
     raw dump --sort_shard--> sorted totals --count_shard--> part of a roll        one task per shard
     sorted totals --join_totals--> totals file                                    once per segment
-    parts --join_roll--> roll, with root and digest                               once per draw
+    parts --join_roll--> roll and tree, root and digest                       once per draw
     roll --rank_roll over ranges--> rankings --merge_rankings--> ranking          any number of ranges
 
 The independent second implementation shares no code with this one; both must agree before anything is announced.
@@ -15,30 +15,28 @@ from prizes.engine.ranking import audit_sample, merge_rankings, rank_roll
 from prizes.engine.rolls import (
     PartSummary,
     RollSummary,
-    assemble_roll,
     count_shard,
-    find_entry,
     join_roll,
+    make_tree,
     prove_entries,
-    read_run,
 )
 from prizes.engine.streams import Progress
 from prizes.engine.totals import ShardSummary, join_totals, sort_shard
+from prizes.engine.tree import Tree
 
 __all__ = [
     "PartSummary",
     "Progress",
     "RollSummary",
     "ShardSummary",
-    "assemble_roll",
+    "Tree",
     "audit_sample",
     "count_shard",
-    "find_entry",
     "join_roll",
     "join_totals",
+    "make_tree",
     "merge_rankings",
     "prove_entries",
     "rank_roll",
-    "read_run",
     "sort_shard",
 ]

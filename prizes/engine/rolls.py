@@ -1,9 +1,7 @@
 """Rolls as files: counted from sorted totals, joined from parts, and what a receipt shows of them."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -18,7 +16,6 @@ from prizes.core.roll import (
     RUN_ENTRIES,
     TOTAL_BYTES,
     RollHeader,
-    parse_header,
 )
 from prizes.core.tickets import TicketTable
 from prizes.engine.streams import (
@@ -33,7 +30,6 @@ from prizes.engine.streams import (
     read_chunks,
     replacing,
 )
-from prizes.engine.totals import join_totals
 from prizes.engine.tree import Tree
 
 CHUNK_ROWS = 1 << 15
@@ -86,17 +82,16 @@ def join_roll(
     rules_digest: bytes,
     tmax: int,
     roll_path: Path,
+    tree_path: Path,
     progress: Progress | None = None,
-    tree_path: Path | None = None,
 ) -> RollSummary:
-    """Write a roll from the parts of its shards, in the order of their ranges.
+    """Write a roll from the parts of its shards, in the order of their ranges, and its tree (`Tree`) beside it.
 
     What the summary says is taken from the file as it then stands: counts, order and leaves. ValueError where
-    pseudonyms do not strictly increase or tickets are not 1 .. tmax; then no file is left. With `tree_path` the hashes
-    of the roll's tree are kept there, 1/64 of its size, so that `prove_entries` has nothing to hash.
+    pseudonyms do not strictly increase or tickets are not 1 .. tmax; then no file is left.
     """
     rows = sum(count_rows(path, ENTRY_BYTES) for path in parts)
-    with replacing(roll_path) as roll, _tree_file(roll_path, tree_path) as hashes:
+    with replacing(roll_path) as roll, replacing(tree_path) as hashes:
         roll.write(bytes(HEADER_BYTES))  # the sum of the tickets is known at the end
         for path in parts:
             with open(path, "rb") as part:
@@ -111,47 +106,20 @@ def join_roll(
     return RollSummary(entries, tickets, header, root, roll_digest(header, root), classes)
 
 
-def prove_entries(
-    roll_path: Path, indexes: Sequence[int], tree_path: Path | None = None
-) -> dict[int, list[bytes]]:
+def make_tree(roll_path: Path, tree_path: Path) -> bytes:
+    """Write the tree of a roll anew, where it was lost; return the root. The whole roll is hashed for it."""
+    with open(roll_path, "rb") as roll, replacing(tree_path) as hashes:
+        return Tree.build(_leaf_hashes(roll), hashes).root
+
+
+def prove_entries(tree_path: Path, entries: int, indexes: Sequence[int]) -> dict[int, list[bytes]]:
     """Return the inclusion proof, leaf to root, of every leaf (index // 256) that holds one of these entries.
 
-    The whole roll is hashed for it, unless `join_roll` has kept its tree.
+    `entries` is how many the whole roll has. The proofs are read from the tree as it stands in the file.
     """
-    leaves = sorted({index // RUN_ENTRIES for index in indexes})
-    if tree_path is not None:
-        with open(tree_path, "rb") as kept:
-            tree = Tree(kept, -(-_read_header(roll_path).entries // RUN_ENTRIES))
-            return {leaf: tree.prove(leaf) for leaf in leaves}
-    with open(roll_path, "rb") as roll, _tree_file(roll_path) as hashes:
-        tree = Tree.build(_leaf_hashes(roll), hashes)
-        return {leaf: tree.prove(leaf) for leaf in leaves}
-
-
-def read_run(roll_path: Path, leaf: int) -> bytes:
-    """Return one leaf of the roll's tree, 4096 bytes or less at the end, for a receipt."""
-    with open(roll_path, "rb") as file:
-        file.seek(HEADER_BYTES + leaf * RUN_BYTES)
-        return file.read(RUN_BYTES)
-
-
-def find_entry(roll_path: Path, pseudonym: bytes) -> int | None:
-    """Return the index of a pseudonym in the sorted roll, or None: absent."""
-    with open(roll_path, "rb") as file:
-        low, high = 0, parse_header(file.read(HEADER_BYTES)).entries
-        while low < high:
-            middle = (low + high) // 2
-            file.seek(HEADER_BYTES + middle * ENTRY_BYTES)
-            found = file.read(14)
-            if found == pseudonym:
-                return middle
-            low, high = (middle + 1, high) if found < pseudonym else (low, middle)
-    return None
-
-
-def _read_header(roll_path: Path) -> RollHeader:
-    with open(roll_path, "rb") as file:
-        return parse_header(file.read(HEADER_BYTES))
+    with open(tree_path, "rb") as file:
+        tree = Tree(file, -(-entries // RUN_ENTRIES))
+        return {leaf: tree.prove(leaf) for leaf in sorted({index // RUN_ENTRIES for index in indexes})}
 
 
 class _Tickets:
@@ -232,10 +200,6 @@ class _Examination:
         return check_increasing(rows, last, self._path)
 
 
-def _tree_file(roll_path: Path, tree_path: Path | None = None) -> AbstractContextManager[BinaryIO]:
-    return replacing(tree_path) if tree_path else TemporaryFile(dir=roll_path.parent)
-
-
 def _body(roll: BinaryIO) -> Iterator[memoryview]:
     """The entries of a roll in chunks of whole runs."""
     roll.seek(HEADER_BYTES)
@@ -248,35 +212,3 @@ def _hash_runs(chunk: memoryview) -> Iterator[bytes]:
 
 def _leaf_hashes(roll: BinaryIO) -> Iterator[bytes]:
     return (leaf for chunk in _body(roll) for leaf in _hash_runs(chunk))
-
-
-# --- to be replaced by the steps above ---
-
-
-class _Assembled(NamedTuple):
-    entries: int
-    tickets: int
-    header: bytes
-    root: bytes
-    digest: bytes
-    totals_digest: bytes
-    viewers: int
-    shakes: int
-
-
-def assemble_roll(
-    shard_paths: Sequence[Path],
-    table: TicketTable,
-    excluded: Collection[bytes],
-    rules_digest: bytes,
-    roll_path: Path,
-    totals_path: Path,
-) -> _Assembled:
-    """Write roll and totals from sorted shards in one go: `count_shard`, `join_roll` and `join_totals` by one name."""
-    with TemporaryDirectory(dir=roll_path.parent) as folder:
-        parts = [Path(folder, str(number)) for number in range(len(shard_paths))]
-        for shard, part in zip(shard_paths, parts, strict=True):
-            count_shard(shard, table, excluded, part)
-        totals = join_totals(shard_paths, totals_path)
-        roll = join_roll(parts, rules_digest, table.tmax, roll_path)
-    return _Assembled(*roll[:5], totals.sha256, totals.viewers, totals.shakes)

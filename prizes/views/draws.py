@@ -19,7 +19,6 @@ from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
 from prizes.models import Beacon, Draw
 from prizes.publication import BrokenRecord, PublishedRecord, record_of
-from prizes.receipts import BrokenRoll, roll_sha256
 from prizes.software import VERIFIER
 from prizes.story import (
     describe_beacon,
@@ -102,19 +101,12 @@ def _downloads(draw: Draw, record: PublishedRecord | None) -> list[dict[str, Any
     rows.append(_download("roll.bin", f"/api/draws/{draw.pk}/roll", public and visible and stored))
     rows[1]["auditors_only"] = not visible
     if stored:
-        rows[1] |= {"size": group(roll_bytes(draw.entries or 0)), "sha256": _roll_sha256(draw)}
+        rows[1] |= {"size": group(roll_bytes(draw.entries or 0)), "sha256": draw.roll_sha256}
     return rows
 
 
 def _download(name: str, address: str, there: bool) -> dict[str, Any]:
     return {"name": name, "address": address if there else None}
-
-
-def _roll_sha256(draw: Draw) -> str | None:
-    try:
-        return roll_sha256(draw)
-    except (FileNotFoundError, BrokenRoll):
-        return None
 
 
 # --- the verifier -------------------------------------------------------------------------------------------

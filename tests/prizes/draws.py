@@ -116,7 +116,11 @@ def run_draw(
     digest = tagged_hash("shake-draw/v1/rules", canonical_json(rules))
     roll, totals = folder / "roll.bin", folder / "totals.bin"
     shards = write_shards(folder, viewers, cuts or [])
-    summary = engine.assemble_roll(shards, TicketTable(rules["tickets"]), excluded, digest, roll, totals)
+    parts = [shard.with_name(f"{shard.name}.part") for shard in shards]
+    for shard, part in zip(shards, parts, strict=True):
+        engine.count_shard(shard, TicketTable(rules["tickets"]), excluded, part)
+    frozen = engine.join_totals(shards, totals)
+    summary = engine.join_roll(parts, digest, rules["tmax"], roll, folder / "tree.bin")
     secrets = {name: row.secret for name, row in REVEALS.items()}
     value, proof, beacon_id = make_beacon(beacon)
     key = draw_key(build_seal(rules, summary.digest, secrets, T_FREEZE), beacon_id, value)
@@ -130,14 +134,14 @@ def run_draw(
         closes_at=CLOSES,
         roll_header=summary.header,
         roll_root=summary.root,
-        totals_digest=summary.totals_digest,
+        totals_digest=frozen.sha256,
         reveals=REVEALS,
         sealed_at=T_FREEZE * 1000 + 500,
         t_freeze=T_FREEZE,
         beacon_value=value,
         beacon_proof=proof,
         ranked=ranked,
-        proofs=engine.prove_entries(roll, [row.index for row in listed]),
+        proofs=engine.prove_entries(folder / "tree.bin", summary.entries, [row.index for row in listed]),
         prior_wins=prior_wins,
         ledger={"freeze": 7, "seal": 9, "beacon": 11, "start": 12},
         software={"software": "33" * 32, "verifier": "44" * 32},

@@ -143,6 +143,7 @@ def _seal(draw: Draw, people: list[Viewer]) -> bytes:
         step=Draw.Step.SEALED,
         roll_header=roll[:64].hex(),
         roll_root=top.hex(),
+        roll_sha256=hashlib.sha256(roll).hexdigest(),
         totals_digest=hashlib.sha256(totals).hexdigest(),
         entries=len(entries),
         tickets=sum(counts),

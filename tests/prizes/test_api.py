@@ -22,8 +22,8 @@ from prizes.api.draws import router
 from prizes.core.receipt import runs_around
 from prizes.core.record import encode_record, record_digest, with_dispositions
 from prizes.downloads import OutOfRange, parse_range
+from prizes.files import tree_name
 from prizes.models import Disposition, Draw
-from prizes.receipts import roll_sha256, tree_name, write_beside
 from prizes.software import VERIFIER
 from tests.cast import AUDITOR, OPERATOR, make_show
 from tests.prizes.published import Stored, crew, make_draw
@@ -334,7 +334,7 @@ def test_the_tree_is_made_once_and_receipts_read_a_few_blocks_of_the_roll(
     first = fetch_receipt(stored, viewers[0].pseudonym)
     tree = files.fetch(tree_name(stored.draw.pk)).read_bytes()
     assert tree[-32:].hex() == first["roll"]["root"]
-    monkeypatch.setattr("prizes.receipts.leaf_hash", lambda run: pytest.fail("the roll was hashed again"))
+    monkeypatch.setattr("prizes.receipts.make_tree", lambda *_: pytest.fail("the roll was hashed again"))
     for viewer in viewers:
         assert fetch_receipt(stored, viewer.pseudonym)["entry"]["tickets"] == viewer.tickets
     assert files.fetch(tree_name(stored.draw.pk)).read_bytes() == tree
@@ -355,19 +355,9 @@ def test_a_draw_of_another_database_under_the_same_number_is_not_mixed_up() -> N
     assert fetch_receipt(new, new.viewers[0].pseudonym)["entry"]["index"] == 0
 
 
-def test_a_tree_that_the_freeze_wrote_is_used_as_it_is() -> None:
-    stored = make_draw(Draw.Step.SEALED)
-    write_beside(stored.draw.pk, stored.draw.roll_root)
-    written = files.fetch(tree_name(stored.draw.pk)).stat()
-    check_runs(fetch_receipt(stored, stored.viewers[0].pseudonym), 3)
-    assert files.fetch(tree_name(stored.draw.pk)).stat().st_mtime_ns == written.st_mtime_ns
-    assert roll_sha256(stored.draw) == hashlib.sha256(stored.roll).hexdigest()
-
-
 def test_what_stands_beside_another_roll_of_that_number_is_made_anew() -> None:
     stored = make_draw(Draw.Step.SEALED)
     files.write(tree_name(stored.draw.pk), bytes(32 * 6))
-    files.write(f"draw-{stored.draw.pk}/roll.sha256", f"{'0' * 64} {'0' * 64}".encode())
     check_runs(fetch_receipt(stored, stored.viewers[0].pseudonym), 3)
 
 

@@ -116,7 +116,7 @@ def test_any_shards_make_the_simple_roll(tmp_path_factory, viewers, data):
         engine.sort_shard(raw, folder / f"totals-{number}")
         parts.append(folder / f"part-{number}")
         counted.append(engine.count_shard(folder / f"totals-{number}", table, excluded, parts[-1]))
-    summary = engine.join_roll(parts, RULES, table.tmax, folder / "roll")
+    summary = engine.join_roll(parts, RULES, table.tmax, folder / "roll", folder / "tree")
     tickets = {name: table.tickets_for(total) for name, total in viewers.items() if name not in excluded}
     expected = build_roll([row for row in tickets.items() if row[1]], RULES, table.tmax)
     assert (folder / "roll").read_bytes() == expected
@@ -179,7 +179,7 @@ def test_cut_rows_are_refused_everywhere_and_no_file_is_left(tmp_path):
         lambda: engine.sort_shard(cut, out),
         lambda: engine.join_totals([cut], out),
         lambda: engine.count_shard(cut, table, [], out),
-        lambda: engine.join_roll([cut], RULES, 3, out),
+        lambda: engine.join_roll([cut], RULES, 3, out, tmp_path / "tree"),
     ):
         with pytest.raises(ValueError, match="got a cut one"):
             step()
@@ -199,7 +199,7 @@ def test_rows_out_of_order_are_refused_and_no_file_is_left(tmp_path, names, spli
     with pytest.raises(ValueError, match="strictly increasing"):
         engine.join_totals(shards, out / "totals")
     with pytest.raises(ValueError, match="strictly increasing"):
-        engine.join_roll(parts, RULES, 3, out / "roll", tree_path=out / "tree")
+        engine.join_roll(parts, RULES, 3, out / "roll", out / "tree")
     if not split:
         with pytest.raises(ValueError, match="strictly increasing"):
             engine.count_shard(shards[0], TicketTable(TABLE), [], out / "part")
@@ -266,7 +266,7 @@ def test_many_excluded_are_found_in_every_chunk(tmp_path, tiny, every):
 def test_roll_files_agree_with_the_simple_roll_at_the_leaf_edges(tmp_path, tiny, size):
     rows = [(name, number % 3 + 1) for number, name in enumerate(names_of(size))]
     parts = [write_part(tmp_path / "a", rows[: size // 3]), write_part(tmp_path / "b", rows[size // 3 :])]
-    summary = engine.join_roll(parts, RULES, 3, tmp_path / "roll")
+    summary = engine.join_roll(parts, RULES, 3, tmp_path / "roll", tmp_path / "tree")
     roll = build_roll(rows, RULES, 3)
     top = merkle.root(map(merkle.leaf_hash, iterate_runs(roll[64:])))
     assert (tmp_path / "roll").read_bytes() == roll
@@ -278,18 +278,20 @@ def test_roll_files_agree_with_the_simple_roll_at_the_leaf_edges(tmp_path, tiny,
 def test_tickets_that_the_table_does_not_have_are_refused(tmp_path, tickets):
     part = write_part(tmp_path / "part", [(b"a" * 14, 3), (b"b" * 14, tickets)])
     with pytest.raises(ValueError, match=r"1 \.\. 3 tickets"):
-        engine.join_roll([part], RULES, 3, tmp_path / "roll")
+        engine.join_roll([part], RULES, 3, tmp_path / "roll", tmp_path / "tree")
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_roots_and_proofs_hold_at_every_size_around_the_leaf_edges(tmp_path, tiny, kept):
+@pytest.mark.parametrize("lost", [False, True])
+def test_roots_and_proofs_hold_at_every_size_around_the_leaf_edges(tmp_path, tiny, lost):
+    roll, tree = tmp_path / "roll", tmp_path / "tree"
     for size in [*range(0, 2600, 128), 255, 257, 4097]:
-        rows = [(name, 1) for name in names_of(size)]
-        tree_path = tmp_path / "tree" if kept else None
-        part = write_part(tmp_path / "part", rows)
-        summary = engine.join_roll([part], RULES, 3, tmp_path / "roll", tree_path=tree_path)
-        leaves = [merkle.leaf_hash(run) for run in iterate_runs((tmp_path / "roll").read_bytes()[64:])]
-        proofs = engine.prove_entries(tmp_path / "roll", range(size), tree_path)
+        part = write_part(tmp_path / "part", [(name, 1) for name in names_of(size)])
+        summary = engine.join_roll([part], RULES, 3, roll, tree)
+        if lost:
+            tree.unlink()
+            assert engine.make_tree(roll, tree) == summary.root
+        leaves = [merkle.leaf_hash(run) for run in iterate_runs(roll.read_bytes()[64:])]
+        proofs = engine.prove_entries(tree, size, range(size))
         assert list(proofs) == list(range(-(-size // 256)))
         for leaf, proof in proofs.items():
             assert proof == merkle.inclusion_proof(leaves, leaf)
@@ -298,17 +300,9 @@ def test_roots_and_proofs_hold_at_every_size_around_the_leaf_edges(tmp_path, tin
 
 @pytest.mark.parametrize("index", [-1, 512])
 def test_there_is_no_proof_for_an_entry_that_is_not_there(tmp_path, index):
+    engine.make_tree(write_roll(tmp_path, 300), tmp_path / "tree")
     with pytest.raises(ValueError, match=r"a leaf of 0 \.\. 1"):
-        engine.prove_entries(write_roll(tmp_path, 300), [0, index])
-
-
-def test_a_viewer_is_found_in_the_roll_or_known_to_be_absent(tmp_path):
-    path = write_roll(tmp_path, 300)
-    body = path.read_bytes()[64:]
-    names = [name for name, _ in iterate_entries(body)]
-    assert [engine.find_entry(path, name) for name in names] == list(range(300))
-    assert {engine.find_entry(path, absent) for absent in (bytes(14), b"\xff" * 14, b"\x80" * 14)} == {None}
-    assert engine.read_run(path, 0) + engine.read_run(path, 1) == body
+        engine.prove_entries(tmp_path / "tree", 300, [0, index])
 
 
 # --- rankings ---
@@ -388,5 +382,5 @@ def test_progress_is_told_now_and_then_and_at_the_end(tmp_path, tiny, monkeypatc
 def test_progress_of_a_roll_counts_its_entries(tmp_path):
     told = []
     part = write_part(tmp_path / "part", [(name, 1) for name in names_of(20)])
-    engine.join_roll([part], RULES, 3, tmp_path / "roll", lambda *done: told.append(done))
+    engine.join_roll([part], RULES, 3, tmp_path / "roll", tmp_path / "tree", lambda *done: told.append(done))
     assert told == [(20, 20)]
