@@ -141,7 +141,7 @@ class Segment(models.Model):
     opens_at = models.DateTimeField(null=True, blank=True, editable=False)
     closes_at = models.DateTimeField(null=True, blank=True, editable=False)
     shards = models.PositiveSmallIntegerField(default=0, editable=False)
-    # What phones are told; written once, when the segment is armed, sealed and published.
+    # What phones are told: written when the segment is armed, sealed and published; results again with every claim.
     announced_prizes = models.JSONField(default=list, editable=False)
     announced_seals = models.JSONField(default=list, editable=False)
     announced_results = models.JSONField(default=list, editable=False)

@@ -35,7 +35,6 @@ from prizes.actions import (
 from prizes.models import Beacon, DiceEntry, Draw
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.progress import read_progress
-from prizes.views.draws import may_see
 from prizes.waits import describe_wait
 
 CONSOLE = "engagement.view_segment"
@@ -281,7 +280,6 @@ def describe_live(show: Show, user: Any, now: int) -> dict[str, Any]:
 
 def _describe(segment: Segment, user: Any, now: int) -> dict[str, Any]:
     draws = list(segment.draws.all())
-    shown = [draw for draw in draws if may_see(draw, user)]
     return {
         "id": segment.pk,
         "phase": segment.phase,
@@ -293,7 +291,7 @@ def _describe(segment: Segment, user: Any, now: int) -> dict[str, Any]:
         "waits": _describe_waits(draws, now) if segment.phase in STEPPING else [],
         "progress": None,
         "actions": allowed_actions(segment, user, now),
-        "draws": [{"number": draw.pk, "address": reverse("draw_page", args=[draw.pk])} for draw in shown],
+        "draws": [{"number": draw.pk, "address": reverse("draw_page", args=[draw.pk])} for draw in draws],
     }
 
 
