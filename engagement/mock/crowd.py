@@ -29,7 +29,7 @@ SPREAD_S = 1.5  # the first connects are spread over about this long
 SLOWEST_RATE, FASTEST_RATE = 100, 3_000  # connects per second
 HANDSHAKES = 128  # under way at once
 HANDSHAKE_S = 10.0
-CLAIM_S = 20.0  # how long to wait for the answers to the last claims
+CLAIM_S = 60.0  # how long to wait for the answers to the last claims
 CONNECT_S = 60.0  # how long to wait for the last phone to be welcomed
 CHEATERS = 0.02
 
@@ -299,7 +299,8 @@ class Crowd:
         if self.options.until_result and not self.result_seen:
             found.append(f"no result was seen by all phones within {self.options.timeout:.0f} s")
         if self.options.claim and (unclaimed := self._unclaimed()):
-            found.append(f"{len(unclaimed)} phones have won and could not claim")
+            heard = sorted({self.figures.claims.get(viewer, "no answer yet") for viewer in unclaimed})
+            found.append(f"{len(unclaimed)} phones have won and could not claim: {', '.join(heard)}")
         return found
 
     def describe(self, seconds: float) -> dict[str, Any]:
