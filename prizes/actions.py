@@ -2,7 +2,6 @@
 share, and prizes/parties.py for what the parties do.
 """
 
-import json
 import secrets
 from typing import Any, NoReturn
 
@@ -19,10 +18,9 @@ from engagement.ledger import SYSTEM, append_entry
 from engagement.models import Segment, Show
 from engagement.vault import lock_secret, open_secret
 from prizes.audit import check_drawn
-from prizes.beacon import BadSignature, fetch_round, read_dice, read_pasted
+from prizes.beacon import BadSignature, fetch_round, read_dice, read_pasted, round_of
 from prizes.core.digests import (
     HOUSE,
-    beacon_round,
     dice_value,
     drand_time,
     drand_value,
@@ -239,7 +237,7 @@ def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, n
     """
     if draw.seal and draw.beacon_kind == Beacon.DRAND and now < beacon_due_at(draw):
         raise ActionRefused(
-            f"{draw}: drand's round {beacon_round_of(draw)} is not due before {from_ms(beacon_due_at(draw)):%H:%M:%S} "
+            f"{draw}: drand's round {round_of(draw)} is not due before {from_ms(beacon_due_at(draw)):%H:%M:%S} "
             "UTC: is the clock of this server right?"
         )
     written = (
@@ -258,17 +256,9 @@ def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, n
 # --- drand: the round that the seal names, and no other ---
 
 
-def beacon_round_of(draw: Draw) -> int:
-    """The round of drand that a frozen draw waits for; 0 for other beacons."""
-    frozen_at = draw.segment.freeze.frozen_at_ms
-    if frozen_at is None:
-        raise RuntimeError(f"{draw} is not frozen, so no round is named")
-    return beacon_round(draw.beacon_kind, frozen_at // 1000, json.loads(draw.rules)["seal_margin_s"])
-
-
 def beacon_due_at(draw: Draw) -> int:
-    """When that round is due, in UTC ms."""
-    return drand_time(beacon_round_of(draw)) * 1000
+    """When the round of a frozen draw is due, in UTC ms."""
+    return drand_time(round_of(draw)) * 1000
 
 
 def waits_for_drand(draw: Draw, now: int) -> bool:
@@ -282,7 +272,7 @@ def take_drand_beacon(draw_id: int, now: int) -> bool:
     draw = Draw.objects.select_related("segment__freeze", "segment__show").get(pk=draw_id)
     if not waits_for_drand(draw, now):
         return draw.beacon_value != ""
-    found = fetch_round(beacon_round_of(draw))  # takes seconds: nothing is locked meanwhile
+    found = fetch_round(round_of(draw))  # takes seconds: nothing is locked meanwhile
     if found.signature is None:
         _tell_trouble(draw, found.troubles)
         return False
@@ -300,7 +290,7 @@ def enter_beacon(segment_id: int, typed: str, *, actor: str, now: int | None = N
     refusals, taken = [], []
     for draw in waiting:
         try:
-            signature = read_pasted(beacon_round_of(draw), typed)
+            signature = read_pasted(round_of(draw), typed)
         except BadSignature as error:
             refusals.append((draw, str(error)))
             continue
@@ -320,7 +310,7 @@ def _take_signature(draw: Draw, signature: bytes, *, actor: str, now: int) -> No
 def _refuse_beacon(refusals: list[tuple[Draw, str]], *, actor: str, now: int) -> NoReturn:
     with transaction.atomic():
         for draw, reason in refusals:
-            details = {"segment": draw.segment_id, "draw": draw.draw_id, "round": beacon_round_of(draw)}
+            details = {"segment": draw.segment_id, "draw": draw.draw_id, "round": round_of(draw)}
             append_entry(
                 draw.segment.show, "beacon refused", actor=actor, now=now, reason=reason, details=details
             )
@@ -333,7 +323,7 @@ def _tell_trouble(draw: Draw, troubles: list[str]) -> None:
         troubles = ["no source is set (DRAND_RELAYS, DRAND_ROUNDS_FILE)"]
     text = "; ".join(troubles)
     if text:
-        text = f"drand round {beacon_round_of(draw)}: {text}. It can be pasted: Enter beacon."
+        text = f"drand round {round_of(draw)}: {text}. It can be pasted: Enter beacon."
     Draw.objects.filter(pk=draw.pk, beacon_value="").exclude(trouble=text).update(trouble=text)
 
 

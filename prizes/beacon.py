@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from drand_verify import verify_bls_unchained_g1_rfc9380
 
-from prizes.core.digests import QUICKNET_CHAIN, QUICKNET_GENESIS, QUICKNET_PERIOD, dice_value
+from prizes.core.digests import QUICKNET_CHAIN, QUICKNET_GENESIS, QUICKNET_PERIOD, beacon_round, dice_value
+from prizes.models import Draw
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,14 @@ def read_dice(typed: str) -> str:
 
 
 # --- drand: what is taken ---
+
+
+def round_of(draw: Draw) -> int:
+    """The round of drand that a frozen draw waits for; 0 for other beacons."""
+    frozen_at = draw.segment.freeze.frozen_at_ms
+    if frozen_at is None:
+        raise RuntimeError(f"{draw} is not frozen, so no round is named")
+    return beacon_round(draw.beacon_kind, frozen_at // 1000, json.loads(draw.rules)["seal_margin_s"])
 
 
 def chain_hash() -> bytes:

@@ -6,16 +6,12 @@ from engagement.actions import change_phase, lock_segment, record_change
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import commit, parse_canonical
 from engagement.core.phases import Phase
-from engagement.ledger import SYSTEM
-from engagement.models import Segment
+from engagement.ledger import SYSTEM, time_behind
+from engagement.models import LedgerEntry, Segment
 from engagement.vault import open_secret
 from prizes.audit import check_ledger
-from prizes.core.digests import (
-    beacon_round,
-    drand_time,
-    exclusion_commitment,
-    roll_digest,
-)
+from prizes.beacon import round_of
+from prizes.core.digests import drand_time, exclusion_commitment, roll_digest
 from prizes.core.record import ABSENT, Revealed, build_seal
 from prizes.freeze import Broken, Waiting, known
 from prizes.models import Draw
@@ -27,8 +23,9 @@ from prizes.software import software_digests
 @transaction.atomic
 def seal_segment(segment_id: int) -> None:
     """Seals all draws of a segment, or none: with one seal out of two it could still be called off."""
-    # The time is taken behind the lock: a reveal that got it first must not be later than the seal.
-    segment, now = lock_segment(segment_id), now_ms()
+    # The time is taken behind the lock and after all that was told: no reveal may be later than the seal.
+    segment = lock_segment(segment_id)
+    now = time_behind(segment.show, now_ms())
     if segment.phase != Phase.CLOSING:
         return  # the same step ran twice, or a director was faster
     draws = list(segment.draws.select_related("segment__freeze", "show"))
@@ -50,12 +47,6 @@ def wait_for_parties(draw: Draw, now: int) -> None:
 def t_freeze(draw: Draw) -> int:
     """The moment of the freeze, in whole seconds."""
     return known(draw.segment.freeze.frozen_at_ms) // 1000
-
-
-def round_of(draw: Draw) -> int:
-    """The round of drand that a frozen draw waits for; 0 for other beacons."""
-    rules = parse_canonical(draw.rules.encode())
-    return beacon_round(draw.beacon_kind, t_freeze(draw), rules["seal_margin_s"])
 
 
 def reveals(draw: Draw) -> dict[str, Revealed]:
@@ -98,7 +89,7 @@ def check_promises(draw: Draw, now: int) -> None:
         Check("exclusions", excluded == rules["exclusions_commitment"], "not as committed to"),
         *(_check_secret(draw, party) for party in rules["parties"]),
         Check("software", promised == software_digests(), f"promised {promised}"),
-        _check_round(draw, now),
+        *_check_times(draw, now),
     )
 
 
@@ -106,6 +97,28 @@ def _check_secret(draw: Draw, party: dict[str, str]) -> Check:
     secret = reveals(draw)[party["name"]].secret
     fits = not secret or commit(draw.draw_id, party["name"], secret).hex() == party["commitment"]
     return Check(f"secret of {party['name']}", fits, "not the one that was committed to")
+
+
+def _check_times(draw: Draw, now: int) -> list[Check]:
+    """What the record's times have to satisfy, before the seal makes them final."""
+    windows = parse_canonical(draw.rules.encode())["windows"]
+    frozen, air = t_freeze(draw), draw.segment.air_time
+    told = LedgerEntry.objects.filter(show=draw.show_id, position=draw.segment.freeze.ledger).first()
+    closes = air.closes_at + max(row["delay_ms"] for row in windows)
+    deadline = known(reveal_deadline(draw))
+    late = [
+        name for name, row in reveals(draw).items() if row != ABSENT and not row.time <= min(deadline, now)
+    ]
+    return [
+        Check("freeze", told is not None and told.at_ms // 1000 == frozen, "not when the ledger says"),
+        Check(
+            "window",
+            draw.committed_at_ms <= air.opens_at and closes < (frozen + 1) * 1000,
+            "not between arming and freeze",
+        ),
+        Check("reveals", not late, f"too late: {', '.join(late)}"),
+        _check_round(draw, now),
+    ]
 
 
 def _check_round(draw: Draw, now: int) -> Check:

@@ -7,12 +7,13 @@ from typing import Any
 
 from engagement.actions import is_about
 from engagement.clock import from_ms
-from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from engagement.models import LedgerEntry
-from prizes.core.digests import beacon_round, beacon_strength, drand_time
+from prizes.beacon import round_of
+from prizes.core.digests import beacon_strength, drand_time
 from prizes.core.odds import place_odds
 from prizes.models import Beacon, Draw, Win
+from prizes.parties import reveal_deadline
 from prizes.publication import PublishedRecord, dispositions_of
 
 RELAY = "https://api.drand.sh"
@@ -97,9 +98,9 @@ def _from_ms(ms: int | None) -> datetime | None:
 def _beacon_moment(draw: Draw) -> dict[str, Any]:
     kind = draw.beacon_kind
     if kind == Beacon.DRAND:
-        number = round_of(draw)
-        due = None if number is None else from_ms(drand_time(number) * 1000)
-        return _moment("The beacon's round is due", due, "" if number is None else f"round {group(number)}")
+        number = _named_round(draw)
+        due = from_ms(drand_time(number) * 1000) if number else None
+        return _moment("The beacon's round is due", due, f"round {group(number)}" if number else "")
     entry = None
     if draw.beacon_ledger is not None:
         entry = LedgerEntry.objects.filter(show=draw.show_id, position=draw.beacon_ledger).first()
@@ -107,14 +108,9 @@ def _beacon_moment(draw: Draw) -> dict[str, Any]:
     return _moment(what, _from_ms(entry.at_ms if entry else None))
 
 
-def round_of(draw: Draw) -> int | None:
-    """The round that the seal names, once the roll is frozen; None before, and for other beacons."""
-    freeze = getattr(draw.segment, "freeze", None)
-    if draw.beacon_kind != Beacon.DRAND or freeze is None or freeze.frozen_at_ms is None:
-        return None
-    return beacon_round(
-        "drand", freeze.frozen_at_ms // 1000, parse_canonical(draw.rules.encode())["seal_margin_s"]
-    )
+def _named_round(draw: Draw) -> int:
+    """The round of drand that a page may tell: 0 for other beacons, and while the freeze has not fixed one."""
+    return 0 if reveal_deadline(draw) is None else round_of(draw)
 
 
 def void_reason(draw: Draw) -> str:
@@ -129,12 +125,12 @@ def void_reason(draw: Draw) -> str:
 def describe_beacon(draw: Draw, rules: dict[str, Any], told: bool) -> dict[str, Any]:
     """Which beacon, how strong, and where else it can be looked up; its value only with the result."""
     kind = rules["beacon"]["kind"]
-    number = round_of(draw)
+    number = _named_round(draw)
     look_up = f"{RELAY}/{rules['beacon']['chain']}/public/{number or 'ROUND'}"
     return {
         "kind": kind,
         "strength": beacon_strength(kind),
-        "round": None if number is None else group(number),
+        "round": group(number) if number else None,
         "look_up": look_up if kind == Beacon.DRAND else None,
         "value": draw.beacon_value if told else "",
         "digits": draw.beacon_proof.get("digits", "") if told else "",

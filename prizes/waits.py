@@ -5,7 +5,8 @@ from typing import Any
 
 from engagement.clock import from_ms
 from engagement.core.phases import Phase
-from prizes.actions import beacon_due_at, beacon_round_of
+from prizes.actions import beacon_due_at
+from prizes.beacon import round_of
 from prizes.core.digests import HOUSE
 from prizes.models import Beacon, Draw
 from prizes.parties import commitments_of, reveal_deadline
@@ -25,7 +26,7 @@ def describe_wait(draw: Draw, now: int) -> dict[str, Any]:
         "draw_id": draw.draw_id,
         "beacon": draw.beacon_kind,
         "strength": "rehearsal" if draw.beacon_kind == Beacon.LOCAL else "public",
-        "round": beacon_round_of(draw) if drand else None,
+        "round": round_of(draw) if drand else None,
         "due_at": beacon_due_at(draw) if drand else None,
         "reveal_by": reveal_deadline(draw),
         "parties": describe_parties(draw),
@@ -41,7 +42,7 @@ def describe_parties(draw: Draw) -> list[dict[str, Any]]:
 
 def countdown(draw: Draw, now: int) -> str:
     """What is to be said of drand's round: when it is due, or for how long it has been late."""
-    number, due = beacon_round_of(draw), beacon_due_at(draw)
+    number, due = round_of(draw), beacon_due_at(draw)
     if now < due:
         return f"drand round {number} is due in {_seconds(due - now)}"
     return f"drand round {number} is {_seconds(now - due)} late; waiting, no other round is ever taken"

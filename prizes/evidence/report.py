@@ -13,6 +13,7 @@ from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.ledger import origin_of
+from prizes.beacon import round_of
 from prizes.core.digests import beacon_strength, rules_digest
 from prizes.evidence.content import (
     BEACONS,
@@ -27,7 +28,7 @@ from prizes.evidence.staging import MANIFEST, SUMS, Staging, public_keys
 from prizes.evidence.state import DrawNow, State
 from prizes.evidence.verdicts import Verdict
 from prizes.models import Draw
-from prizes.story import money, round_of
+from prizes.story import money
 
 REHEARSAL = "rehearsal"
 
