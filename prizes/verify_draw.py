@@ -3,7 +3,7 @@
 
     python verify_draw.py record.json                       what the record alone can show
     python verify_draw.py record.json roll.bin              all of the draw
-    python verify_draw.py record.json --receipt mine.json   whether one viewer was left out
+    python verify_draw.py record.json --receipt mine.json   whether one viewer was left out, and what a win became
 
 Every check is one line, `ok` or `FAIL`, and the last line is the verdict. Exit status 0: all that was checked
 holds; 1: something does not; 2: the command line could not be understood.
@@ -538,6 +538,13 @@ def check_cutoff(case: Case) -> str:
 
 def check_dispositions(case: Case) -> str:
     """What became of the prizes, replayed in order (section 7)."""
+    prizes = replay(case)
+    claimed, free = len(prizes.claimed), ", ".join(sorted(prizes.free))
+    return f"{len(case.record['dispositions'])} so far; {claimed} claimed; free: {free or 'none'}"
+
+
+def replay(case: Case) -> Prizes:
+    """Return how things stand after all dispositions; raise Wrong at the first that does not follow."""
     prizes = Prizes(case.record, case.rules)
     for number, row in enumerate(case.record["dispositions"], 1):
         listed = STATUSES.get(row["status"], set())
@@ -546,8 +553,7 @@ def check_dispositions(case: Case) -> str:
             prizes.apply(row)
         except Wrong as error:
             raise Wrong(f"row {number}, {row['status']}: {error}") from None
-    claimed, free = len(prizes.claimed), ", ".join(sorted(prizes.free))
-    return f"{len(case.record['dispositions'])} so far; {claimed} claimed; free: {free or 'none'}"
+    return prizes
 
 
 class Prizes:
@@ -970,7 +976,7 @@ def check_chance(case: Case, receipt: Any, tickets: int, listed: list[Any]) -> s
             raise Wrong(
                 f"{FRAUD}: {proven}, but the record ranks the viewer with score, tickets, index {came}"
             )
-        return f"rank {listed[0]['rank']}{prize_of(case, receipt['pseudonym'])}: {proven}"
+        return f"rank {listed[0]['rank']}, {standing(case, listed[0])}: {proven}"
     bound = max([case.record["cutoff"], *(row["score"] for row in case.record["ranked"])])
     if score < bound or bound == NO_CUTOFF:
         why = "everybody in the roll should be listed" if bound == NO_CUTOFF else f"that is below {bound}"
@@ -981,9 +987,29 @@ def check_chance(case: Case, receipt: Any, tickets: int, listed: list[Any]) -> s
     return f"not drawn: {proven}; the best score is not below the cutoff {bound}"
 
 
-def prize_of(case: Case, pseudonym: str) -> str:
-    won = [row["prize"] for row in case.record["winners"] if row["pseudonym"] == pseudonym]
-    return f", wins {won[0]!r}" if won else ""
+def standing(case: Case, ranked: Any) -> str:
+    """What a viewer of the ranking has of it now, by the dispositions so far."""
+    if ranked["won"]:
+        return f"passed over for the earlier win in {ranked['won']!r}"
+    try:
+        prizes = replay(case)
+    except Wrong:
+        return "but what became of it can't be told: the dispositions do not replay"
+    viewer = ranked["pseudonym"]
+    own = [row for row in case.record["dispositions"] if row["pseudonym"] == viewer]
+    moved = "moved up from the reserves, " if any(row["status"] == "won" for row in own) else ""
+    for prize, (holder, _) in prizes.holders.items():
+        if holder == viewer:
+            return f"{moved}won {prize!r}, {'claimed' if prize in prizes.claimed else 'not claimed so far'}"
+    if viewer in prizes.reserves:
+        place = prizes.reserves.index(viewer) + 1
+        return f"in reserve, number {place} of {len(prizes.reserves)} in line"
+    if not own:
+        return "but the record has the viewer as neither winner nor reserve"
+    last = own[-1]
+    if last["status"] == "skipped":
+        return f"in reserve until passed over ({last['reason']})"
+    return f"{moved}won {last['prize']!r} and lost it ({last['status']}: {last['reason']})"
 
 
 # --- 8. Merkle tree (RFC 9162, section 2.1) ---

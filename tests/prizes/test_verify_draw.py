@@ -636,6 +636,12 @@ def dispose(record, rows):
     return reseal({**record, "dispositions": told})
 
 
+def cast_of(record):
+    """Who is who: w0, w1 the winners, r0, r1 the reserves."""
+    lists = {"w": record["winners"], "r": record["reserves"]}
+    return {f"{kind}{at}": row["pseudonym"] for kind, rows in lists.items() for at, row in enumerate(rows)}
+
+
 DECLINED, PASSED = ("forfeited", "declined"), ("forfeited", "deadline passed")
 WEEK = 604_800
 STORIES = [
@@ -676,9 +682,7 @@ STORIES = [
 
 @pytest.mark.parametrize(("rows", "message"), STORIES)
 def test_dispositions_are_replayed_in_order(thrown, rows, message):
-    record = thrown.record
-    cast = {f"w{at}": row["pseudonym"] for at, row in enumerate(record["winners"])}
-    cast |= {f"r{at}": row["pseudonym"] for at, row in enumerate(record["reserves"])}
+    record, cast = thrown.record, cast_of(thrown.record)
     checks = verify_draw(dispose(record, [(cast[viewer], *rest) for viewer, *rest in rows]))
     assert failed(checks) == ({"dispositions"} if message else set())
     assert message in next(one.detail for one in checks if one.name == "dispositions")

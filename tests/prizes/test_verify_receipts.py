@@ -12,7 +12,17 @@ from prizes.core.digests import roll_digest
 from prizes.core.receipt import Entry, Run, build_receipt, runs_around
 from prizes.verify_draw import verify_draw
 from tests.prizes.draws import failed, make_viewers, run_draw
-from tests.prizes.test_verify_draw import changed_at, other_values, paths_of, reseal, value_at
+from tests.prizes.test_verify_draw import (
+    PASSED,
+    WEEK,
+    cast_of,
+    changed_at,
+    dispose,
+    other_values,
+    paths_of,
+    reseal,
+    value_at,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +81,85 @@ def test_a_winner_and_a_reserve_are_told_their_rank(drawn):
     first, last = drawn.record["ranked"][0], drawn.record["ranked"][-1]
     told = check_receipt(drawn.encoded, make_receipt(drawn, bytes.fromhex(first["pseudonym"])))
     assert told.ok
-    assert told.detail.startswith("rank 1, wins 'prize-0': the sealed roll has this viewer with ")
+    assert told.detail.startswith(
+        "rank 1, won 'prize-0', not claimed so far: the sealed roll has this viewer with "
+    )
     told = check_receipt(drawn.encoded, make_receipt(drawn, bytes.fromhex(last["pseudonym"])))
     assert told.ok
-    assert told.detail.startswith("rank 4: ")
+    assert told.detail.startswith("rank 4, in reserve, number 2 of 2 in line: ")
+
+
+W0_DECLINES, W1_LATE = ("w0", "prize-0", "forfeited", "declined", 1), ("w1", "prize-1", *PASSED, WEEK)
+W0_CLAIMS, W0_UNDER_AGE = (
+    ("w0", "prize-0", "claimed", "", 1),
+    ("w0", "prize-0", "disqualified", "under age", 2),
+)
+R0_MOVES_UP, R0_SKIPPED = (
+    ("r0", "prize-0", "won", "moved up", 3),
+    ("r0", "", "skipped", "won in another draw", 3),
+)
+STANDINGS = [
+    ([W0_CLAIMS], "w0", "rank 1, won 'prize-0', claimed: "),
+    ([W0_DECLINES], "w0", "rank 1, won 'prize-0' and lost it (forfeited: declined): "),
+    ([W0_DECLINES], "r0", "rank 3, in reserve, number 1 of 2 in line: "),  # nobody has moved up yet
+    ([W1_LATE], "w1", "rank 2, won 'prize-1' and lost it (forfeited: deadline passed): "),
+    ([W0_CLAIMS, W0_UNDER_AGE], "w0", "rank 1, won 'prize-0' and lost it (disqualified: under age): "),
+    (
+        [W0_DECLINES, R0_MOVES_UP],
+        "r0",
+        "rank 3, moved up from the reserves, won 'prize-0', not claimed so far: ",
+    ),
+    ([W0_DECLINES, R0_MOVES_UP], "r1", "rank 4, in reserve, number 1 of 1 in line: "),
+    (
+        [W0_DECLINES, R0_MOVES_UP, ("r0", "prize-0", "claimed", "", 4)],
+        "r0",
+        "rank 3, moved up from the reserves, won 'prize-0', claimed: ",
+    ),
+    (
+        [W0_DECLINES, R0_MOVES_UP, ("r0", "prize-0", "forfeited", "declined", 4)],
+        "r0",
+        "rank 3, moved up from the reserves, won 'prize-0' and lost it (forfeited: declined): ",
+    ),
+    ([W0_DECLINES, R0_SKIPPED], "r0", "rank 3, in reserve until passed over (won in another draw): "),
+]
+
+
+@pytest.mark.parametrize(("rows", "viewer", "beginning"), STANDINGS)
+def test_listed_viewers_are_told_what_became_of_it(drawn, rows, viewer, beginning):
+    cast = cast_of(drawn.record)
+    encoded = dispose(drawn.record, [(cast[name], *rest) for name, *rest in rows])
+    assert failed(verify_draw(encoded)) == set()
+    told = check_receipt(encoded, make_receipt(drawn, bytes.fromhex(cast[viewer])))
+    assert told.ok
+    assert told.detail.startswith(beginning)
+
+
+def test_who_had_won_before_is_told_in_which_draw(tmp_path):
+    viewers = make_viewers(24)
+    first = run_draw(tmp_path, viewers, beacon="dice").record["ranked"][0]["pseudonym"]
+    prior = {bytes.fromhex(first): "gala-2026/seg-0/draw-1"}
+    drawn = run_draw(tmp_path, viewers, prior_wins=prior, beacon="dice")
+    told = check_receipt(drawn.encoded, make_receipt(drawn, bytes.fromhex(first)))
+    assert told.detail.startswith("rank 1, passed over for the earlier win in 'gala-2026/seg-0/draw-1': ")
+
+
+def test_where_dispositions_do_not_replay_no_standing_is_told(drawn):
+    cast = cast_of(drawn.record)
+    encoded = dispose(drawn.record, [(cast["r0"], "prize-0", "won", "moved up", 1)])
+    told = check_receipt(encoded, make_receipt(drawn, bytes.fromhex(cast["w0"])))
+    assert told.detail.startswith(
+        "rank 1, but what became of it can't be told: the dispositions do not replay: "
+    )
+    assert failed(verify_draw(encoded)) == {"dispositions"}
+
+
+def test_who_is_struck_from_winners_and_reserves_alike_is_told_so(drawn):
+    cast = cast_of(drawn.record)
+    for viewer, field in (("w0", "winners"), ("r1", "reserves")):
+        receipt = make_receipt(drawn, bytes.fromhex(cast[viewer]))
+        encoded = reseal({**drawn.record, field: []})
+        assert "but the record has the viewer as neither" in check_receipt(encoded, receipt).detail
+        assert failed(verify_draw(encoded)) == {field}
 
 
 def test_every_viewer_who_was_not_drawn_is_told_the_best_score(drawn):
