@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from engagement.actions import ActionRefused, Conflict, last_change, lock_segment
+from engagement.actions import ActionRefused, Conflict, lock_segment
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import commit
 from engagement.core.phases import Phase
@@ -45,7 +45,9 @@ def commit_party(
     if party.show_id != segment.show_id:
         raise ActionRefused(f"{party} is no party of {segment.show}")
     if segment.phase != Phase.DRAFT:
-        raise Conflict(f"{segment} is {segment.phase} already, its parties are fixed: {last_change(segment)}")
+        raise Conflict(
+            f"{segment} is {segment.phase}: {_why_fixed(segment)}, no commitment is taken any more"
+        )
     made = {"commitment": read_digest(commitment), "draw_id": draw_id_of(prize_list)}
     row, created = Commitment.objects.get_or_create(prize_list=prize_list, party=party, defaults=made)
     changed = [name for name, value in made.items() if getattr(row, name) != value]
@@ -55,6 +57,11 @@ def commit_party(
         details = {"party": party.name, "commitment": row.commitment}
         _write(segment, "commit", row.draw_id, details, actor=actor, now=now)
     return row
+
+
+def _why_fixed(segment: Segment) -> str:
+    armed = segment.draws.exists()  # a draft that was called off never was
+    return "its parties were fixed when it was armed" if armed else "nothing is drawn"
 
 
 def read_digest(typed: str) -> str:

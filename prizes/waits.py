@@ -17,7 +17,7 @@ AIRED = (Phase.CLOSING, Phase.SEALED, Phase.DRAWN, Phase.PUBLISHED)
 def describe_wait(draw: Draw, now: int) -> dict[str, Any]:
     """A draw that is armed or further: its beacon, who has revealed, and in `lines` what people read.
 
-    Needs no query where `segment__freeze` and `revealed` were fetched with the draw.
+    Needs no query where `segment__freeze`, `revealed` and `dice_entries` were fetched with the draw.
     """
     frozen = reveal_deadline(draw) is not None
     drand = frozen and draw.beacon_kind == Beacon.DRAND
@@ -54,8 +54,19 @@ def _lines_of_beacon(draw: Draw, now: int) -> list[str]:
     if draw.beacon_kind == Beacon.DRAND and reveal_deadline(draw) is not None:
         return [countdown(draw, now)]
     if draw.beacon_kind == Beacon.DICE and draw.seal:
-        return ["waiting for the dice: two operators type what was thrown on air"]
+        return [_line_of_dice(draw)]
     return []
+
+
+def _line_of_dice(draw: Draw) -> str:
+    """Who has typed, never what: whoever types second must not see it."""
+    names = sorted(entry.operator for entry in draw.dice_entries.all())
+    if not names:
+        return "waiting for the dice: two operators type what was thrown on air"
+    if len(names) == 1:
+        return f"waiting for the dice: typed by {names[0]}; a second operator is missing"
+    several = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{several} have typed different throws: compare and type again"
 
 
 def _lines_of_parties(draw: Draw, now: int) -> list[str]:

@@ -202,7 +202,7 @@ def _answer(request: HttpRequest, slug: str, segment_id: int, status: int, messa
 
 def rundown(show: Show) -> list[Segment]:
     """The segments of a show with all that the control room needs, in a fixed number of queries."""
-    related = ("show__feeds", "draws__prize_list", "draws__revealed", "prize_lists")
+    related = ("show__feeds", "draws__prize_list", "draws__revealed", "draws__dice_entries", "prize_lists")
     segments = list(show.segments.select_related("show", "freeze").prefetch_related(*related))
     for segment in segments:
         for draw in segment.draws.all():

@@ -308,7 +308,7 @@ def test_without_a_name_a_kept_checkpoint_finds_its_show(show: Show, tmp_path: P
 
 
 def test_a_show_or_a_file_that_is_not_there_is_said(show: Show, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="there is no show nowhere"):
+    with pytest.raises(CommandError, match="there is no show 'nowhere'; there are: gala"):
         call_command("verify_ledger", "nowhere")
     with pytest.raises(CommandError, match=r"nothing\.txt"):
         call_command("verify_ledger", "gala", f"--checkpoint={tmp_path / 'nothing.txt'}")

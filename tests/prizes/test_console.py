@@ -389,6 +389,21 @@ def test_who_has_revealed_and_who_is_waited_for_until_when(show: Show, clock: Cl
     assert "absent, with an empty field in the seal: notary" in waits_of(operator, segment)[0]["lines"]
 
 
+def test_who_has_typed_the_dice_and_that_they_differ_is_said_without_the_throws(show: Show) -> None:
+    segment = sealed(armed_segment(show, beacon="dice"))
+    olga, omar, auditor = crew(OPERATOR, "olga"), crew(OPERATOR, "omar"), crew(AUDITOR)
+    press(olga, segment, "dice", digits=THROWS)
+    alone = "waiting for the dice: typed by olga; a second operator is missing"
+    assert waits_of(auditor, segment)[0]["lines"] == [alone]
+    press(omar, segment, "dice", digits="6" + THROWS)
+    differ = "olga and omar have typed different throws: compare and type again"
+    assert waits_of(auditor, segment)[0]["lines"] == [differ]
+    page = auditor.get("/console/gala/").text
+    assert differ in page and THROWS not in page
+    press(omar, segment, "dice", digits=THROWS)
+    assert waits_of(auditor, segment)[0]["lines"] == []
+
+
 def test_lines_of_several_lists_say_which(show: Show, clock: Clock) -> None:
     clock.set(T_FREEZE * 1000)
     draft = make_segment(show, beacon="drand")

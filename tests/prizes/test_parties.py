@@ -23,7 +23,7 @@ from prizes.actions import arm_segment
 from prizes.freeze import freeze_shard
 from prizes.models import Commitment, Draw, Party, Prize, PrizeList, Reveal
 from prizes.parties import commit_party, commitments_of, missing_parties, reveal_deadline, reveal_secret
-from tests.cast import arm, make_segment, make_show
+from tests.cast import arm, make_segment, make_show, put_on_air
 from tests.clock import Clock
 from tests.prizes.steps import ended
 
@@ -149,8 +149,23 @@ def test_a_commitment_is_told_once_and_may_be_replaced_until_arming(show: Show, 
     ]
     assert Commitment.objects.get().commitment == "cd" * 32
     arm(prize_list.segment)
-    with pytest.raises(ActionRefused, match="armed already, its parties are fixed"):
+    with pytest.raises(ActionRefused, match="is armed: its parties were fixed when it was armed"):
         commit_party(prize_list, notary, "ef" * 32, actor="nora")
+
+
+def test_a_commitment_that_comes_after_everything_is_told_the_phase_and_not_the_last_claim(
+    show: Show, notary: Party
+) -> None:
+    late, called_off = make_segment(show), make_segment(show, phase=Phase.VOID)
+    promise(late, notary)
+    put_on_air(arm(late), opened_ms_ago=90_000, left_ms=-10_000, phase=Phase.PUBLISHED)
+    for segment, why in (
+        (late, "published: its parties were fixed when it was armed"),
+        (called_off, "void: nothing"),
+    ):
+        with pytest.raises(ActionRefused) as refusal:
+            commit_party(segment.prize_lists.get(), notary, "ef" * 32, actor="nora")
+        assert f"is {why}" in str(refusal.value) and " by " not in str(refusal.value)
 
 
 @pytest.mark.parametrize("typed", ["", "ab", "zz" * 32, "ab" * 33, "９" * 64])
@@ -384,7 +399,11 @@ def test_the_commands_say_what_is_wrong(show: Show, notary: Party, tmp_path: Pat
     PrizeList.objects.create(segment=segment, number=2)
     wrong: list[tuple[tuple[Any, ...], str]] = [
         (("commit", segment.pk, "notary", "--commitment", "ab" * 32), "these prize lists: 1, 2; say which"),
-        (("commit", 987654, "notary", "--commitment", "ab" * 32), "these prize lists: none"),
+        (("commit", 987654, "notary", "--commitment", "ab" * 32), "there is no segment 987654"),
+        (
+            ("commit", segment.pk, "notary", "--list", 3, "--commitment", "ab" * 32),
+            "these prize lists: 1, 2; say",
+        ),
         (("commit", segment.pk, "mallory", "--list", 1, "--commitment", "ab" * 32), "no party 'mallory'"),
         (("commit", segment.pk, "notary", "--list", 1, "--commitment", "ab"), "expected 64 hex digits"),
         (("commit", segment.pk, "notary", "--list", 1, "--new-secret", tmp_path), "File exists"),
@@ -400,7 +419,7 @@ def test_the_commands_say_what_is_wrong(show: Show, notary: Party, tmp_path: Pat
 
 def test_a_secret_that_was_refused_leaves_no_file(show: Show, notary: Party, tmp_path: Path) -> None:
     segment = armed(show, notary).segment
-    with pytest.raises(CommandError, match="armed already"):
+    with pytest.raises(CommandError, match="its parties were fixed"):
         run("commit", segment.pk, "notary", "--new-secret", tmp_path / "secret.json")
     assert list(tmp_path.iterdir()) == []
 

@@ -50,7 +50,8 @@ def find_shows(slug: str | None) -> list[Show]:
         return list(Show.objects.order_by("pk"))
     show = Show.objects.filter(slug=slug).first()
     if show is None:
-        raise CommandError(f"there is no show {slug}")
+        known = ", ".join(Show.objects.values_list("slug", flat=True)[:20]) or "none"
+        raise CommandError(f"there is no show {slug!r}; there are: {known}")
     return [show]
 
 

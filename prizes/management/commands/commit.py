@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
 from engagement.core.digests import commit
+from engagement.models import Segment
 from prizes.management.commands.segment import actor_of
 from prizes.models import Commitment, Party, PrizeList
 from prizes.parties import commit_party, draw_id_of
@@ -72,6 +73,8 @@ def find_list(segment: int, number: int | None) -> PrizeList:
     chosen = [row for row in lists if number in (None, row.number)]
     if len(chosen) == 1:
         return chosen[0]
+    if not Segment.objects.filter(pk=segment).exists():
+        raise ActionRefused(f"there is no segment {segment}")
     numbers = ", ".join(str(row.number) for row in lists) or "none"
     raise ActionRefused(f"segment {segment} has these prize lists: {numbers}; say which with --list")
 
