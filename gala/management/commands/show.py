@@ -17,6 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.urls import reverse
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -26,6 +27,7 @@ from engagement.descriptors import TooFewDescriptors, require_descriptors
 from engagement.models import Segment, Show
 from gala import demo, rehearsal
 from gala.supervisor import CannotStart, ChildDied, Supervisor
+from prizes.models import Beacon, Draw
 
 CANNOT_START, FAILED = 2, 1
 PHONES_END_S = 30
@@ -201,7 +203,7 @@ def play_segment(supervisor: Supervisor, console: Console, show: Show, options: 
         raise rehearsal.RehearsalFailed("the mock phones did not end; see logs/phones.log") from None
     supervisor.check()
     summary = rehearsal.summarise(segment, told)
-    print_summary(console, summary)
+    print_summary(console, summary, supervisor.shown_address)
     if options["json"] is not None:
         options["json"].write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
     return 0 if summary["verified"] and not summary["viewers_that_differ"] else FAILED
@@ -230,7 +232,7 @@ def progress_table(segment: Segment, figures: dict[str, Any]) -> Table:
     return table
 
 
-def print_summary(console: Console, summary: dict[str, Any]) -> None:
+def print_summary(console: Console, summary: dict[str, Any], address: str) -> None:
     equal = "equal, viewer by viewer" if not summary["viewers_that_differ"] else "NOT EQUAL"
     console.print(
         f"\n{summary['phones_that_shook']} of {summary['phones_connected']} phones shook. "
@@ -239,8 +241,15 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     console.print(f"{summary['entries']} entries, {summary['tickets']} tickets, seal {summary['seal']}")
     for winner in summary["winners"]:
         console.print(f"  {winner['prize']}: {winner['pseudonym']}")
-    verdict = "VERIFIED by the second implementation" if summary["verified"] else "NOT VERIFIED"
-    console.print(f"Draw {summary['draw']}: {verdict} (rehearsal beacon)")
+    draw = Draw.objects.get(pk=summary["draw"])
+    console.print(verdict_line(draw, summary["verified"], address))
+
+
+def verdict_line(draw: Draw, verified: bool, address: str) -> str:
+    """What the second implementation says of a draw, and where anybody else can check it."""
+    verdict = "VERIFIED by the second implementation" if verified else "NOT VERIFIED"
+    beacon = " (rehearsal beacon)" if draw.beacon_kind == Beacon.LOCAL else ""
+    return f"Draw {draw.pk}: {verdict}{beacon}, http://{address}{reverse('draw_page', args=[draw.pk])}"
 
 
 def stay_up(supervisor: Supervisor) -> None:
