@@ -12,7 +12,7 @@ from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import SegmentState, ShowState, choose_current
-from engagement.ledger import SYSTEM, append_entry
+from engagement.ledger import SYSTEM, append_entry, time_behind
 from engagement.models import LedgerEntry, Segment, Show
 
 MAX_LEAD_S = 3600
@@ -142,6 +142,7 @@ def open_segment(segment_id: int, *, actor: str, lead_s: int = 5, now: int | Non
     """Schedules an armed segment: it opens in `lead_s` seconds, for as long as its rules say."""
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
+    now = time_behind(segment.show, now)  # never before it was armed, whatever the clock of that server says
     if not 0 <= lead_s <= MAX_LEAD_S:
         raise ActionRefused(f"lead: expected 0 to {MAX_LEAD_S} seconds, got {lead_s}")
     _refuse_unless_armed(segment)

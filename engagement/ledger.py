@@ -37,10 +37,11 @@ def append_entry(
     # Locks the show's row until the transaction ends: two writers line up here instead of both taking one position.
     Show.objects.select_for_update().only("pk").get(pk=show.pk)
     last = LedgerEntry.objects.filter(show=show).order_by("-position").first()
+    now = now_ms() if now is None else now
     entry = LedgerEntry(
         show=show,
         position=last.position + 1 if last else 0,
-        at_ms=now_ms() if now is None else now,
+        at_ms=max(now, last.at_ms) if last else now,
         actor=_fit(LONGEST_ACTOR, actor),
         action=action,
         reason=_fit(LONGEST_REASON, reason),
@@ -56,6 +57,12 @@ def append_entry(
 def _fit(longest: int, text: str) -> str:
     """Text that the column takes: PostgreSQL refuses NUL and what is too long, and then the action would fail."""
     return text.replace("\0", "")[:longest]
+
+
+def time_behind(show: Show, now: int) -> int:
+    """`now`, or the time of the last entry where another server's clock is ahead: what is told never runs backwards."""
+    last = LedgerEntry.objects.filter(show=show).order_by("-position").values_list("at_ms", flat=True).first()
+    return max(now, last or 0)
 
 
 # --- the chain ---

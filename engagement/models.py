@@ -63,7 +63,7 @@ class Show(models.Model):
     )
     max_prize_value = models.PositiveBigIntegerField(
         default=5_000_000,
-        help_text="No prize is worth more, in minor units; 50,000 yuan is what Chinese law allows for prize draws.",
+        help_text="No prize is worth more, in minor units of its currency; 50,000 yuan is what Chinese law allows.",
     )
     roll_visibility = models.CharField(
         max_length=8,

@@ -220,14 +220,19 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
         raise ActionRefused(f"dice: {error}") from None
     DiceEntry.objects.update_or_create(draw=draw, operator=actor, defaults={"digits": digits})
     typed_by = sorted(draw.dice_entries.filter(digits=digits).values_list("operator", flat=True))
-    if len(typed_by) < 2:
+    if len({account_of(operator) for operator in typed_by}) < 2:
         others = draw.dice_entries.exclude(operator=actor).count()
-        record_change(
-            segment, "dice typed", actor=actor, now=now, details={"draw": draw.draw_id, "differs": others > 0}
-        )
+        details = {"draw": draw.draw_id, "differs": others > 0, "value": dice_value(digits).hex()}
+        record_change(segment, "dice typed", actor=actor, now=now, details=details)
         return draw
     set_beacon(draw, dice_value(digits), {"digits": digits}, actor=" and ".join(typed_by), now=now)
     return draw
+
+
+def account_of(actor: str) -> str:
+    """Who it was by account; a name that was given on a terminal (`--as`) makes nobody a second person."""
+    _, opening, account = actor.rpartition(" (cli:")
+    return f"cli:{account.removesuffix(')')}" if opening else actor
 
 
 def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, now: int) -> None:

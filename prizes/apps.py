@@ -31,6 +31,10 @@ WRITTEN_ONCE = (
 )
 
 
+WHO_WON = ("show_id", "draw_id", "prize_id", "piece", "rank", "pseudonym")
+FROZEN = ("segment_id", "shards", "fenced_at_ms", "frozen_at_ms", "viewers", "shakes", "ledger")
+
+
 class PrizesConfig(AppConfig):
     name = "prizes"
     verbose_name = "Draw side"
@@ -42,7 +46,12 @@ class PrizesConfig(AppConfig):
             guards.frozen_columns("prizes_draw", PROMISED),
             guards.frozen_columns("prizes_draw", WRITTEN_ONCE, once_set=True),
             guards.keep_rows("prizes_draw"),
+            guards.frozen_columns("prizes_freeze", FROZEN, once_set=True),
+            guards.keep_rows("prizes_freeze"),
             guards.append_only("prizes_frozenshard"),
+            guards.frozen_columns("prizes_win", WHO_WON),
+            guards.keep_rows("prizes_win"),
+            guards.keep_rows("prizes_disqualification"),
             guards.append_only("prizes_reveal"),
             guards.append_only("prizes_disposition"),
         )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from engagement.actions import change_phase, lock_segment, record_change
 from engagement.clock import from_ms, now_ms, to_ms
@@ -20,15 +21,18 @@ from prizes.audit import check_ledger, check_prior_wins
 from prizes.beacon import throw_local
 from prizes.core.digests import beacon_id, draw_key
 from prizes.core.record import Ranked, build_record, encode_record, select_listed
-from prizes.engine import merge_rankings, prove_entries, rank_roll
-from prizes.files import exists, fetch, ranking_name, record_name, roll_name, totals_name, tree_name, write
+from prizes.core.roll import RUN_ENTRIES
+from prizes.engine import merge_rankings, rank_roll
+from prizes.files import exists, fetch, ranking_name, record_name, remove, roll_name, totals_name, write
 from prizes.freeze import Waiting, known
 from prizes.models import Beacon, Draw, Prize, Win
 from prizes.progress import end_progress, tell_progress
+from prizes.receipts import BrokenRoll, read_runs
 from prizes.seal import reveals, t_freeze
 from prizes.second_check import run_second_check
 from prizes.software import software_digests
 
+MAX_ATTEMPTS = 3
 ENTRIES_PER_PART = 1 << 22  # ranked by one task, in less than a second
 
 
@@ -43,9 +47,18 @@ def may_start(draw: Draw, now: int) -> bool:
     """Whether a sealed draw is due: wanted, with its beacon, in its turn, and not too soon after the last one."""
     wanted = not draw.disagreement and (draw.prize_list.draw_at_once or draw.requested_at is not None)
     beacon = draw.beacon_kind == Beacon.LOCAL or draw.beacon_value != ""
-    earlier = draw.segment.draws.filter(prize_list__number__lt=draw.prize_list.number)
-    in_turn = not earlier.filter(step__in=[Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING]).exists()
-    return wanted and beacon and in_turn and now >= next_draw_at(draw)
+    return wanted and beacon and before(draw) is None and now >= next_draw_at(draw)
+
+
+def before(draw: Draw) -> Draw | None:
+    """The draw of the show that has to be drawn first: one that was sealed earlier, or stands earlier in the segment.
+
+    Whoever has won is skipped in later draws: with the order left open, somebody who has seen the beacons could choose
+    it. What was stopped or gave up does not hold up the show.
+    """
+    unfinished = Draw.objects.filter(show=draw.show_id, step__in=[Draw.Step.SEALED, Draw.Step.DRAWING])
+    going = unfinished.filter(disagreement="", attempts__lt=MAX_ATTEMPTS)
+    return going.filter(sealed_ledger__lt=draw.sealed_ledger).order_by("sealed_ledger").first()
 
 
 def next_draw_at(draw: Draw) -> int:
@@ -112,11 +125,14 @@ def rank_part(draw_id: int, number: int) -> None:
 def _read_ranking(draw: Draw, number: int) -> list[Ranked] | None:
     """The ranking of a part; None if it was not made yet, or under other circumstances."""
     name = ranking_name(draw.pk, number)
-    found = json.loads(fetch(name).read_bytes()) if exists(name) else {}
-    rows = found.pop("rows", [])
-    if found != _asked(draw):
+    try:
+        found = json.loads(fetch(name).read_bytes()) if exists(name) else {}
+        rows = found.pop("rows", [])
+        if found != _asked(draw):
+            return None
+        return [Ranked(bytes.fromhex(p14), n, j, bytes.fromhex(score), at) for p14, n, j, score, at in rows]
+    except (ValueError, TypeError, AttributeError):  # damaged: it can be made again
         return None
-    return [Ranked(bytes.fromhex(p14), n, j, bytes.fromhex(score), at) for p14, n, j, score, at in rows]
 
 
 def _asked(draw: Draw) -> dict[str, Any]:
@@ -147,6 +163,7 @@ def make_record(draw: Draw) -> bytes:
     rules = parse_canonical(draw.rules.encode())
     prior, freeze, air_time = prior_wins(draw), draw.segment.freeze, draw.segment.air_time
     listed = select_listed(_merged(draw), prior, rules["winners"] + rules["reserves"])
+    runs = read_runs(draw, sorted({row.index // RUN_ENTRIES for row in listed}))
     record = build_record(
         rules=rules,
         precommitted_at=draw.committed_at_ms,
@@ -162,7 +179,7 @@ def make_record(draw: Draw) -> bytes:
         beacon_value=bytes.fromhex(draw.beacon_value),
         beacon_proof=draw.beacon_proof,
         ranked=listed,
-        proofs=prove_entries(fetch(tree_name(draw.pk)), known(draw.entries), [row.index for row in listed]),
+        proofs={run.leaf: run.siblings for run in runs},
         prior_wins=prior,
         ledger={
             "freeze": known(freeze.ledger),
@@ -197,12 +214,11 @@ def check_record(draw: Draw, record: bytes) -> None:
 
 
 @transaction.atomic
-def finish_draw(draw_id: int, record: bytes, now: int) -> Draw:
-    """Writes the winners down: all of them, or none."""
-    draw = Draw.objects.select_related("segment", "show").get(pk=draw_id)
+def finish_draw(draw: Draw, record: bytes, now: int) -> Draw:
+    """Writes the winners down: all of them, or none. A record of an earlier start comes too late, and is left."""
     segment = lock_segment(draw.segment_id)
     digest = hashlib.sha256(record).hexdigest()
-    changed = Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWING).update(
+    changed = _running(draw).update(
         step=Draw.Step.DRAWN, record_digest=digest, drawn_at=from_ms(now), attempts=0, trouble=""
     )
     if changed:
@@ -216,6 +232,11 @@ def finish_draw(draw_id: int, record: bytes, now: int) -> Draw:
         )
     draw.refresh_from_db()
     return draw
+
+
+def _running(draw: Draw) -> QuerySet[Draw]:
+    """The draw's row, while it is still in the run that `draw` was read in: not given up and started again since."""
+    return Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWING, started_ledger=draw.started_ledger)
 
 
 def _wins(draw: Draw, winners: Iterable[dict[str, Any]]) -> list[Win]:
@@ -236,14 +257,12 @@ def _wins(draw: Draw, winners: Iterable[dict[str, Any]]) -> list[Win]:
 
 
 @transaction.atomic
-def stop_draw(draw_id: int, reason: str, now: int) -> None:
+def stop_draw(draw: Draw, reason: str, now: int) -> None:
     """The two implementations disagree: written down once, and shown in red until somebody asks to try again."""
-    draw = Draw.objects.select_related("segment", "show").get(pk=draw_id)
     segment = lock_segment(draw.segment_id)
-    stopped = Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWING).update(
-        step=Draw.Step.SEALED, disagreement=reason, trouble=""
-    )
-    if stopped:
+    if _running(draw).update(step=Draw.Step.SEALED, disagreement=reason, trouble=""):
+        for number in range(count_parts(draw)):
+            remove(ranking_name(draw.pk, number))  # made of a file that may be restored: to be made again
         record_change(
             segment, "disagreement", actor=SYSTEM, now=now, reason=reason, details={"draw": draw.draw_id}
         )
@@ -253,7 +272,8 @@ def stop_draw(draw_id: int, reason: str, now: int) -> None:
 
 
 def run_draw(draw_id: int, start_part: Callable[[int], object] | None = None) -> Draw:
-    """Takes a sealed draw to its winners, from wherever the last attempt stopped; Waiting while it may not start.
+    """Takes a sealed draw to its winners, from wherever the last attempt stopped; Waiting while it may not start,
+    Disagreement where the second implementation has stopped it.
 
     `start_part` has a part of a large roll ranked elsewhere, and then this is called again; else all is done here.
     """
@@ -273,7 +293,12 @@ def run_draw(draw_id: int, start_part: Callable[[int], object] | None = None) ->
         start_part(number)
     if missing_parts(draw):
         return draw
-    record = make_record(draw)
-    check_record(draw, record)
-    end_progress(draw.segment_id)
-    return finish_draw(draw.pk, record, now_ms())
+    try:
+        record = make_record(draw)
+        check_record(draw, record)
+    except (Disagreement, BrokenRoll) as reason:
+        stop_draw(draw, str(reason), now_ms())
+        raise Disagreement(str(reason)) from None
+    finally:
+        end_progress(draw.segment_id)
+    return finish_draw(draw, record, now_ms())

@@ -90,6 +90,14 @@ def write(name: str, content: bytes) -> None:
         path.write_bytes(content)
 
 
+def remove(name: str) -> None:
+    """Forgets a file that can be made again; it need not be there."""
+    path, own = _local(name)
+    if own and _storage().exists(name):
+        _storage().delete(name)
+    path.unlink(missing_ok=True)
+
+
 def temporary_name(path: Path) -> Path:
     """Beside the file, and nobody else's: two workers in two containers can have the same process id."""
     return path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
@@ -112,7 +120,8 @@ def _local(name: str) -> tuple[Path, bool]:
 def _upload(name: str, path: Path) -> None:
     with path.open("rb") as file:
         storage = _storage()
-        storage.delete(name)  # written again by a step that ran twice: not beside it, under another name
+        if storage.get_available_name(name) != name:
+            storage.delete(name)  # written again by a step that ran twice: not beside it, under another name
         storage.save(name, File(file))
 
 

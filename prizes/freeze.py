@@ -12,7 +12,7 @@ from engagement import tally
 from engagement.actions import lock_segment, record_change
 from engagement.clock import now_ms
 from engagement.core.digests import parse_canonical
-from engagement.ledger import SYSTEM
+from engagement.ledger import SYSTEM, time_behind
 from engagement.models import Segment
 from prizes.actions import rules_digest_of
 from prizes.core.roll import pack_total
@@ -183,7 +183,8 @@ def complete_freeze(freeze: Freeze) -> Freeze:
 
 @transaction.atomic
 def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, dict[str, object]]) -> None:
-    segment, now = lock_segment(freeze.segment_id), now_ms()
+    segment = lock_segment(freeze.segment_id)
+    now = time_behind(segment.show, now_ms())
     counts = {
         "viewers": sum(shard.viewers for shard in shards),
         "shakes": sum(shard.shakes for shard in shards),

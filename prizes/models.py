@@ -54,7 +54,7 @@ class PrizeList(models.Model):
     reserves = models.PositiveSmallIntegerField(
         default=2, help_text="At most five more than there are prizes."
     )
-    beacon = models.CharField(max_length=8, choices=Beacon.choices, default=Beacon.LOCAL)
+    beacon = models.CharField(max_length=8, choices=Beacon.choices, default=Beacon.DRAND)
     seal_margin_s = models.PositiveIntegerField(
         "seal margin",
         default=60,
@@ -88,8 +88,8 @@ class PrizeList(models.Model):
         return f"{self.segment} / list {self.number}"
 
     def clean(self) -> None:
-        if (self.reveal_deadline_s or 0) > (self.seal_margin_s or 0):
-            raise ValidationError("The reveal deadline lies within the seal margin: it cannot be longer.")
+        if (self.reveal_deadline_s or 0) >= (self.seal_margin_s or 0):
+            raise ValidationError("The reveal deadline lies within the seal margin: it has to be shorter.")
         if self.segment_id is not None:
             refuse_when_armed(self.segment)
 
@@ -326,7 +326,7 @@ class Reveal(models.Model):
 
     draw = models.ForeignKey(Draw, models.PROTECT, related_name="revealed")
     party = models.CharField(max_length=40)
-    secret = models.TextField()  # encrypted until the record shows it
+    secret = models.TextField()  # encrypted like all secrets, though the ledger tells it from now on
     at_ms = models.BigIntegerField()
     ledger = models.PositiveIntegerField()
 

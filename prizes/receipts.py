@@ -7,10 +7,11 @@ the roll, written once with it. 35 million entries have a tree of 8.8 MB.
 import os
 import threading
 from bisect import bisect_left
-from pathlib import Path
+from collections.abc import Iterable
 from typing import BinaryIO
 
 from engagement.core.digests import PSEUDONYM_BYTES, canonical_json
+from engagement.core.merkle import check_inclusion, leaf_hash
 from prizes import files
 from prizes.core.receipt import Entry, Run, build_receipt, runs_around
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, RUN_BYTES, RUN_ENTRIES, parse_header
@@ -29,15 +30,10 @@ def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
     """The receipt of a viewer in a sealed draw, as canonical JSON; FileNotFoundError where the roll is not stored."""
     header = bytes.fromhex(draw.roll_header)
     entries = parse_header(header).entries
-    leaves = -(-entries // RUN_ENTRIES)
-    with (
-        files.fetch(files.roll_name(draw.pk)).open("rb") as roll,
-        _ensure_tree(draw, leaves).open("rb") as nodes,
-    ):
+    with files.fetch(files.roll_name(draw.pk)).open("rb") as roll:
         _check_roll(draw, roll, HEADER_BYTES + entries * ENTRY_BYTES)
         position, entry = _look_up(roll, entries, pseudonym)
-        tree, proving = Tree(nodes, leaves), runs_around(position, entries, entry is not None)
-        runs = [Run(leaf, _read_run(roll, leaf), tree.prove(leaf)) for leaf in proving]
+    runs = read_runs(draw, runs_around(position, entries, entry is not None))
     receipt = build_receipt(
         draw_id=draw.draw_id,
         pseudonym=pseudonym,
@@ -70,32 +66,45 @@ def _look_up(roll: BinaryIO, entries: int, pseudonym: bytes) -> tuple[int, Entry
     return position, Entry(position, int.from_bytes(found[PSEUDONYM_BYTES:], "big"))
 
 
+# --- runs with their proofs ---
+
+
+def read_runs(draw: Draw, wanted: Iterable[int]) -> list[Run]:
+    """These leaves of a frozen roll with proofs that lead to its root; BrokenRoll where the stored roll is another.
+
+    The tree beside the roll follows from it: where it is missing or damaged, it is made anew.
+    """
+    wanted = list(wanted)
+    leaves = -(-parse_header(bytes.fromhex(draw.roll_header)).entries // RUN_ENTRIES)
+    for remade in (False, True):
+        if remade:
+            _make_tree(draw)
+        runs = _read_runs(draw, wanted, leaves)
+        if runs is not None:
+            return runs
+    raise BrokenRoll(f"draw {draw.pk}: the stored roll is not the one that was frozen")
+
+
+def _read_runs(draw: Draw, wanted: list[int], leaves: int) -> list[Run] | None:
+    """None unless every proof leads to the root."""
+    try:
+        nodes = files.fetch(files.tree_name(draw.pk)).open("rb")
+    except FileNotFoundError:
+        return None
+    root = bytes.fromhex(draw.roll_root)
+    with nodes, files.fetch(files.roll_name(draw.pk)).open("rb") as roll:
+        tree = Tree(nodes, leaves)
+        runs = [Run(leaf, _read_run(roll, leaf), tree.prove(leaf)) for leaf in wanted]
+    proven = (check_inclusion(leaf_hash(run.data), run.leaf, leaves, run.siblings, root) for run in runs)
+    return runs if all(proven) else None
+
+
 def _read_run(roll: BinaryIO, leaf: int) -> bytes:
     return os.pread(roll.fileno(), RUN_BYTES, HEADER_BYTES + leaf * RUN_BYTES)
 
 
-# --- the tree beside the roll ---
-
-
-def _ensure_tree(draw: Draw, leaves: int) -> Path:
-    """The tree that the freeze has left beside this roll; made anew, once, where it is missing or of another roll."""
-    if not _is_tree_of(draw, leaves):
-        with _one_at_a_time:
-            if not _is_tree_of(draw, leaves):
-                _make_tree(draw)
-    return files.fetch(files.tree_name(draw.pk))
-
-
-def _is_tree_of(draw: Draw, leaves: int) -> bool:
-    try:
-        with files.fetch(files.tree_name(draw.pk)).open("rb") as file:
-            return Tree(file, leaves).root.hex() == draw.roll_root
-    except FileNotFoundError:
-        return False
-
-
 def _make_tree(draw: Draw) -> None:
-    with files.writing(files.tree_name(draw.pk)) as path:
+    with _one_at_a_time, files.writing(files.tree_name(draw.pk)) as path:
         found = make_tree(files.fetch(files.roll_name(draw.pk)), path).hex()
         if found != draw.roll_root:
             raise BrokenRoll(f"draw {draw.pk}: expected a roll with the root {draw.roll_root}, got {found}")

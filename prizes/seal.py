@@ -103,19 +103,15 @@ def _check_times(draw: Draw, now: int) -> list[Check]:
     """What the record's times have to satisfy, before the seal makes them final."""
     windows = parse_canonical(draw.rules.encode())["windows"]
     frozen, air = t_freeze(draw), draw.segment.air_time
-    told = LedgerEntry.objects.filter(show=draw.show_id, position=draw.segment.freeze.ledger).first()
+    position = known(draw.segment.freeze.ledger)
+    told = LedgerEntry.objects.filter(show=draw.show_id, position=position).first()
     closes = air.closes_at + max(row["delay_ms"] for row in windows)
     deadline = known(reveal_deadline(draw))
-    late = [
-        name for name, row in reveals(draw).items() if row != ABSENT and not row.time <= min(deadline, now)
-    ]
+    late = [name for name, row in reveals(draw).items() if row.time > min(deadline, now)]
+    in_order = draw.committed_at_ms <= air.opens_at and closes < (frozen + 1) * 1000
     return [
         Check("freeze", told is not None and told.at_ms // 1000 == frozen, "not when the ledger says"),
-        Check(
-            "window",
-            draw.committed_at_ms <= air.opens_at and closes < (frozen + 1) * 1000,
-            "not between arming and freeze",
-        ),
+        Check("window", in_order, "not between arming and freeze"),
         Check("reveals", not late, f"too late: {', '.join(late)}"),
         _check_round(draw, now),
     ]

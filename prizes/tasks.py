@@ -23,11 +23,14 @@ from engagement.ledger import SYSTEM
 from engagement.models import Segment
 from engagement.tally import TallyLost
 from prizes import actions, claims, draw, freeze, seal
+from prizes.draw import MAX_ATTEMPTS
 from prizes.models import Beacon, Draw
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
+# A server or a disk is away for the moment.
+AWAY = (RedisError, OperationalError, BrokerError, ConnectionError, TimeoutError, BlockingIOError)
+
 DISPATCH_S = (
     3  # a step that was queued and never ended (a killed worker, a lost message) is queued again after that
 )
@@ -182,16 +185,14 @@ def attempt(draws: list[int], step: Callable[[], object]) -> None:
     except (freeze.Waiting, TallyLost) as reason:
         rows.filter(attempts=0).update(trouble=str(reason))
         log.info("%s", reason)
-    except (RedisError, OperationalError, BrokerError, OSError) as error:
+    except AWAY as error:
         rows.update(
             trouble=f"will be tried again: {error}"
         )  # a server is away: that is nobody's third strike
         log.warning("draws %s: %s", draws, error)
     except draw.Disagreement as reason:
         log.error("draws %s are stopped: %s", draws, reason)
-        for draw_id in draws:
-            draw.stop_draw(draw_id, str(reason), now_ms())
-    except Exception as error:
+    except Exception as error:  # FileNotFoundError, too: a file that is lost does not come back by itself
         rows.update(attempts=F("attempts") + 1, trouble=f"{type(error).__name__}: {error}")
         # A draw that gives up makes way for the others of its show.
         rows.filter(attempts__gte=MAX_ATTEMPTS, step=Draw.Step.DRAWING).update(step=Draw.Step.SEALED)

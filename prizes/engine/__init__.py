@@ -18,7 +18,6 @@ from prizes.engine.rolls import (
     count_shard,
     join_roll,
     make_tree,
-    prove_entries,
 )
 from prizes.engine.streams import Progress
 from prizes.engine.totals import ShardSummary, join_totals, sort_shard
@@ -36,7 +35,6 @@ __all__ = [
     "join_totals",
     "make_tree",
     "merge_rankings",
-    "prove_entries",
     "rank_roll",
     "sort_shard",
 ]

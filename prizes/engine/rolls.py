@@ -13,7 +13,6 @@ from prizes.core.roll import (
     ENTRY_BYTES,
     HEADER_BYTES,
     RUN_BYTES,
-    RUN_ENTRIES,
     TOTAL_BYTES,
     RollHeader,
 )
@@ -110,16 +109,6 @@ def make_tree(roll_path: Path, tree_path: Path) -> bytes:
     """Write the tree of a roll anew, where it was lost; return the root. The whole roll is hashed for it."""
     with open(roll_path, "rb") as roll, replacing(tree_path) as hashes:
         return Tree.build(_leaf_hashes(roll), hashes).root
-
-
-def prove_entries(tree_path: Path, entries: int, indexes: Sequence[int]) -> dict[int, list[bytes]]:
-    """Return the inclusion proof, leaf to root, of every leaf (index // 256) that holds one of these entries.
-
-    `entries` is how many the whole roll has. The proofs are read from the tree as it stands in the file.
-    """
-    with open(tree_path, "rb") as file:
-        tree = Tree(file, -(-entries // RUN_ENTRIES))
-        return {leaf: tree.prove(leaf) for leaf in sorted({index // RUN_ENTRIES for index in indexes})}
 
 
 class _Tickets:

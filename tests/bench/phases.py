@@ -144,7 +144,7 @@ def draw(folder: Path) -> dict[str, Any]:
     size = size_of([roll])
     ranked = engine.rank_roll(roll, key_of(folder), KEPT, progress=lambda *done: clock.say("ranked", *done))
     found = {"rank": clock.lap(size)}
-    engine.prove_entries(folder / "tree.bin", (size - HEADER_BYTES) // 16, [row.index for row in ranked])
+    draws.prove(folder / "tree.bin", (size - HEADER_BYTES) // 16, [row.index for row in ranked])
     return {**found, "prove": clock.lap(), "ranking": digest_of(ranked)}
 
 
@@ -187,7 +187,7 @@ def record(folder: Path) -> dict[str, Any]:
         beacon_value=value,
         beacon_proof=proof,
         ranked=ranked,
-        proofs=engine.prove_entries(folder / "tree.bin", parse_header(header).entries, indexes),
+        proofs=draws.prove(folder / "tree.bin", parse_header(header).entries, indexes),
         prior_wins={},
         ledger={"freeze": 7, "seal": 9, "beacon": 11, "start": 12},
         software={"software": "33" * 32, "verifier": "44" * 32},

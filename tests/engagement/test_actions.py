@@ -137,7 +137,7 @@ def test_a_segment_without_prizes_cannot_be_armed_and_says_why(show: Show) -> No
 
 def test_an_empty_second_prize_list_is_named(show: Show) -> None:
     segment = make_segment(show)
-    PrizeList.objects.create(segment=segment, number=2)
+    PrizeList.objects.create(segment=segment, number=2, beacon="local")
     with pytest.raises(ActionRefused, match="prize list 2 has no prizes"):
         arm_segment(segment.pk, actor=OPERATOR)
 

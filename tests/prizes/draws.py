@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,13 +142,20 @@ def run_draw(
         beacon_value=value,
         beacon_proof=proof,
         ranked=ranked,
-        proofs=engine.prove_entries(folder / "tree.bin", summary.entries, [row.index for row in listed]),
+        proofs=prove(folder / "tree.bin", summary.entries, [row.index for row in listed]),
         prior_wins=prior_wins,
         ledger={"freeze": 7, "seal": 9, "beacon": 11, "start": 12},
         software={"software": "33" * 32, "verifier": "44" * 32},
         dispositions=dispositions or [],
     )
     return Drawn(record, roll.read_bytes(), totals.read_bytes(), excluded)
+
+
+def prove(tree: Path, entries: int, indexes: Iterable[int]) -> dict[int, list[bytes]]:
+    """The inclusion proof of every leaf that holds one of these entries, read from the tree beside the roll."""
+    with tree.open("rb") as file:
+        nodes = engine.Tree(file, -(-entries // 256))
+        return {leaf: nodes.prove(leaf) for leaf in sorted({index // 256 for index in indexes})}
 
 
 def make_beacon(kind: str) -> tuple[bytes, dict[str, str], bytes]:

@@ -305,7 +305,7 @@ def test_a_prize_list_that_could_not_be_drawn_is_an_error_on_the_form(
 
 def test_two_prizes_at_one_position_or_two_lists_of_one_number_are_errors(bare: Segment) -> None:
     assert "duplicate" in errors_of(post_list(bare, PRIZE, PRIZE))
-    PrizeList.objects.create(segment=bare)
+    PrizeList.objects.create(segment=bare, beacon="local")
     User.objects.all().delete()
     assert "already exists" in errors_of(post_list(bare, PRIZE))
 

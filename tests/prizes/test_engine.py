@@ -16,7 +16,7 @@ from prizes.core.digests import roll_digest
 from prizes.core.roll import build_roll, iterate_entries, iterate_runs, pack_entry, pack_total
 from prizes.core.tickets import TicketTable
 from prizes.engine import ranking, rolls, streams, totals, tree
-from tests.prizes.draws import TABLE, failed, make_viewers, run_draw, write_shards
+from tests.prizes.draws import TABLE, failed, make_viewers, prove, run_draw, write_shards
 from tests.prizes.draws import verify as check
 
 KEY = hashlib.sha256(b"key").digest()
@@ -291,7 +291,7 @@ def test_roots_and_proofs_hold_at_every_size_around_the_leaf_edges(tmp_path, tin
             tree.unlink()
             assert engine.make_tree(roll, tree) == summary.root
         leaves = [merkle.leaf_hash(run) for run in iterate_runs(roll.read_bytes()[64:])]
-        proofs = engine.prove_entries(tree, size, range(size))
+        proofs = prove(tree, size, range(size))
         assert list(proofs) == list(range(-(-size // 256)))
         for leaf, proof in proofs.items():
             assert proof == merkle.inclusion_proof(leaves, leaf)
@@ -302,7 +302,7 @@ def test_roots_and_proofs_hold_at_every_size_around_the_leaf_edges(tmp_path, tin
 def test_there_is_no_proof_for_an_entry_that_is_not_there(tmp_path, index):
     engine.make_tree(write_roll(tmp_path, 300), tmp_path / "tree")
     with pytest.raises(ValueError, match=r"a leaf of 0 \.\. 1"):
-        engine.prove_entries(tmp_path / "tree", 300, [0, index])
+        prove(tmp_path / "tree", 300, [0, index])
 
 
 # --- rankings ---

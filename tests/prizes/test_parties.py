@@ -396,7 +396,7 @@ def test_a_new_secret_is_kept_in_a_file_and_revealed_from_it(
 
 def test_the_commands_say_what_is_wrong(show: Show, notary: Party, tmp_path: Path) -> None:
     segment = make_segment(show)
-    PrizeList.objects.create(segment=segment, number=2)
+    PrizeList.objects.create(segment=segment, number=2, beacon="local")
     wrong: list[tuple[tuple[Any, ...], str]] = [
         (("commit", segment.pk, "notary", "--commitment", "ab" * 32), "these prize lists: 1, 2; say which"),
         (("commit", 987654, "notary", "--commitment", "ab" * 32), "there is no segment 987654"),

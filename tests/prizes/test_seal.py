@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engagement.actions import ActionRefused, void_segment
+from engagement.clock import now_ms
 from engagement.core.digests import commit, parse_canonical
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
@@ -85,7 +86,7 @@ def test_what_was_promised_is_checked_before_the_seal_while_it_can_be_called_off
 
 def test_two_draws_are_sealed_together_or_not_at_all(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     segment = make_segment(show, prizes=1)
-    add_prize(PrizeList.objects.create(segment=segment, number=2, reserves=0))
+    add_prize(PrizeList.objects.create(segment=segment, number=2, reserves=0, beacon="local"))
     segment = ended(arm(segment))
     original, calls = seal.build_seal, []
     monkeypatch.setattr(
@@ -154,3 +155,33 @@ def test_a_seal_that_comes_after_its_round_is_refused(show: Show, clock: Clock) 
     draw = freeze_and_seal(draw.segment)
     assert not draw.seal and "is out since" in draw.trouble
     assert void_segment(draw.segment_id, actor=OPERATOR, reason="the seal came too late").phase == Phase.VOID
+
+
+def test_a_web_server_whose_clock_is_ahead_does_not_spoil_the_record(show: Show, clock: Clock) -> None:
+    clock.set(1_800_000_000_000)
+    draw = freeze_and_seal(ended(armed_with_notary(show)))
+    clock.move(900)
+    reveal_secret(draw.pk, "notary", SECRET, actor="notary")  # there
+    clock.move(-800)
+    draw = freeze_and_seal(draw.segment)  # here
+    assert draw.seal
+    run_record(draw)
+
+
+def test_the_shortest_margin_leaves_the_house_in_time(show: Show, clock: Clock) -> None:
+    clock.set(1_800_000_000_999)
+    segment = make_segment(show)
+    segment.prize_lists.update(seal_margin_s=16, reveal_deadline_s=15)
+    run_record(freeze_and_seal(ended(arm(segment))))
+
+
+def test_a_freeze_that_the_ledger_tells_otherwise_is_not_sealed(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    fenced = freeze.close_tally(segment, now_ms())
+    for number in freeze.missing_shards(fenced):
+        freeze.freeze_shard(segment.pk, number)
+    freeze.complete_freeze(fenced)
+    with without_guards():
+        Freeze.objects.update(frozen_at_ms=fenced.frozen_at_ms + 5_000)
+    draw = freeze_and_seal(segment)
+    assert not draw.seal and "not when the ledger says" in draw.trouble

@@ -1,7 +1,8 @@
 """`manage.py segment <action> <id>`: what the control room's buttons do, for a terminal."""
 
-import getpass
 import json
+import os
+import pwd
 import sys
 from argparse import ArgumentParser
 from contextlib import suppress
@@ -14,9 +15,9 @@ from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.models import Segment
 from prizes import actions as draws
-from prizes.draw import run_draw
+from prizes.draw import Disagreement, run_draw
 from prizes.freeze import Waiting, freeze_shard
-from prizes.models import Beacon
+from prizes.models import Beacon, Draw
 from prizes.tasks import advance_seal
 from prizes.waits import countdown
 
@@ -74,7 +75,10 @@ class Command(BaseCommand):
 
 def actor_of(name: str | None) -> str:
     """Who is written down: the account always, so that nobody signs as somebody else from a terminal."""
-    account = f"cli:{getpass.getuser()}"
+    try:
+        account = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"  # not getpass, which believes the environment
+    except KeyError:  # a container's user without a name
+        account = f"cli:{os.getuid()}"
     return f"{name} ({account})" if name else account
 
 
@@ -92,8 +96,12 @@ def enter_beacon(segment_id: int, actor: str, signature: str | None) -> Segment:
     if signature is not None:
         draws.enter_beacon(segment_id, sys.stdin.read() if signature == "-" else signature, actor=actor)
         return segment
-    for row in segment.draws.filter(beacon_value="").exclude(seal=""):
-        if row.beacon_kind == Beacon.DRAND and not draws.take_drand_beacon(row.pk, now_ms()):
+    drand = [row for row in segment.draws.all() if row.seal and row.beacon_kind == Beacon.DRAND]
+    waiting = [row for row in drand if not row.beacon_value]
+    if not waiting:
+        raise live.ActionRefused(f"{segment} does not wait for a round of drand")
+    for row in waiting:
+        if not draws.take_drand_beacon(row.pk, now_ms()):
             row.refresh_from_db()
             raise live.ActionRefused(row.trouble or countdown(row, now_ms()))
     return segment
@@ -113,6 +121,10 @@ def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segmen
         draws.take_drand_beacon(row.pk, now_ms())
         try:
             run_draw(row.pk)
+        except Disagreement as reason:
+            raise live.ActionRefused(
+                f"{row} is stopped: the second implementation does not confirm it: {reason}"
+            ) from None
         except Waiting as reason:
             if dice is None:
                 raise live.ActionRefused(str(reason)) from None
@@ -142,10 +154,21 @@ def describe(segment: Segment) -> dict[str, Any]:
         "opens_at": segment.opens_at and segment.opens_at.isoformat(),
         "closes_at": segment.closes_at and segment.closes_at.isoformat(),
         "draws": [
-            {"draw": row.pk, "step": row.step, "entries": row.entries, "trouble": row.trouble}
+            {
+                "draw": row.pk,
+                "step": row.step,
+                "entries": row.entries,
+                "trouble": row.trouble,
+                "disagreement": row.disagreement,
+            }
             for row in segment.draws.all()
         ],
     }
+
+
+def hindrance(draw: Draw) -> str:
+    """Why a draw does not go on; empty where nothing is wrong."""
+    return f"STOPPED, not confirmed: {draw.disagreement}" if draw.disagreement else str(draw.trouble)
 
 
 def sentence(segment: Segment) -> str:
@@ -156,7 +179,7 @@ def sentence(segment: Segment) -> str:
         else ""
     )
     drawn = "".join(
-        f"\n  draw {row.pk}: {row.step}{f' ({row.trouble})' if row.trouble else ''}"
+        f"\n  draw {row.pk}: {row.step}{f' ({why})' if (why := hindrance(row)) else ''}"
         for row in segment.draws.all()
     )
     return f"{segment} is {segment.phase}{times}{drawn}"

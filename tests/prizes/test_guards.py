@@ -1,0 +1,66 @@
+"""What was promised and written down cannot be changed in the database, not even by SQL."""
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from prizes.apps import FROZEN, PROMISED, WHO_WON, WRITTEN_ONCE
+from prizes.models import Draw
+from tests.cast import armed_segment, make_show
+from tests.prizes.steps import ended, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+KEPT = ("draw", "freeze", "frozenshard", "reveal", "win")
+
+
+def refused(statement: str) -> bool:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    except IntegrityError as error:
+        return "prizes_" in str(error)
+    return False
+
+
+@pytest.fixture
+def draw() -> Draw:
+    return run_all(ended(armed_segment(make_show())))
+
+
+def changed(column: str) -> str:
+    """Another value that the column's type takes."""
+    kind = connection.introspection
+    with connection.cursor() as cursor:
+        for table in ("prizes_draw", "prizes_freeze", "prizes_win"):
+            for row in kind.get_table_description(cursor, table):
+                if row.name == column:
+                    field = kind.get_field_type(row.type_code, row)
+                    return f"{column} + 7" if "Integer" in str(field) else _text(column)
+    raise AssertionError(column)
+
+
+def _text(column: str) -> str:
+    if column.endswith("_at"):
+        return "'2001-01-01 00:00:00+00:00'"
+    return "'[1]'" if column in ("excluded", "classes", "beacon_proof") else "'ab'"
+
+
+def test_no_column_of_what_was_promised_or_written_changes(draw: Draw) -> None:
+    Draw.objects.filter(pk=draw.pk).update(published_at=draw.drawn_at)
+    columns = [("draw", column) for column in (*PROMISED, *WRITTEN_ONCE) if column != "beacon_proof"]
+    columns += [("freeze", column) for column in FROZEN] + [("win", column) for column in WHO_WON]
+    accepted = [
+        f"{table}.{column}"
+        for table, column in columns
+        if not refused(f"UPDATE prizes_{table} SET {column} = {changed(column)}")
+    ]
+    assert accepted == []
+
+
+@pytest.mark.parametrize("table", KEPT)
+def test_no_row_is_deleted(draw: Draw, table: str) -> None:
+    assert refused(f"DELETE FROM prizes_{table}")
+
+
+@pytest.mark.parametrize("table", ["frozenshard", "reveal"])
+def test_rows_that_are_written_once_do_not_change(draw: Draw, table: str) -> None:
+    assert refused(f"UPDATE prizes_{table} SET id = id")
