@@ -8,21 +8,25 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gala.settings")
 
 from django.core.asgi import get_asgi_application
 
-pages = get_asgi_application()
+site = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 
 from engagement.gateway.admission import admission, is_admission  # noqa: E402
 from engagement.gateway.hub import stop_hub  # noqa: E402
 from engagement.gateway.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
+from gala.door import Door  # noqa: E402
+
+pages = Door(site, settings.HTTP_AT_ONCE)
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
 async def http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Passes are handed out in front of Django, everything else is Django's."""
+    """Passes are handed out in front of Django, everything else is Django's, behind its door."""
     await (admission if is_admission(scope) else pages)(scope, receive, send)
 
 
