@@ -11,6 +11,7 @@ from engagement.core.names import stage_name
 from engagement.models import LedgerEntry
 from prizes.beacon import round_of
 from prizes.core.digests import beacon_strength, drand_time
+from prizes.core.dispositions import SKIPPED, WON
 from prizes.core.odds import place_odds
 from prizes.models import Beacon, Draw, Win
 from prizes.parties import reveal_deadline
@@ -170,28 +171,32 @@ def describe_outcome(draw: Draw, rules: dict[str, Any], record: PublishedRecord 
     wins = list(draw.wins.order_by("rank"))
     held = {win.piece_id for win in wins if win.status in Win.HELD}
     value = None if record is None else record.value
+    passed_over = sum(row["status"] == SKIPPED for row in told)
+    used = passed_over + sum(row["status"] == WON for row in told)  # strictly in order
     return {
         "winners": [_describe_win(win, titles, told) for win in wins],
         "free": [title for piece, title in titles.items() if piece not in held],
-        "reserves": None if value is None else len(value["reserves"]),
+        "reserves": None if value is None else len(value["reserves"]) - used,
+        "passed_over": passed_over,
         "skipped": None if value is None else [row for row in value["ranked"] if row["won"]],
         "cutoff": None if value is None else value["cutoff"],
     }
 
 
 def _describe_win(win: Win, titles: dict[str, str], told: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    own = [row for row in told if row["pseudonym"] == win.pseudonym]
+    own = [_say(row) for row in told if row["pseudonym"] == win.pseudonym and row["prize"]]
+    open_yet = ["not claimed yet"] if win.status == Win.Status.WON else []
     return {
         "rank": win.rank,
         "name": stage_name(bytes.fromhex(win.pseudonym)),
         "prize": titles.get(win.piece_id, ""),
         "pseudonym": win.pseudonym,
-        "status": "; ".join(_say(row) for row in own if row["status"] != "skipped") or "not claimed yet",
+        "status": "; ".join([*own, *open_yet]),
         "claim_by": win.claim_by if win.status == Win.Status.WON else None,
     }
 
 
 def _say(row: dict[str, Any]) -> str:
-    if row["status"] == "won":
+    if row["status"] == WON:
         return "moved up from the reserves"
     return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])

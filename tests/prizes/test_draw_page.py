@@ -14,7 +14,8 @@ from engagement.core.names import stage_name
 from engagement.models import Segment
 from prizes import files
 from prizes.actions import publish_segment
-from prizes.models import Disposition, Draw, Win
+from prizes.claims import claim_prize, decline_prize
+from prizes.models import Disposition, Draw, Prize, Win
 from prizes.software import VERIFIER
 from prizes.story import group, money, span
 from prizes.views import draws as public_views
@@ -155,6 +156,50 @@ def test_a_winner_who_has_not_claimed_yet_is_shown_with_the_deadline() -> None:
     assert (
         table(page_of(stored), "winners")[0][3] == f"not claimed yet; until {deadline:%Y-%m-%d %H:%M:%S} UTC"
     )
+
+
+def in_words(page: str) -> str:
+    """What stands below the winners, in one line."""
+    found = re.search(r"<p>A winner is shown.*?</p>", page, re.DOTALL)
+    assert found
+    return re.sub(r"\s+", " ", found[0])
+
+
+def test_the_page_tells_the_reserves_that_are_left_and_who_has_moved_up() -> None:
+    stored = make_draw()
+    first, second = stored.draw.wins.order_by("rank")
+    assert "1 left in reserve, in the order of the draw." in in_words(page_of(stored))
+    decline_prize(stored.draw.pk, first.pseudonym)
+    claim_prize(stored.draw.pk, second.pseudonym)
+    page = page_of(stored)
+    assert "Nobody is left in reserve." in in_words(page) and "Without a holder" not in page
+    deadline = stored.draw.wins.get(rank=3).claim_by
+    assert [(row[0], row[3]) for row in table(page, "winners")] == [
+        ("1", "forfeited: declined"),
+        ("2", "claimed"),
+        ("3", f"moved up from the reserves; not claimed yet; until {deadline:%Y-%m-%d %H:%M:%S} UTC"),
+    ]
+    claim_prize(stored.draw.pk, stored.record["reserves"][0]["pseudonym"])
+    assert table(page_of(stored), "winners")[2][3] == "moved up from the reserves; claimed"
+
+
+def test_a_reserve_who_has_won_elsewhere_is_not_left_in_reserve() -> None:
+    show = make_show()
+    other, stored = make_draw("sealed", show=show), make_draw(show=show)
+    reserve, prize = stored.record["reserves"][0]["pseudonym"], Prize.objects.order_by("pk")[0]
+    Win.objects.create(show=show, draw=other.draw, prize=prize, piece=1, rank=1, pseudonym=reserve)
+    decline_prize(stored.draw.pk, stored.draw.wins.order_by("rank")[0].pseudonym)
+    words = in_words(page_of(stored))
+    assert "Nobody is left in reserve. 1 of the reserves passed over since" in words
+    assert "Without a holder: Coat worn by Star 1, size M." in words
+
+
+@pytest.mark.parametrize(
+    ("viewers", "why"), [(0, "Nobody was in the roll"), (1, "Everybody in the roll had won before")]
+)
+def test_a_page_without_winners_says_why(viewers: int, why: str) -> None:
+    stored = make_draw(viewers=viewers, prior_rank=viewers)
+    assert f"{why}, so nobody has won." in page_of(stored)
 
 
 def test_odds_are_exact_fractions_for_each_number_of_tickets() -> None:
