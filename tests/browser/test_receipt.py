@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from prizes.core.record import encode_record, select_listed, with_dispositions
+from engagement.core.digests import canonical_json
+from prizes.core.record import encode_record, record_digest, select_listed, with_dispositions
 from tests.browser.conftest import PHONE, Night
 from tests.prizes.published import rank as rank_all
 
@@ -28,6 +29,7 @@ class Seeded:
 
     draw: int
     segment: int
+    epoch: int
     show: str
     seal: str
     viewers: list[dict[str, Any]]
@@ -58,7 +60,7 @@ def phone(open_page: Callable[..., Page], published: Seeded) -> Callable[..., Pa
 
     def open_phone(viewer: dict[str, Any], draw: Seeded = published, **kept: Any) -> Page:
         page = open_page(f"/draws/{draw.draw}/", **PHONE, locale=kept.pop("locale", "en-GB"))
-        kept = {"identities": [viewer], "seals": {str(draw.segment): [draw.seal]}, **kept}
+        kept = {"identities": [viewer], "seals": {f"{draw.epoch}-{draw.segment}": [draw.seal]}, **kept}
         for name, value in kept.items():
             page.evaluate(
                 "([name, text]) => localStorage.setItem(name, text)",
@@ -112,7 +114,7 @@ def test_a_phone_that_took_part_finds_itself_in_the_draw_with_the_seal_that_it_s
     verdict, text = check(page)
     assert verdict == "won" and "You won: rank 1" in text and "This was a REHEARSAL" in text
     expect(page.locator("#steps")).to_contain_text("The seal is the one that this phone was shown")
-    expect(page.locator("#steps .holds")).to_have_count(9)
+    expect(page.locator("#steps .holds")).to_have_count(10)
 
 
 def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], published: Seeded) -> None:
@@ -125,7 +127,7 @@ def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], publis
         text,
     )
     assert page.locator("#steps .failed").count() == 0
-    assert page.locator("#steps li").count() == 9
+    assert page.locator("#steps li").count() == 10
     receipt = json.loads(saved(page, "#keep"))
     assert receipt["pseudonym"] == published.loser()["viewer"]
 
@@ -136,7 +138,7 @@ def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], publis
         (1, "won", "You won: rank 1, Coat worn by Star 1"),
         (2, "skipped", "passed over"),
         (3, "won", "You won: rank 3, Coat worn by Star 2"),
-        (4, "reserve", "in reserve: rank 4"),
+        (4, "reserve", "in reserve: rank 4, number 1 of 1 in line"),
     ],
 )
 def test_listed_viewers_are_told_their_rank(
@@ -144,6 +146,125 @@ def test_listed_viewers_are_told_their_rank(
 ) -> None:
     found, text = check(phone(published.at_rank(rank)))
     assert found == verdict and words in text
+
+
+# --- what became of it ---
+
+WEEK = 604_800
+LATE, STAFF = ("forfeited", "deadline passed"), ("disqualified", "staff or family")
+
+
+def dispose(record: dict[str, Any], *rows: tuple[int, str, str, str, int]) -> str:
+    """The record with (rank, piece, status, reason, seconds after the seal) as its dispositions."""
+    first, sealed_at = record["ledger"]["start"] + 1, record["seal"]["time"]
+    told = [
+        {
+            "pseudonym": record["ranked"][rank - 1]["pseudonym"],
+            "prize": piece and record["winners"][int(piece) - 1]["prize"],
+            "status": status,
+            "reason": reason,
+            "time": sealed_at + 1000 * seconds,
+            "ledger": first + place,
+        }
+        for place, (rank, piece, status, reason, seconds) in enumerate(rows)
+    ]
+    return encode_record(with_dispositions(record, told)).decode()
+
+
+CLAIMED = (1, "1", "claimed", "", 5)
+DECLINED = (1, "1", "forfeited", "declined", 5)
+MOVED_UP = (4, "1", "won", "moved up", 6)
+LOST = "You do not have a prize any more"
+COAT = "Coat worn by Star 1"
+
+
+@pytest.mark.parametrize(
+    ("rank", "rows", "verdict", "words"),
+    [
+        (1, [], "won", ["You won: rank 1", COAT, "It is not claimed yet"]),
+        (1, [CLAIMED], "claimed", ["You won: rank 1", COAT, "It is claimed."]),
+        (1, [DECLINED], "declined", [LOST, COAT, "was declined"]),
+        (1, [(1, "1", *LATE, WEEK)], "deadline_passed", [LOST, COAT, "before the deadline"]),
+        (1, [CLAIMED, (1, "1", *STAFF, 6)], "disqualified", [LOST, COAT, "Reason: staff or family."]),
+        (4, [DECLINED], "reserve", ["in reserve: rank 4, number 1 of 1 in line"]),
+        (4, [DECLINED, MOVED_UP], "moved_up", ["moved up from the reserves and won: rank 4", COAT]),
+        (
+            4,
+            [DECLINED, MOVED_UP, (4, "1", "claimed", "", 7)],
+            "claimed",
+            ["You won: rank 4", COAT, "It is claimed.", "You had moved up"],
+        ),
+        (
+            4,
+            [DECLINED, MOVED_UP, (4, "1", *LATE, WEEK)],
+            "deadline_passed",
+            [LOST, COAT, "You had moved up from the reserves."],
+        ),
+        (4, [DECLINED, (4, "", "skipped", "won in another draw", 6)], "passed_over", ["had won in another"]),
+    ],
+)
+def test_listed_viewers_are_told_what_became_of_it(
+    phone: Callable[..., Page], published: Seeded, rank: int, rows: list[Any], verdict: str, words: list[str]
+) -> None:
+    page, record = phone(published.at_rank(rank)), dispose(published.fetch("record"), *rows)
+    serve(page, "record", lambda _: record)
+    found, text = check(page)
+    assert found == verdict and [part for part in words if part not in text] == []
+    assert (LOST in text) == (verdict in ("declined", "deadline_passed", "disqualified"))
+    complains = verdict in ("declined", "deadline_passed", "disqualified", "passed_over")
+    assert page.locator("#keep-record").is_visible() == complains
+
+
+def test_a_winner_who_was_disqualified_is_told_why_in_chinese(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    page = phone(published.at_rank(1), locale="zh-CN")
+    serve(page, "record", lambda text: dispose(json.loads(text), (1, "1", *STAFF, 6)))
+    assert "中奖资格被取消。原因：工作人员或其家属" in check(page)[1]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(1, "1", *LATE, 10)],  # before the deadline
+        [CLAIMED, DECLINED],
+        [CLAIMED, CLAIMED],
+        [(1, "2", "claimed", "", 5)],
+        [MOVED_UP],  # nothing is free
+        [DECLINED, (2, "1", "won", "moved up", 6)],  # not the next
+        [DECLINED, (4, "2", "won", "moved up", 6)],
+        [DECLINED, (4, "1", "skipped", "won in another draw", 6)],
+        [DECLINED, MOVED_UP, (4, "1", *LATE, 60)],
+    ],
+)
+def test_dispositions_that_do_not_follow_fail_for_everybody(
+    phone: Callable[..., Page], published: Seeded, rows: list[Any]
+) -> None:
+    record = dispose(published.fetch("record"), *rows)
+    for viewer in (published.at_rank(1), published.loser()):
+        page = phone(viewer)
+        serve(page, "record", lambda _: record)
+        assert check(page)[0] == "broken"
+        expect(page.locator("#steps .failed")).to_contain_text(
+            "What became of the prizes since follows the rules"
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("reason", "did not like them"), ("status", "lost"), ("ledger", 1)]
+)
+def test_a_disposition_that_is_none_fails(
+    phone: Callable[..., Page], published: Seeded, name: str, value: str | int
+) -> None:
+    record = json.loads(dispose(published.fetch("record"), DECLINED))
+    record["dispositions"][0][name] = value
+    forged = canonical_json({**record, "digest": record_digest(record).hex()}).decode()
+    page = phone(published.at_rank(1))
+    serve(page, "record", lambda _: forged)
+    assert check(page)[0] == "broken"
+
+
+# --- who is not listed, and who types ---
 
 
 def test_somebody_absent_gets_a_proof_and_one_who_shook_is_told_to_ask(
@@ -267,6 +388,17 @@ def test_a_viewer_who_is_listed_with_a_worse_score_holds_a_proof_of_fraud(
     assert check(page)[0] == "fraud"
 
 
+def test_another_reserve_than_the_next_of_the_ranking_is_noticed(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    record = published.fetch("record")
+    record["reserves"][0]["pseudonym"] = published.loser()["viewer"]
+    page = phone(published.at_rank(4))
+    serve(page, "record", lambda _: encode_record(with_dispositions(record, [])).decode())
+    verdict, text = check(page)
+    assert verdict == "broken" and "the reserves are not the next of the ranking" in text
+
+
 def test_somebody_who_is_ranked_without_being_in_the_roll_is_a_proof_of_fraud(
     phone: Callable[..., Page], published: Seeded
 ) -> None:
@@ -283,9 +415,18 @@ def test_somebody_who_is_ranked_without_being_in_the_roll_is_a_proof_of_fraud(
 def test_a_seal_that_is_not_the_one_of_the_night_is_a_proof_of_fraud(
     phone: Callable[..., Page], published: Seeded
 ) -> None:
-    page = phone(published.loser(), seals={str(published.segment): ["ab" * 32]})
+    page = phone(published.loser(), seals={f"{published.epoch}-{published.segment}": ["ab" * 32]})
     verdict, text = check(page)
     assert verdict == "fraud_seal" and "not the one that this phone was shown" in text
+
+
+def test_a_seal_of_another_night_with_the_same_name_and_numbers_accuses_nobody(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    names = (f"{published.epoch + 1}-{published.segment}", str(published.segment))
+    page = phone(published.loser(), seals={name: ["ab" * 32] for name in names})
+    assert check(page)[0] == "lost"
+    expect(page.locator("#steps")).not_to_contain_text("this phone was shown")
 
 
 # --- what is broken ---

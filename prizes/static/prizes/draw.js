@@ -24,13 +24,25 @@
       absent: "You are not in the roll. The receipt proves it: nobody stands between your neighbours in the sorted list.",
       counted: "This phone has counted {shakes} shakes in this segment, and {minimum} are worth a ticket. Unless you were excluded, something is wrong: keep the receipt and show it to the auditor.",
       lost: "You are in the roll with {tickets}. Your best score is {score}; the cutoff is {cutoff}: you did not win. A smaller score is better.",
-      won: "You won: rank {rank}, {prize}. You are in the roll with {tickets}.",
-      reserve: "You are in reserve: rank {rank}. You are in the roll with {tickets}. You win if the winners before you do not claim.",
-      skipped: "You are at rank {rank}, and were passed over because you had won in {draw}. If you have won nothing there, keep receipt and record: they prove fraud.",
+      won: "You won: rank {rank}, {prize}. You are in the roll with {tickets}. It is not claimed yet: claim it in time, on the phone that won.",
+      moved_up: "You moved up from the reserves and won: rank {rank}, {prize}. You are in the roll with {tickets}. It is not claimed yet: claim it in time, on the phone that won.",
+      claimed: "You won: rank {rank}, {prize}. It is claimed. You are in the roll with {tickets}.",
+      declined: "You do not have a prize any more: {prize}, rank {rank}, was declined. You are in the roll with {tickets}. If you have not declined it, save both files and show them to the auditor.",
+      deadline_passed: "You do not have a prize any more: {prize}, rank {rank}, was not claimed before the deadline. You are in the roll with {tickets}. If you have claimed it, save both files and show them to the auditor.",
+      disqualified: "You do not have a prize any more: you were disqualified from {prize}, rank {rank}. Reason: {why}. You are in the roll with {tickets}. If that is wrong, save both files and show them to the auditor.",
+      was_moved_up: "You had moved up from the reserves.",
+      reserve: "You are in reserve: rank {rank}, number {place} of {left} in line. You are in the roll with {tickets}. You get a prize if one becomes free and all before you in the line have got one or were passed over, unless you have won in another draw of this show.",
+      passed_over: "You were in reserve at rank {rank}, and were passed over because you had won in another draw of this show. You are in the roll with {tickets}. If you have won nothing else, save both files and show them to the auditor.",
+      skipped: "You are at rank {rank}, and were passed over because you had won in {draw}. If you have won nothing there, keep receipt and record, and compare them with the record of that draw: if it has no win of yours, they prove fraud.",
       fraud: "PROOF OF FRAUD: keep this file.\nYou are in the sealed roll with {tickets}. Your best score {score} is within the cutoff {cutoff}, and the record does not list you as it must. Save both files and give them to the auditor, the notary or a newspaper.",
       fraud_seal: "PROOF OF FRAUD: keep this file.\nThe seal of this draw is not the one that this phone was shown on the night. Save it and give it to the auditor, the notary or a newspaper.",
       fraud_listed: "PROOF OF FRAUD: keep this file.\nThe record ranks this viewer, who is not in the sealed roll. Save both files and give them to the auditor, the notary or a newspaper.",
       broken: "The check FAILED: {detail}.\nTry again. If it fails again, save both files and show them to the auditor: an honest site has a receipt that holds.",
+      why_staff_or_family: "staff or family",
+      why_under_age: "under age",
+      why_outside_the_territory: "outside the territory",
+      why_false_identity: "false identity",
+      why_second_account: "second account",
       rehearsal: "This was a REHEARSAL: nobody outside can verify its random numbers.",
       step_who: "Number and salt give your pseudonym",
       step_receipt: "The receipt is yours, and well formed",
@@ -42,7 +54,8 @@
       step_same: "Record and receipt are of the same draw",
       step_seal: "The seal follows from rules, roll, round and secrets",
       step_beacon: "The key follows from seal and beacon (drand's signature itself is checked by verify_draw.py)",
-      step_ranking: "The ranking is in order, and the winners are its first",
+      step_ranking: "The ranking is in order, and winners and reserves are its first",
+      step_dispositions: "What became of the prizes since follows the rules, one by one",
       step_score: "Your score was computed here",
     },
     zh: {
@@ -64,13 +77,25 @@
       absent: "您不在名单中。凭证可以证明：在排序名单里，您的前后两人之间没有别人。",
       counted: "此手机在本轮计了 {shakes} 次，而 {minimum} 次即可得一票。除非您被排除在外，否则有问题：请保存凭证并交给审计员。",
       lost: "您在名单中，共 {tickets}。您的最佳分数是 {score}，截止分数是 {cutoff}：您没有中奖。分数越小越好。",
-      won: "您中奖了：第 {rank} 名，{prize}。您在名单中，共 {tickets}。",
-      reserve: "您是候补：第 {rank} 名。您在名单中，共 {tickets}。若前面的中奖者未领奖，则由您递补。",
-      skipped: "您位列第 {rank} 名，但因已在 {draw} 中奖而被跳过。若您并未在那里中奖，请保存凭证与记录：它们可以证明舞弊。",
+      won: "您中奖了：第 {rank} 名，{prize}。您在名单中，共 {tickets}。奖品尚未领取：请用中奖的手机按时领取。",
+      moved_up: "您由候补递补中奖：第 {rank} 名，{prize}。您在名单中，共 {tickets}。奖品尚未领取：请用中奖的手机按时领取。",
+      claimed: "您中奖了：第 {rank} 名，{prize}。奖品已领取。您在名单中，共 {tickets}。",
+      declined: "您已不再拥有奖品：{prize}（第 {rank} 名）已被放弃。您在名单中，共 {tickets}。若您并未放弃，请保存两个文件并交给审计员。",
+      deadline_passed: "您已不再拥有奖品：{prize}（第 {rank} 名）未在截止时间前领取。您在名单中，共 {tickets}。若您已经领取，请保存两个文件并交给审计员。",
+      disqualified: "您已不再拥有奖品：您对 {prize}（第 {rank} 名）的中奖资格被取消。原因：{why}。您在名单中，共 {tickets}。若情况不实，请保存两个文件并交给审计员。",
+      was_moved_up: "您此前由候补递补中奖。",
+      reserve: "您是候补：第 {rank} 名，现有 {left} 位候补，您排在第 {place} 位。您在名单中，共 {tickets}。若有奖品空出，且排在您前面的候补均已递补或被跳过，则由您递补；若您已在本场另一次抽奖中中奖，则不再递补。",
+      passed_over: "您曾是候补，第 {rank} 名，但因已在本场另一次抽奖中中奖而被跳过。您在名单中，共 {tickets}。若您未曾中过其他奖，请保存两个文件并交给审计员。",
+      skipped: "您位列第 {rank} 名，但因已在 {draw} 中奖而被跳过。若您并未在那里中奖，请保存凭证与记录，并与那次抽奖的记录比对：若其中没有您的中奖，它们就可以证明舞弊。",
       fraud: "舞弊证据：请保存此文件。\n您在封存的名单中，共 {tickets}。您的最佳分数 {score} 在截止分数 {cutoff} 之内，而记录没有照实列出您。请保存两个文件，交给审计员、公证处或媒体。",
       fraud_seal: "舞弊证据：请保存此文件。\n本次抽奖的封存码与当晚此手机所见的不同。请保存并交给审计员、公证处或媒体。",
       fraud_listed: "舞弊证据：请保存此文件。\n记录中列有此人，而封存的名单里并没有。请保存两个文件，交给审计员、公证处或媒体。",
       broken: "核对失败：{detail}。\n请重试。若仍失败，请保存两个文件并交给审计员：诚实的网站必有可核对的凭证。",
+      why_staff_or_family: "工作人员或其家属",
+      why_under_age: "未达年龄",
+      why_outside_the_territory: "不在活动地区",
+      why_false_identity: "身份不实",
+      why_second_account: "第二个账号",
       rehearsal: "这是一次彩排：外界无法核实其随机数。",
       step_who: "编号与盐值得出您的匿名号",
       step_receipt: "凭证属于您，格式正确",
@@ -82,13 +107,14 @@
       step_same: "记录与凭证属于同一次抽奖",
       step_seal: "封存码由规则、名单、轮次与各方秘密得出",
       step_beacon: "密钥由封存码与信标得出（drand 的签名由 verify_draw.py 核对）",
-      step_ranking: "排名有序，中奖者即其前列",
+      step_ranking: "排名有序，中奖者与候补即其前列",
+      step_dispositions: "此后奖品的去向逐条符合规则",
       step_score: "您的分数在此计算",
     },
   };
 
   const box = document.getElementById("receipt");
-  const { show, segment, record, receipt } = box.dataset;
+  const { show, epoch, segment, record, receipt } = box.dataset;
   const byId = (id) => document.getElementById(id);
   const asked = new URLSearchParams(location.search).get("lang") ?? navigator.language;
   const language = asked.startsWith("zh") ? "zh" : "en";
@@ -166,15 +192,21 @@
     return count === 1 ? "1 ticket" : `${count} tickets`;
   }
 
+  // Who has lost something may want to complain, and needs both documents for it.
+  const COMPLAINTS = [
+    "fraud", "fraud_seal", "fraud_listed", "broken", "skipped", "passed_over", "declined", "deadline_passed", "disqualified",
+  ];
+
   function drawVerdict(result, { pseudonym }, files) {
-    const lines = [say(result.verdict, { ...result, tickets: ticketsText(result.tickets) })];
+    const why = result.verdict === "disqualified" ? say(`why_${result.reason.replaceAll(" ", "_")}`) : "";
+    const lines = [say(result.verdict, { ...result, why, tickets: ticketsText(result.tickets) })];
+    if (result.moved && result.verdict !== "moved_up") lines.push(say("was_moved_up"));
     if (result.verdict === "absent") lines.push(...counted(pseudonym, files.record));
     if (result.strength === "rehearsal") lines.push(say("rehearsal"));
     tell(result.verdict, lines.join("\n"));
     drawSteps(result.steps);
     offer("keep", files.receipt, `receipt-${pseudonym.slice(0, 8)}.json`);
-    const accuses = ["fraud", "fraud_seal", "fraud_listed", "broken", "skipped"].includes(result.verdict);
-    offer("keep-record", accuses ? files.record : null, "record.json");
+    offer("keep-record", COMPLAINTS.includes(result.verdict) ? files.record : null, "record.json");
   }
 
   /** An absent viewer whose phone has counted enough should not be absent. */
@@ -200,7 +232,7 @@
     const who = await whom(kept);
     if (who === null) return tell("nobody", say("nobody"));
     const files = await documents(who.pseudonym);
-    const seals = read("seals")?.[segment] ?? null;
+    const seals = read("seals")?.[`${epoch}-${segment}`] ?? null; // of this very draw, not of a namesake
     return drawVerdict(await Receipt.check({ showId: show, ...who, ...files, seals }), who, files);
   }
 

@@ -229,7 +229,7 @@ const Receipt = (() => {
   }
 
   /** Who takes the prizes by the ranking as it is listed. */
-  function checkRanking({ ranked, rules, prior_wins, winners, cutoff }) {
+  function checkRanking({ ranked, rules, prior_wins, winners, reserves, cutoff }) {
     ranked.forEach((row, place) => {
       require("ranking", place === 0 || ranked[place - 1].score < row.score, `rank ${place + 1} is out of order`);
       equal("ranking", "rank", place + 1, row.rank);
@@ -238,11 +238,13 @@ const Receipt = (() => {
     });
     const takers = ranked.filter((row) => row.won === "");
     const complete = takers.length === rules.winners + rules.reserves;
+    require("ranking", complete || takers.length < rules.winners + rules.reserves, "more are taken than the rules allow");
     equal("ranking", "cutoff", complete ? ranked.at(-1).score : NO_CUTOFF, cutoff);
     const won = takers.slice(0, rules.winners);
     const listed = won.map((row, place) => ({ pseudonym: row.pseudonym, prize: rules.prizes[place].id, rank: row.rank }));
     require("ranking", canonical(listed) === canonical(winners), "the winners are not the first of the ranking");
-    return takers;
+    const inLine = takers.slice(rules.winners).map(({ rank, pseudonym }) => ({ rank, pseudonym }));
+    require("ranking", canonical(inLine) === canonical(reserves), "the reserves are not the next of the ranking");
   }
 
   /** A score that somebody invented for a friend. */
@@ -254,6 +256,77 @@ const Receipt = (() => {
     }
   }
 
+  // --- what became of the prizes (section 7) ---
+
+  const REASONS = {
+    claimed: [""],
+    forfeited: ["declined", "deadline passed"],
+    disqualified: ["staff or family", "under age", "outside the territory", "false identity", "second account"],
+    won: ["moved up"],
+    skipped: ["won in another draw"],
+  };
+
+  /** Replays the dispositions. `holders` maps a prize to {name, since}, `told` a viewer to the last row about them. */
+  function checkDispositions(record) {
+    const standing = {
+      holders: new Map(record.winners.map(({ prize, pseudonym }) => [prize, { name: pseudonym, since: record.seal.time }])),
+      reserves: record.reserves.map(({ pseudonym }) => pseudonym),
+      claimed: new Set(),
+      free: new Set(),
+      movedUp: new Set(),
+      told: new Map(),
+    };
+    let ledger = Math.max(record.precommitment.ledger, ...Object.values(record.ledger));
+    record.dispositions.forEach((row, place) => {
+      const check = (holds, message) => require("dispositions", holds, `row ${place + 1}, ${row.status}: ${message}`);
+      check(row.ledger > ledger, `expected a position in the ledger after ${ledger}, got ${row.ledger}`);
+      check(Object.hasOwn(REASONS, row.status) && REASONS[row.status].includes(row.reason), `got the reason "${row.reason}"`);
+      const change = row.status === "won" || row.status === "skipped" ? useReserve : changeHolding;
+      change(standing, row, check, record.rules.claim_s * 1000);
+      standing.told.set(row.pseudonym, row);
+      ledger = row.ledger;
+    });
+    return standing;
+  }
+
+  function useReserve({ reserves, free, holders, movedUp }, row, check) {
+    check(free.size > 0, "no prize is free");
+    check(reserves.shift() === row.pseudonym, `${row.pseudonym} is not the next reserve`);
+    if (row.status === "skipped") return check(row.prize === "", `expected no prize, got ${row.prize}`);
+    check(free.delete(row.prize), `the prize ${row.prize} is not free`);
+    holders.set(row.prize, { name: row.pseudonym, since: row.time });
+    movedUp.add(row.pseudonym);
+    return undefined;
+  }
+
+  function changeHolding({ holders, claimed, free }, row, check, claimMs) {
+    const holder = holders.get(row.prize);
+    check(holder?.name === row.pseudonym, `${row.pseudonym} does not hold the prize ${row.prize}`);
+    check(row.status === "disqualified" || !claimed.has(row.prize), `the prize ${row.prize} is claimed already`);
+    if (row.status === "claimed") return claimed.add(row.prize);
+    // To the second: deadline and disposition are written by different ticks of a clock.
+    const early = row.reason === "deadline passed" && row.time < holder.since + claimMs - 1000;
+    check(!early, `the deadline was not over at ${row.time}`);
+    holders.delete(row.prize);
+    claimed.delete(row.prize);
+    return free.add(row.prize);
+  }
+
+  /** What a viewer who was taken has of it now: {verdict, prize, place, left, moved}. */
+  function standingOf({ holders, reserves, claimed, movedUp, told }, name, prizes) {
+    const moved = movedUp.has(name);
+    const titleOf = (id) => prizes.find((prize) => prize.id === id)?.title;
+    for (const [id, holder] of holders) {
+      if (holder.name !== name) continue;
+      const unclaimed = moved ? "moved_up" : "won";
+      return { verdict: claimed.has(id) ? "claimed" : unclaimed, prize: titleOf(id), moved };
+    }
+    if (reserves.includes(name)) return { verdict: "reserve", place: reserves.indexOf(name) + 1, left: reserves.length };
+    const { status, reason, prize } = told.get(name);
+    if (status === "skipped") return { verdict: "passed_over" };
+    return { verdict: status === "disqualified" ? status : reason.replace(" ", "_"), prize: titleOf(prize), reason, moved };
+  }
+
   // --- the verdict ---
 
   /** Whether the record lists an entry as it must: not at all where its score is beyond the cutoff. */
@@ -262,9 +335,9 @@ const Receipt = (() => {
     return row.score === score && row.ticket === ticket && row.tickets === tickets && row.index === index;
   }
 
-  /** What the record makes of an entry of the roll: {verdict, ...values}. */
+  /** What the record makes of an entry of the roll: {verdict, ...values}; "taken" is who won or is in reserve. */
   async function judge(record, entry) {
-    const takers = checkRanking(record);
+    checkRanking(record);
     const { score, ticket } = await bestScore(record.key, entry.name, entry.tickets);
     const own = { tickets: entry.tickets, score, cutoff: record.cutoff };
     const row = record.ranked.find((other) => other.pseudonym === entry.name);
@@ -272,9 +345,7 @@ const Receipt = (() => {
     await checkScores(record);
     if (row === undefined) return { verdict: "lost", ...own };
     if (row.won !== "") return { verdict: "skipped", rank: row.rank, draw: row.won, ...own };
-    const place = takers.indexOf(row);
-    const prize = record.rules.prizes[place];
-    return { verdict: prize ? "won" : "reserve", rank: row.rank, prize: prize?.title, ...own };
+    return { verdict: "taken", rank: row.rank, ...own };
   }
 
   /** Nobody is ranked who is not in the roll. */
@@ -319,7 +390,11 @@ const Receipt = (() => {
     await step("seal", () => checkSeal(record));
     await step("beacon", () => checkKey(record));
     const judged = await step("ranking", () => (entry ? judge(record, entry) : judgeAbsent(record, pseudonym)));
-    return { ...judged, strength: record.beacon.strength };
+    // A proof of fraud stands whatever became of the prizes.
+    const fraud = judged.verdict.startsWith("fraud");
+    const standing = fraud ? null : await step("dispositions", () => checkDispositions(record));
+    const now = judged.verdict === "taken" ? standingOf(standing, pseudonym, record.rules.prizes) : {};
+    return { ...judged, ...now, strength: record.beacon.strength };
   }
 
   return { check, pseudonymOf, uidOf };
