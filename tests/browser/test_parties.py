@@ -26,8 +26,17 @@ touch_show(show)
 """
 
 
-def log_in_as_nora(page: Page) -> None:
-    page.fill("#id_username", "nora")
+WATCHER = """
+from django.contrib.auth.models import User
+from prizes.models import Party
+from tests.cast import make_show
+wanda = User.objects.create_user("wanda", password="long enough for tests")
+Party.objects.create(show=make_show(slug="watch"), name="watch", title="Watch", user=wanda)
+"""
+
+
+def log_in_as(page: Page, name: str) -> None:
+    page.fill("#id_username", name)
     page.fill("#id_password", "long enough for tests")
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("h1")).to_have_text("Your secrets")
@@ -56,7 +65,7 @@ def test_a_notary_commits_and_reveals_in_the_browser(
 
     page = open_page("/parties/")
     page.on("request", note)
-    log_in_as_nora(page)
+    log_in_as(page, "nora")
     path, kept = make_and_commit(page, tmp_path)
     page.screenshot(path=shots / "parties-committed.png", full_page=True)
     assert path.name == "secret-vigil-seg-1-draw-1-notary.json"
@@ -88,10 +97,29 @@ def test_a_notary_commits_and_reveals_in_the_browser(
     wait_for_phase(room, segment, "drawn")
 
 
+def test_the_page_says_when_it_does_not_reach_the_server_and_when_to_log_in_again(
+    night: Night, open_page: Callable[..., Page]
+) -> None:
+    night.manage("shell", "--verbosity", "0", "-c", WATCHER)
+    page = open_page("/parties/")
+    log_in_as(page, "wanda")
+    expect(page.locator("#trouble")).to_be_hidden()
+    page.route("**/parties/live", lambda route: route.abort())
+    expect(page.locator("#trouble")).to_contain_text("This page does not reach the server.")
+    page.unroute("**/parties/live")
+    expect(page.locator("#trouble")).to_be_hidden()
+    page.route("**/parties/live", lambda route: route.fulfill(status=502, body="<html>"))
+    expect(page.locator("#trouble")).to_contain_text("This page does not reach the server.")
+    page.unroute("**/parties/live")
+    page.context.clear_cookies()
+    expect(page.locator("#trouble")).to_contain_text("Please log in again.")
+    expect(page.locator("#trouble")).not_to_contain_text("reach")
+
+
 def test_a_page_that_came_over_http_says_why_it_makes_no_secrets(
     night: Night, open_page: Callable[..., Page]
 ) -> None:
     host = f"studio.test:{night.address.rpartition(':')[2]}"
     page = open_page("/parties/", host=host)
-    log_in_as_nora(page)
+    log_in_as(page, "nora")
     expect(page.locator("#trouble")).to_contain_text("only on pages that come over https, or from localhost")

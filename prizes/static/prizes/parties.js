@@ -75,13 +75,15 @@
   async function poll() {
     try {
       const answer = await fetch(document.body.dataset.live, { headers: { Accept: "application/json" } });
+      if (answer.status === 403) return lose("Please log in again. If you have just made a secret, save it before you leave this page.");
       const live = await answer.json();
-      if (!live.ok) throw new Error(live.message);
       clockOffset = live.now - Date.now();
       live.draws.forEach(show);
+      lose("");
     } catch {
-      // What the page shows stays true until its deadline; the next poll may succeed.
+      lose("This page does not reach the server. What you see is old, and nothing that you press here arrives.");
     }
+    return undefined;
   }
 
   function show({ id, party_id, text, may_reveal, reveal_by }) {
@@ -95,7 +97,7 @@
 
   /** Not reloaded by itself: a secret that was just made would be lost. */
   function tellOfNews() {
-    if (byId("trouble").hidden) complain("Segments were armed in the meantime. Save your secrets, then reload this page.");
+    if (!complaint) complain("Segments were armed in the meantime. Save your secrets, then reload this page.");
   }
 
   function tick() {
@@ -108,8 +110,22 @@
 
   const byId = (id) => document.getElementById(id);
 
+  let complaint = ""; // about what was done here
+  let loss = ""; // of the server
+
   function complain(text) {
-    byId("trouble").textContent = text;
+    complaint = text;
+    drawTrouble();
+  }
+
+  function lose(text) {
+    loss = text;
+    drawTrouble();
+  }
+
+  function drawTrouble() {
+    const text = [loss, complaint].filter(Boolean).join(" ");
+    if (byId("trouble").textContent !== text) byId("trouble").textContent = text; // a screen reader is told once
     byId("trouble").hidden = !text;
   }
 
