@@ -275,7 +275,7 @@ def _write(draw: Draw, change: Change, *, actor: str, now: int) -> Disposition:
         piece=change.prize,
         status=change.status,
         reason=change.reason,
-        at_ms=now,
+        at_ms=entry.at_ms,
         ledger=entry.position,
     )
 
@@ -336,7 +336,7 @@ def _move_up(draw: Draw, now: int) -> list[Disposition]:
             break
         rows.append(_write(draw, change, actor=SYSTEM, now=now))
         if change.status == WON:
-            _give(draw, change, now)
+            _give(draw, change, rows[-1].at_ms)
         standing = follow(standing, change)
     return rows
 
