@@ -44,7 +44,8 @@ def stored_draw(slug: str, step: str) -> dict[str, Any]:
         for viewer in stored.viewers
     ]
     draw = stored.draw
-    return {"draw": draw.pk, "segment": draw.segment_id, "show": slug, "viewers": viewers, "seal": draw.seal}
+    told = {"draw": draw.pk, "segment": draw.segment_id, "epoch": draw.show.epoch, "seal": draw.seal}
+    return {**told, "show": slug, "viewers": viewers}
 
 
 if __name__ == "__main__":

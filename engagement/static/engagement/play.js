@@ -7,34 +7,19 @@
   const FINAL_EVERY_MS = 1500;
   const TICK_MS = 100;
 
-  // --- what is kept over a reload: the pass, and the count of the segment ---
+  const { identities, wins } = Keep;
 
-  const kept = {
-    read(name) {
-      try {
-        return JSON.parse(localStorage.getItem(`shake.${slug}.${name}`));
-      } catch {
-        return null; // storage is off, as in some private windows
-      }
-    },
-    write(name, value) {
-      try {
-        localStorage.setItem(`shake.${slug}.${name}`, JSON.stringify(value));
-      } catch {
-        // then a reload starts from what the server has acknowledged
-      }
-    },
-  };
+  // --- the pass ---
 
   let pass = null; // of this connection
 
   async function fetchPass() {
-    const known = kept.read("pass");
+    const known = Keep.read("pass");
     if (known && known.expires_at > Date.now() + 60000) return known.pass;
     const answer = await askForPass();
     if (!answer.ok) throw await refusalOf(answer);
     const fresh = await answer.json();
-    kept.write("pass", fresh);
+    Keep.write("pass", fresh);
     return fresh.pass;
   }
 
@@ -53,24 +38,6 @@
     return new Shake.PassRefused(code, message, retryMs);
   }
 
-  // --- who this phone has been ---
-
-  /** A guest whose pass has expired becomes another viewer, and may still win, and claim, as the one before. */
-  const identities = {
-    MOST: 8,
-    list: kept.read("identities") || [],
-
-    remember(viewer, salt) {
-      const others = this.list.filter((other) => other.viewer !== viewer);
-      this.list = [{ viewer, salt, pass }, ...others].slice(0, this.MOST);
-      kept.write("identities", this.list); // the claim page finds them there
-    },
-
-    has(pseudonym) {
-      return pseudonym === count.viewer || this.list.some(({ viewer }) => viewer === pseudonym);
-    },
-  };
-
   // --- the count, and its way to the server ---
 
   const count = {
@@ -79,8 +46,8 @@
 
     /** Continues from the larger of what this phone and what the server has. */
     resume(viewer, segment, total) {
-      const before = this.segment === segment && this.viewer === viewer ? this : kept.read("count");
-      const same = before && before.segment === segment && before.viewer === viewer;
+      const before = this.segment === segment && this.viewer === viewer ? this : Keep.read("count");
+      const same = before?.segment === segment && before.viewer === viewer && Number.isInteger(before.own);
       Object.assign(this, { viewer, segment, own: Math.max(same ? before.own : 0, total), acknowledged: total });
     },
 
@@ -105,7 +72,7 @@
 
     keep() {
       const { segment, viewer, own } = this;
-      kept.write("count", { segment, viewer, own });
+      Keep.write("count", { segment, viewer, own });
     },
   };
 
@@ -229,29 +196,6 @@
 
   let state = { segment: null, results: [] };
 
-  /** What this phone has won: as told in `won`, or as the results say of any viewer that it has been. */
-  const wins = {
-    list: kept.read("wins") || [],
-
-    take({ draw, prize, claim_url, claim_by, status = "won" }) {
-      this.list = [{ draw, prize, claim_url, claim_by, status }, ...this.list.filter((win) => win.draw !== draw)];
-    },
-
-    compare(results) {
-      for (const result of results.filter((one) => one.claim_url)) {
-        const mine = result.winners.find((winner) => identities.has(winner.pseudonym));
-        // A prize that was lost is one that somebody else holds now, or nobody.
-        if (!mine) this.list = this.list.filter((win) => win.draw !== result.draw);
-        else this.take({ ...result, ...mine });
-      }
-    },
-
-    /** Those that can still be claimed, or are. */
-    shown(now) {
-      return this.list.filter(({ status, claim_by }) => status === "claimed" || claim_by > now);
-    },
-  };
-
   const momentNow = () => Shake.momentOf(state.segment, connection.clock.now());
 
   function tick() {
@@ -286,6 +230,8 @@
     Shake.setRows("prize-list", segment ? segment.prizes : [], prizeRow);
     const results = segment ? Shake.resultsOf(state.results, segment.id) : [];
     Shake.setRows("winners", results.flatMap((result) => result.winners), winnerRow);
+    Shake.setRows("checks", state.results.map((result) => result.draw), checkRow);
+    Shake.show("checks", state.results.length > 0);
     Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
     const mine = results.some((result) => result.winners.some((winner) => identities.has(winner.pseudonym)));
     Shake.show("not-won", results.length > 0 && count.acknowledged > 0 && !mine);
@@ -305,8 +251,16 @@
     return row;
   }
 
+  /** The way to the receipt, for those who have not won above all. */
+  function checkRow(draw) {
+    const [row, link] = [Shake.make("li"), Shake.make("a", "", Shake.say("check", { draw }))];
+    link.href = `/draws/${Number(draw)}/?lang=${Shake.language()}`;
+    row.append(link);
+    return row;
+  }
+
   function drawWon() {
-    kept.write("wins", wins.list);
+    wins.keep();
     const shown = wins.shown(connection.clock.now());
     Shake.show("won", shown.length > 0);
     Shake.setRows("won-list", shown, (win) => {
@@ -339,18 +293,13 @@
 
   // --- what comes in ---
 
-  /** The seals as this phone was first shown them; the page of the draw compares, and no later one takes their place. */
-  function keepSeals({ id, seal, seals }) {
-    const known = kept.read("seals") || {};
-    if (seal && !known[id]) kept.write("seals", { ...known, [id]: seals || [seal] });
-  }
-
   function takeState(message) {
     state = { segment: message.segment, results: message.results };
     if (state.segment) {
       count.begin(state.segment.id);
-      keepSeals(state.segment);
+      Keep.keepSeals(message.epoch, state.segment);
     }
+    wins.enter(message.epoch);
     wins.compare(state.results);
     drawState();
     drawWon();
@@ -363,11 +312,11 @@
       pass = await fetchPass();
       return { pass, ...(feed ? { feed } : {}) };
     },
-    onBadPass: () => kept.write("pass", null),
+    onBadPass: () => Keep.write("pass", null),
     on: {
       status: drawStatus,
       welcome(message) {
-        identities.remember(message.viewer, message.salt);
+        identities.remember({ ...message, pass });
         count.resume(message.viewer, message.state.segment?.id ?? null, message.total);
         Shake.setText("show", Shake.localized(message.show, "title"));
         Shake.setText("you", Shake.say("you_are", { name: Shake.stageName(message.viewer) }));
@@ -388,11 +337,24 @@
     },
   });
 
+  /** On a device that others use: whoever comes next must not claim or decline as this viewer. */
+  function askToForget() {
+    const asked = Shake.byId("forget-sure").hidden;
+    for (const id of ["forget-what", "forget-sure"]) Shake.show(id, asked);
+  }
+
+  function forget() {
+    Keep.forget();
+    location.reload();
+  }
+
   Shake.writeTexts();
   Shake.byId("tap").addEventListener("pointerdown", shaken);
   Shake.byId("tap").addEventListener("keydown", (event) => event.key === "Enter" && !event.repeat && shaken());
   Shake.byId("sensor").addEventListener("click", sensor.ask);
   Shake.byId("again").addEventListener("click", () => location.reload());
+  Shake.byId("forget").addEventListener("click", askToForget);
+  Shake.byId("forget-sure").addEventListener("click", forget);
   document.addEventListener("pointerdown", keepAwake);
   document.addEventListener("visibilitychange", keepAwake);
   sensor.start();

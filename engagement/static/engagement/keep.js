@@ -1,0 +1,105 @@
+// What a phone keeps of a show in localStorage, over reloads and between nights. A classic script; it adds one name: Keep.
+// What lies there may be of an older page or of a show of the same name: what does not fit is passed over.
+"use strict";
+
+const Keep = (() => {
+  const PREFIX = `shake.${document.body.dataset.slug}.`;
+  let forgotten = false;
+
+  function read(name) {
+    try {
+      return JSON.parse(localStorage.getItem(PREFIX + name));
+    } catch {
+      return null; // storage is off, as in some private windows, or holds something else
+    }
+  }
+
+  function write(name, value) {
+    if (forgotten) return;
+    try {
+      localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    } catch {
+      // then a reload starts from what the server has acknowledged
+    }
+  }
+
+  const readList = (name) => {
+    const list = read(name);
+    return Array.isArray(list) ? list : [];
+  };
+
+  /** Everything of this show; what the page would write before it is gone is not kept either. */
+  function forget() {
+    forgotten = true;
+    try {
+      for (const key of Object.keys(localStorage).filter((name) => name.startsWith(PREFIX))) localStorage.removeItem(key);
+    } catch {
+      // storage is off: nothing was kept
+    }
+  }
+
+  const isIdentity = (one) => typeof one?.pass === "string" && typeof one.salt === "string";
+
+  /** A guest whose pass has expired becomes another viewer, and may still win, and claim, as the one before. */
+  const identities = {
+    MOST: 8,
+    list: readList("identities").filter(isIdentity),
+
+    remember({ viewer, salt, pass }) {
+      const others = this.list.filter((other) => other.viewer !== viewer);
+      this.list = [{ viewer, salt, pass }, ...others].slice(0, this.MOST);
+      write("identities", this.list); // the claim page and the page of the draw find them there
+    },
+
+    has(pseudonym) {
+      return this.list.some(({ viewer }) => viewer === pseudonym);
+    },
+  };
+
+  /** What this phone has won: as told in `won`, or as the results say of any viewer that it has been. */
+  const wins = {
+    epoch: null,
+    list: [],
+
+    /** Draws are numbered anew in a new database: a win of another epoch is of another draw. */
+    enter(epoch) {
+      if (epoch === this.epoch) return;
+      this.epoch = epoch;
+      this.list = readList("wins").filter((win) => win?.epoch === epoch);
+    },
+
+    take({ draw, prize, claim_url, claim_by, status = "won" }) {
+      const win = { epoch: this.epoch, draw, prize, claim_url, claim_by, status };
+      this.list = [win, ...this.list.filter((other) => other.draw !== draw)];
+    },
+
+    compare(results) {
+      for (const result of results.filter((one) => one.claim_url)) {
+        const mine = result.winners.find((winner) => identities.has(winner.pseudonym));
+        // A prize that was lost is one that somebody else holds now, or nobody.
+        if (!mine) this.list = this.list.filter((win) => win.draw !== result.draw);
+        else this.take({ ...result, ...mine });
+      }
+    },
+
+    /** Those that can still be claimed, or are. */
+    shown(now) {
+      return this.list.filter(({ status, claim_by }) => status === "claimed" || claim_by > now);
+    },
+
+    keep() {
+      write("wins", this.list);
+    },
+  };
+
+  /**
+   * The seals as this phone was first shown them, in the order of drawing, under epoch and segment: the page of the draw
+   * compares. No later one takes their place, but a new epoch numbers its segments anew.
+   */
+  function keepSeals(epoch, { id, seal, seals }) {
+    const [known, key] = [read("seals") || {}, `${epoch}-${id}`];
+    if (seal && !known[key]) write("seals", { ...known, [key]: seals || [seal] });
+  }
+
+  return { forget, identities, keepSeals, read, wins, write };
+})();
