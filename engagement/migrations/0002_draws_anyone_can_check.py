@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='show',
             name='max_prize_value',
-            field=models.PositiveBigIntegerField(default=5000000, help_text='No prize is worth more, in minor units; 50,000 yuan is what Chinese law allows for prize draws.'),
+            field=models.PositiveBigIntegerField(default=5000000, help_text='No prize is worth more, in minor units of its currency; 50,000 yuan is what Chinese law allows.'),
         ),
         migrations.AddField(
             model_name='show',

@@ -140,7 +140,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='prizelist',
             name='beacon',
-            field=models.CharField(choices=[('drand', 'drand: a round of the public network, some seconds after the seal'), ('local', 'local: random bytes of this server (rehearsal)'), ('dice', 'dice: thrown on air, typed in by two operators')], default='local', max_length=8),
+            field=models.CharField(choices=[('drand', 'drand: a round of the public network, some seconds after the seal'), ('local', 'local: random bytes of this server (rehearsal)'), ('dice', 'dice: thrown on air, typed in by two operators')], default='drand', max_length=8),
         ),
         migrations.AddConstraint(
             model_name='win',
