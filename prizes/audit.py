@@ -2,18 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from django.db import transaction
 
 from engagement.audit import audit_ledger, read_ledger
 from engagement.core.digests import parse_canonical
-from engagement.models import LedgerEntry
+from engagement.models import LONGEST_ACTOR, LedgerEntry, Show
 from engagement.vault import VaultError, open_secret
-from prizes.core.digests import rules_digest
+from prizes.core.digests import audit_key, beacon_id, draw_key, rules_digest
+from prizes.core.dispositions import CLAIMED, DISQUALIFIED, FORFEITED, SKIPPED, WON, Change, replay
+from prizes.core.record import encode_record, parse_record, record_digest
+from prizes.core.roll import TOTAL_BYTES
+from prizes.engine import audit_sample
 from prizes.files import exists, fetch, record_name, roll_name, totals_name
-from prizes.models import Draw, Reveal
+from prizes.models import Disqualification, Draw, Reveal, Win
+from prizes.publication import dispositions_of
 from prizes.second_check import Check, run_second_check
 
 
@@ -28,13 +37,11 @@ def audit_draw(draw: Draw) -> list[Check]:
     if not isinstance(draw.excluded, list) or not all(isinstance(viewer, str) for viewer in draw.excluded):
         return [Check("exclusions", False, f"expected pseudonyms in hex, got {draw.excluded!r}"[:200])]
     record, roll, totals = map(fetch, names)
-    content = record.read_bytes()
+    content, after = record.read_bytes(), read_aftermath(draw)
     return [
-        *run_second_check(content, roll, totals, draw.excluded),
-        _check_digest(draw, content),
-        _check_wins(draw, content),
+        *run_second_check(as_published(content, after.dispositions), roll, totals, draw.excluded),
+        *_compare(draw, content, after),
         check_prior_wins(draw, content),
-        *check_ledger(draw),
     ]
 
 
@@ -44,7 +51,19 @@ def check_drawn(draw: Draw) -> list[Check]:
         record = fetch(record_name(draw.pk)).read_bytes()
     except OSError as error:
         return [Check("record file", False, str(error))]
-    return [_check_digest(draw, record), _check_wins(draw, record), *check_ledger(draw)]
+    return _compare(draw, record, read_aftermath(draw))
+
+
+def _compare(draw: Draw, record: bytes, after: "Aftermath") -> list[Check]:
+    """The record as it was drawn with the database, and the database with the ledger."""
+    return [
+        _check_digest(draw, record),
+        _check_wins(record, after),
+        check_holders(record, after),
+        *check_ledger(draw),
+        check_dispositions(after),
+        check_disqualifications(after),
+    ]
 
 
 def _check_digest(draw: Draw, record: bytes) -> Check:
@@ -54,19 +73,165 @@ def _check_digest(draw: Draw, record: bytes) -> Check:
     )
 
 
-def _check_wins(draw: Draw, record: bytes) -> Check:
+def _check_wins(record: bytes, after: "Aftermath") -> Check:
     """The winners as drawn; reserves that moved up later stand in the dispositions."""
-    moved_up = draw.dispositions.filter(status="won").values_list("pseudonym", flat=True)
+    moved_up = {row["pseudonym"] for row in after.dispositions if row["status"] == WON}
     stored = [
         {"rank": win.rank, "pseudonym": win.pseudonym, "prize": win.piece_id}
-        for win in draw.wins.exclude(pseudonym__in=moved_up)
+        for win in after.wins
+        if win.pseudonym not in moved_up
     ]
-    try:
-        published = json.loads(record)["winners"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        published = None
+    published = _attempt(lambda: json.loads(record)["winners"])
     return Check("winners in the database", stored == published, f"{len(stored)} stored")
 
+
+# --- after the draw ---
+
+# Said once more, and not taken from claims.py: the checker does not ask the maker.
+ACTIONS = {
+    "claim": CLAIMED,
+    "forfeit": FORFEITED,
+    "disqualify": DISQUALIFIED,
+    "move up": WON,
+    "skip reserve": SKIPPED,
+}
+ASKED = "ask disqualification"
+
+
+class Aftermath(NamedTuple):
+    """What became of the prizes of a draw, at one moment: by its rows, and by the ledger's entries of it."""
+
+    dispositions: list[dict[str, Any]]  # as in the record
+    entries: list[LedgerEntry]
+    wins: list[Win]
+    disqualifications: list[Disqualification]
+
+
+@transaction.atomic
+def read_aftermath(draw: Draw) -> Aftermath:
+    """All of the same moment: nobody writes to the show in between."""
+    Show.objects.select_for_update().only("pk").get(pk=draw.show_id)
+    entries = LedgerEntry.objects.filter(show=draw.show_id, action__in=[*ACTIONS, ASKED])
+    disqualifications = Disqualification.objects.filter(win__draw=draw.pk).select_related("win")
+    return Aftermath(
+        dispositions_of(draw),
+        [entry for entry in entries.order_by("position") if _details(entry).get("draw") == draw.draw_id],
+        list(draw.wins.order_by("rank")),
+        list(disqualifications),
+    )
+
+
+def _details(entry: LedgerEntry) -> dict[str, Any]:
+    """Nothing where somebody has written what is no object: the chain says so."""
+    details = _attempt(partial(json.loads, entry.details))
+    return details if isinstance(details, dict) else {}
+
+
+def as_published(record: bytes, dispositions: Sequence[dict[str, Any]]) -> bytes:
+    """The drawn record with what became of the prizes, lawful or not; what is no record any more stays as it is."""
+    if not dispositions:
+        return record
+    try:
+        published = {**parse_record(record), "dispositions": dispositions}
+    except ValueError:  # the verifier says so
+        return record
+    return encode_record({**published, "digest": record_digest(published).hex()})
+
+
+def check_dispositions(after: Aftermath) -> Check:
+    """Every line is what the ledger tells at its position, and the ledger tells of no other one."""
+    stored = {row["ledger"]: row for row in after.dispositions}
+    told = {entry.position: _line_of(entry) for entry in after.entries if entry.action in ACTIONS}
+    wrong = [at for at in sorted({*stored, *told}) if stored.get(at) != told.get(at)]
+    detail = f"{len(told)} told"
+    if wrong:
+        said = stored.get(wrong[0], "nothing"), told.get(wrong[0], "nothing")
+        detail = f"at position {wrong[0]} the database says {said[0]}, the ledger {said[1]}"
+    return Check("dispositions in the ledger", not wrong, detail)
+
+
+def _line_of(entry: LedgerEntry) -> dict[str, Any]:
+    details = _details(entry)
+    return {
+        "pseudonym": details.get("pseudonym"),
+        "prize": details.get("prize"),
+        "status": ACTIONS[entry.action],
+        "reason": entry.reason,
+        "time": entry.at_ms,
+        "ledger": entry.position,
+    }
+
+
+class Holding(NamedTuple):
+    """One win: whose, of which piece, at which rank, and what it is now."""
+
+    pseudonym: str
+    piece: str
+    rank: int
+    status: str
+
+
+def check_holders(record: bytes, after: Aftermath) -> Check:
+    """The wins are those of the drawn record after all that has happened: nobody else holds or has lost a piece."""
+    stored = {Holding(win.pseudonym, win.piece_id, win.rank, win.status) for win in after.wins}
+    names = ("pseudonym", "prize", "status", "reason")
+    changes = [Change(*(row[name] for name in names)) for row in after.dispositions]
+    try:
+        expected = _follow(json.loads(record), changes)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return Check("holders", False, f"the dispositions do not follow from the record: {error}")
+    odd = [f"stored {row}" for row in sorted(stored - expected)]
+    odd += [f"expected {row}" for row in sorted(expected - stored)]
+    return Check("holders", not odd, "; ".join(odd) or f"{len(stored)} wins")
+
+
+def _follow(record: dict[str, Any], changes: Sequence[Change]) -> set[Holding]:
+    """The wins after these changes; ValueError where one does not follow."""
+    winners, reserves = record["winners"], record["reserves"]
+    replay(
+        {row["prize"]: row["pseudonym"] for row in winners}, [row["pseudonym"] for row in reserves], changes
+    )
+    ranks = {row["pseudonym"]: row["rank"] for row in [*winners, *reserves]}
+    wins = {row["pseudonym"]: (row["prize"], WON) for row in winners}
+    wins |= {
+        change.pseudonym: (change.prize, change.status) for change in changes if change.status != SKIPPED
+    }
+    return {Holding(viewer, piece, ranks[viewer], status) for viewer, (piece, status) in wins.items()}
+
+
+def check_disqualifications(after: Aftermath) -> Check:
+    """Two people for each: one has asked, another one has approved, and the ledger names both of them."""
+    rows = [row for row in after.dispositions if row["status"] == DISQUALIFIED]
+    alone = [row["pseudonym"] for row in rows if not _is_agreed(row, after)]
+    approved = [row for row in after.disqualifications if row.approved]
+    detail = f"{len(rows)}, each by two people"
+    if len(rows) != len(approved):
+        detail = f"{len(approved)} approved, {len(rows)} carried out"
+    if alone:
+        detail = f"not asked for and approved by two people, in database and ledger: {', '.join(alone)}"
+    return Check("disqualifications", not alone and len(rows) == len(approved), detail)
+
+
+def _is_agreed(row: dict[str, Any], after: Aftermath) -> bool:
+    asked_by = {
+        entry.actor
+        for entry in after.entries
+        if (entry.action, entry.reason) == (ASKED, row["reason"])
+        and _details(entry).get("pseudonym") == row["pseudonym"]
+        and entry.position < row["ledger"]
+    }
+    decided_by = {entry.actor for entry in after.entries if entry.position == row["ledger"]}
+    return any(
+        (asked.win.pseudonym, asked.reason) == (row["pseudonym"], row["reason"])
+        and asked.approved
+        and asked.asked_by != asked.decided_by
+        and asked.asked_by in asked_by
+        and f"{asked.asked_by} and {asked.decided_by}"[:LONGEST_ACTOR] in decided_by
+        for asked in after.disqualifications
+    )
+
+
+# --- each step in the ledger ---
 
 ROLL = ("roll_header", "roll_root", "roll_sha256", "totals_digest", "entries", "tickets")
 STEPS = ("arm", "freeze", "reveal", "seal", "start", "beacon", "drawn")
@@ -156,6 +321,51 @@ def _winners_of(show: int, told: dict[str, Any]) -> list[str] | None:
     if hashlib.sha256(content).hexdigest() != told["record"]:
         return None
     return [row["pseudonym"] for row in json.loads(content)["winners"]]
+
+
+# --- the sample ---
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """An entry of the roll that an auditor opens, and the shakes that its tickets come from."""
+
+    pseudonym: str
+    index: int
+    tickets: int
+    total: int
+
+
+def sample_draw(draw: Draw, count: int) -> list[Sampled]:
+    """The audit sample of a drawn draw (docs/draw.md, section 6): fixed by the beacon, so nobody could prepare it."""
+    key = draw_key(bytes.fromhex(draw.seal), beacon_id(draw.beacon_kind), bytes.fromhex(draw.beacon_value))
+    rows = audit_sample(fetch(roll_name(draw.pk)), audit_key(key), count)
+    totals = fetch(totals_name(draw.segment_id))
+    found = _find_totals(totals, [row.pseudonym for row in rows])
+    return [
+        Sampled(row.pseudonym.hex(), row.index, row.tickets, total)
+        for row, total in zip(rows, found, strict=True)
+    ]
+
+
+def _find_totals(path: Path, pseudonyms: Iterable[bytes]) -> list[int]:
+    """Searched for in the sorted file: for a few viewers nobody reads the rows of millions."""
+    with path.open("rb", buffering=0) as file:
+
+        def read(at: int) -> bytes:
+            file.seek(at * TOTAL_BYTES)
+            return file.read(TOTAL_BYTES)
+
+        rows, found = range(path.stat().st_size // TOTAL_BYTES), []
+        for pseudonym in pseudonyms:
+            row = read(bisect_left(rows, pseudonym, key=lambda at: read(at)[:14]))
+            if row[:14] != pseudonym:
+                raise ValueError(f"{pseudonym.hex()} has no row in the totals")
+            found.append(int.from_bytes(row[14:], "big"))
+        return found
+
+
+# --- what may be broken ---
 
 
 def _attempt(compute: Callable[[], Any]) -> Any:
