@@ -15,7 +15,7 @@ from engagement.core.digests import parse_canonical
 from engagement.ledger import export_checkpoint, export_entry, keys_of
 from engagement.models import Segment
 from prizes import files
-from prizes.core.record import encode_record, parse_record, record_digest
+from prizes.audit import as_published
 from prizes.evidence.content import PackedFile, format_csv, list_odds, timeline_row
 from prizes.evidence.state import DrawNow, State
 from prizes.models import Freeze
@@ -158,24 +158,12 @@ def stage_draw(staging: Staging, now: DrawNow) -> None:
     drawn = f"{folder}/record-as-drawn.json"
     if now.is_drawn and staging.take(drawn, files.record_name(draw.pk), "the record as it was drawn"):
         record = (staging.folder / drawn).read_bytes()
-        staging.write(
-            f"{folder}/record.json", _present(record, now), "the record with what became of the prizes"
-        )
+        published = as_published(record, now.dispositions)
+        staging.write(f"{folder}/record.json", published, "the record with what became of the prizes")
     elif now.is_drawn:
         staging.missing.append(f"{folder}/record.json")
     if now.is_drawn:
         staging.write_json(f"{folder}/claims.json", now.claims, "who has claimed what")
-
-
-def _present(record: bytes, now: DrawNow) -> bytes:
-    """The record with the present dispositions; what is no record any more stays as it is, as the verifier will say."""
-    try:
-        today = {**parse_record(record), "dispositions": now.dispositions}
-    except ValueError:
-        return record
-    return encode_record(
-        {**today, "digest": record_digest(today).hex()}
-    )  # whether they are lawful, the verifier says
 
 
 def stage_totals(staging: Staging, state: State) -> None:

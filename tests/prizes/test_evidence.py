@@ -21,7 +21,7 @@ from django.core.management import CommandError, call_command
 
 from engagement import tally
 from engagement.actions import void_segment
-from engagement.clock import from_ms
+from engagement.clock import from_ms, now_ms
 from engagement.core.digests import canonical_json
 from engagement.core.names import stage_name
 from engagement.ledger import append_entry
@@ -37,9 +37,9 @@ from prizes.evidence.staging import MANIFEST, README, REPORT, SUMS, Staging
 from prizes.evidence.state import State, read_state
 from prizes.files import fetch, record_name, roll_name
 from prizes.management.commands.evidence import Progress
-from prizes.models import Draw, Freeze
+from prizes.models import Disposition, Draw, Freeze
 from tests.cast import OPERATOR, armed_segment, make_show
-from tests.guards import tamper
+from tests.guards import tamper, without_guards
 from tests.prizes.published import THROWS, make_draw
 from tests.prizes.steps import ended, run_all, sealed
 
@@ -393,6 +393,59 @@ def test_a_changed_database_is_told_by_the_server(night: Draw, tmp_path: Path) -
     pack, _, status = make(tmp_path)
     said = (unpack(pack) / f"verification/draw-{night.pk}-on-the-server.txt").read_text()
     assert (status, "FAIL seal in the ledger" in said) == (1, True)
+
+
+def test_an_invented_disqualification_is_told_by_the_server(night: Draw, tmp_path: Path) -> None:
+    """It follows from what was before, so the verifier of the record has nothing to say against it."""
+    win = night.wins.filter(status="won").first()
+    line = {
+        "pseudonym": win.pseudonym,
+        "piece": win.piece_id,
+        "status": "disqualified",
+        "reason": "under age",
+    }
+    Disposition.objects.create(draw=night, at_ms=now_ms(), ledger=9_999, **line)
+    with without_guards():
+        night.wins.filter(pk=win.pk).update(status="disqualified")
+    pack, _, status = make(tmp_path)
+    folder = unpack(pack)
+    said = (folder / f"verification/draw-{night.pk}-on-the-server.txt").read_text()
+    assert (status, "FAIL dispositions in the ledger" in said, "FAIL disqualifications" in said) == (
+        1,
+        True,
+        True,
+    )
+    assert "FAIL" not in (folder / f"verification/draw-{night.pk}.txt").read_text()
+    assert compare_as_the_readme_says(folder, f"draw-{night.pk}") == {9_999}
+
+
+def compare_as_the_readme_says(folder: Path, name: str) -> set[int]:
+    """The positions at which the record and the ledger of a pack do not tell the same of the prizes."""
+    record = read_json(folder, f"{name}/record.json")
+    words = re.findall(r'"([a-z ]+)" +for (?:the status )?(\w+)', (folder / "README.txt").read_text())
+    lines = map(json.loads, (folder / "ledger/entries.jsonl").read_text().splitlines())
+    entries = {
+        entry["position"]: (dict(words)[entry["action"]], entry["reason"], entry["at"], entry["details"])
+        for entry in lines
+        if entry["action"] in dict(words) and entry["details"]["draw"] == record["rules"]["draw_id"]
+    }
+    for row in record["dispositions"]:
+        *said, details = entries.get(row["ledger"], (None, {}))
+        told = *said, details.get("pseudonym"), details.get("prize")
+        if told == (row["status"], row["reason"], row["time"], row["pseudonym"], row["prize"]):
+            del entries[row["ledger"]]
+        else:
+            entries[row["ledger"]] = (None, {})
+    return set(entries)
+
+
+def test_the_record_and_the_ledger_of_a_pack_tell_the_same_of_the_prizes(night: Draw, tmp_path: Path) -> None:
+    claims.claim_prize(night.pk, night.wins.filter(status="won").first().pseudonym)
+    folder = unpack(make(tmp_path)[0])
+    assert len(read_json(folder, f"draw-{night.pk}/record.json")["dispositions"]) == 3
+    assert compare_as_the_readme_says(folder, f"draw-{night.pk}") == set()
+    readme = (folder / "README.txt").read_text()
+    assert all(f'"{action}"' in readme for action in claims.LEDGER_ACTIONS.values())
 
 
 def test_an_unlawful_disposition_in_the_database_is_told_by_the_verifier(night: Draw, tmp_path: Path) -> None:
