@@ -89,13 +89,6 @@ def _is_whole(entry: LedgerEntry) -> bool:
         return False
 
 
-def find_break(show: Show) -> int | None:
-    """The position of the first entry that does not follow from the one before it; None where the chain is whole."""
-    entries = LedgerEntry.objects.filter(show=show).select_related("show").order_by("position")
-    broken = explain_break(entries.iterator())
-    return broken[0] if broken else None
-
-
 def explain_break(entries: Iterable[LedgerEntry]) -> tuple[int, str] | None:
     """The position of the first entry of all that breaks the chain, and how; None where the chain is whole."""
     previous = GENESIS

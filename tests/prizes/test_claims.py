@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 
 from engagement.actions import ActionRefused, Conflict
 from engagement.clock import now_ms, to_ms
-from engagement.ledger import find_break
+from engagement.ledger import explain_break
 from engagement.models import LedgerEntry, Show
 from engagement.passes import issue_guest_pass, issue_pass
 from prizes import claims
@@ -202,7 +202,7 @@ def test_at_the_deadline_the_reserves_move_up_in_order_until_none_is_left(
     assert settle_due(late + 10 * CLAIM_S * 1000) == []
     assert statuses(draw) == {first: "forfeited", second: "claimed", one: "forfeited", two: "claimed"}
     assert standing_of(draw).reserves == (three,)
-    assert find_break(show) is None
+    assert explain_break(show.ledger.order_by("position")) is None
 
 
 def test_a_freed_piece_without_reserves_stays_free(show: Show, people: dict[str, Person]) -> None:

@@ -14,7 +14,7 @@ from engagement.actions import ActionRefused
 from engagement.clock import now_ms
 from engagement.core.digests import commit
 from engagement.core.phases import Phase
-from engagement.ledger import find_break
+from engagement.ledger import explain_break
 from engagement.models import LedgerEntry, Segment, Show
 from engagement.roles import OPERATOR
 from engagement.vault import open_secret
@@ -190,7 +190,7 @@ def test_a_secret_is_taken_after_the_windows_and_told_in_the_ledger(show: Show, 
     assert json.loads(entry.details)["secret"] == SECRETS["notary"].hex()
     assert (entry.position, entry.at_ms, entry.actor) == (row.ledger, row.at_ms, "nora")
     assert open_secret(row.secret) == SECRETS["notary"] != row.secret.encode()
-    assert find_break(show) is None
+    assert explain_break(show.ledger.order_by("position")) is None
 
 
 def test_too_early_is_refused_and_the_secret_is_kept_nowhere(show: Show, notary: Party) -> None:
