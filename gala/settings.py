@@ -166,6 +166,7 @@ INSTALLED_APPS = [
     "gala",
 ]
 MIDDLEWARE = [
+    "gala.refusals.refusals_as_json",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

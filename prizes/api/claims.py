@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI, Router, Schema, Status
@@ -10,7 +11,7 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict, Field
 
 from prizes.claims import ClaimRefused, claim_prize, decline_prize, identify, win_of
-from prizes.models import Draw, Win
+from prizes.models import Disposition, Draw, Win
 from prizes.results import describe_prize_of, moment_of
 
 router = Router(tags=["claims"])
@@ -68,6 +69,9 @@ class ClaimOut(Schema):
     prize: PrizeOut
     piece: str = Field(description="The id of the piece in the rules of the draw.")
     status: str = Field(description="won, claimed, forfeited or disqualified")
+    reason: str = Field(
+        description="Why it is lost: declined, deadline passed, or the reason of the disqualification; else empty."
+    )
     claim_by: int = Field(description="Until when it can be claimed, in UTC milliseconds.")
     message: str
 
@@ -130,20 +134,30 @@ def _describe(draw: Draw, win: Win, message: str = "") -> dict[str, Any]:
         "prize": describe_prize_of(draw, win),
         "piece": win.piece_id,
         "status": win.status,
+        "reason": reason_of(win),
         "claim_by": moment_of(win.claim_by),
         "message": message or TEXTS[Win.Status(win.status)],
     }
+
+
+def reason_of(win: Win) -> str:
+    """Why a prize was lost, as the record has it; empty while it is held."""
+    if win.status in Win.HELD:
+        return ""
+    rows = Disposition.objects.filter(draw=win.draw_id, pseudonym=win.pseudonym, status=win.status)
+    return rows.values_list("reason", flat=True).first() or ""
 
 
 def add_error_handlers(api: NinjaAPI) -> None:
     """Answers a body that is not what was asked for as the rest is answered."""
     api.add_exception_handler(ValidationError, _refuse_input)
     api.add_exception_handler(HttpError, _refuse_what_is_no_json)
+    api.add_exception_handler(RequestDataTooBig, _refuse_what_is_too_large)
 
 
 def _refuse_input(_: HttpRequest, error: Any) -> HttpResponse:
     # Which field, and why; never what stood there: a pass that was mistyped is a pass.
-    texts = [f"{'.'.join(map(str, row['loc'][2:]))}: {row['msg']}" for row in error.errors]
+    texts = [f"{'.'.join(map(str, row['loc'][2:])) or 'the body'}: {row['msg']}" for row in error.errors]
     body = {"code": "bad_input", "message": "; ".join(texts) or "expected a JSON object"}
     return JsonResponse(body, status=STATUSES["bad_input"])
 
@@ -151,3 +165,7 @@ def _refuse_input(_: HttpRequest, error: Any) -> HttpResponse:
 def _refuse_what_is_no_json(_: HttpRequest, error: Any) -> HttpResponse:
     body = {"code": "bad_input", "message": "expected a JSON object"}
     return JsonResponse(body, status=error.status_code)
+
+
+def _refuse_what_is_too_large(_: HttpRequest, error: Any) -> HttpResponse:
+    return JsonResponse({"code": "too_large", "message": "expected a body of some hundred bytes"}, status=413)

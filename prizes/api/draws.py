@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.urls import reverse
 from ninja import NinjaAPI, Path, Router
@@ -281,8 +281,14 @@ async def get_totals(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseB
 
 async def _answer_stored(request: HttpRequest, name: str, digest: str, cache: str) -> HttpResponseBase:
     path = await asyncio.to_thread(files.fetch, name)
-    await sync_to_async(close_old_connections)()  # a download takes minutes, and needs no database
+    await sync_to_async(_leave_database)()
     return await answer_file(request, path, cache=cache, tag=tag_of(digest))
+
+
+def _leave_database() -> None:
+    """A download takes minutes: the connection that found it is not kept for so long."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 # --- what they share ---

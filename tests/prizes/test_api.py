@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from engagement.core.digests import parse_canonical
 from engagement.core.merkle import check_inclusion, leaf_hash
+from gala.refusals import CODES, FAILED
 from prizes import files
 from prizes.api import draws as api
 from prizes.api import schemas as api_schemas
@@ -267,6 +268,47 @@ def test_a_draw_that_does_not_exist_is_missed(name: str, number: str) -> None:
     assert (answer.status, answer.code, answer.headers["Cache-Control"]) == (404, "no_such_draw", "no-store")
 
 
+# --- refusals that no endpoint has made ---
+
+
+@pytest.mark.parametrize(
+    "address", ["/api/nothing", "/api/draws/abc/record", "/api/draws/1/", "/api/shows/a b/draws", "/api/"]
+)
+def test_an_unknown_address_is_refused_in_json(address: str) -> None:
+    answer = get(address)
+    assert (answer.status, answer.code, answer.headers["Cache-Control"]) == (
+        404,
+        "no_such_address",
+        "no-store",
+    )
+
+
+def test_another_method_and_a_body_that_is_too_large_are_refused_in_json() -> None:
+    answer = get("/api/draws/1/record", method="put")
+    assert (answer.status, answer.code, set(answer.headers["Allow"].split(", "))) == (
+        405,
+        "wrong_method",
+        {"GET", "HEAD"},
+    )
+    posted = Answer(Client().post("/api/draws/1/claims", "x" * 3_000_000, content_type="application/json"))
+    assert (posted.status, posted.code) == (413, "too_large")
+
+
+async def test_they_are_json_under_asgi_too() -> None:
+    answer = await AsyncClient().get("/api/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_such_address")
+
+
+def test_what_fails_in_the_server_is_said_in_json_and_pages_stay_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api, "precommitment_of", lambda _: 1 / 0)
+    stored = make_draw(Draw.Step.COMMITTED)
+    answer = get(f"{stored.address}/precommitment", Client(raise_request_exception=False))
+    assert (answer.status, answer.code) == (500, "failed")
+    assert get("/nothing").headers["Content-Type"].startswith("text/html")
+
+
 # --- receipts ---
 
 
@@ -472,6 +514,10 @@ def test_the_page_of_the_api_has_every_address_and_every_code() -> None:
     assert {re.sub("<[^>]+>", "<>", address) for address in addresses} == ours
     source = (Path(__file__).parents[2] / "prizes/api/draws.py").read_text()
     codes = re.findall(r'(?:Refused|_refuse)\((\d+), "(\w+)"', source)
-    assert set(re.findall(r"^\| `(\w+)` \| (\d+)", page, re.MULTILINE)) == {
-        (code, status) for status, code in codes
+    anywhere = {
+        ("busy", "503"),
+        (FAILED[0], "500"),
+        *((code, str(status)) for status, (code, _) in CODES.items()),
     }
+    listed = set(re.findall(r"^\| `(\w+)` \| (\d+)", page, re.MULTILINE))
+    assert listed == {(code, status) for status, code in codes} | anywhere

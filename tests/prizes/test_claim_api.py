@@ -13,7 +13,7 @@ from engagement.actions import lock_segment
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.models import Show
 from prizes.api.claims import STATUSES
-from prizes.claims import LEDGER_ACTIONS, settle_due
+from prizes.claims import LEDGER_ACTIONS, ask_disqualification, decide_disqualification, settle_due
 from prizes.models import Draw, Win
 from tests.cast import make_show
 from tests.prizes.winners import (
@@ -65,6 +65,19 @@ def test_a_winner_declines(draw: Draw, people: dict[str, Person]) -> None:
     status, answer = post(draw.pk, winner.proof, "/decline")
     assert (status, answer["status"]) == (200, "forfeited")
     assert post(draw.pk, winner.proof)[1]["code"] == "declined"
+
+
+def test_whoever_looks_again_is_told_why_the_prize_is_lost(show: Show, people: dict[str, Person]) -> None:
+    draw = published_draw(show, people, prizes=4, reserves=0)
+    claimed, late, removed, declined = (people[pseudonym] for pseudonym in winners_of(draw))
+    post(draw.pk, claimed.proof)
+    post(draw.pk, declined.proof, "/decline")
+    asked = ask_disqualification(draw.wins.get(pseudonym=removed.pseudonym).pk, "under age", actor="olga")
+    decide_disqualification(asked.pk, True, actor="dirk")
+    Win.objects.filter(pseudonym=late.pseudonym).update(claim_by=from_ms(now_ms() - 1))
+    settle_due(now_ms())
+    told = [post(draw.pk, person.proof, "/look")[1] for person in (claimed, late, removed, declined)]
+    assert [row["reason"] for row in told] == ["", "deadline passed", "under age", "declined"]
 
 
 def test_an_expired_pass_still_claims(draw: Draw, show: Show, people: dict[str, Person]) -> None:
@@ -128,6 +141,12 @@ def test_what_is_no_pass_and_salt_is_refused_without_repeating_it(draw: Draw, bo
     status, answer = post(draw.pk, body)
     assert (status in (400, 422), answer.get("code")) == (True, "bad_input")
     assert "xxx" not in answer["message"] and "abab" not in answer["message"]
+    assert not answer["message"].startswith(":")
+
+
+def test_a_body_that_is_missing_is_named(draw: Draw) -> None:
+    assert post(draw.pk, "")[1]["message"].startswith(("the body: ", "expected a JSON object"))
+    assert post(draw.pk, {"pass": "x"})[1]["message"] == "salt: Field required"
 
 
 def test_while_somebody_holds_the_show_for_long_a_winner_is_asked_to_come_again(
