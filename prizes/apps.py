@@ -40,8 +40,12 @@ class PrizesConfig(AppConfig):
     verbose_name = "Draw side"
 
     def ready(self) -> None:
-        from engagement import guards
+        from django.contrib.auth.signals import user_logged_in
 
+        from engagement import guards
+        from prizes.logins import remember_login
+
+        user_logged_in.connect(remember_login)
         guards.register(
             guards.frozen_columns("prizes_draw", PROMISED),
             guards.frozen_columns("prizes_draw", WRITTEN_ONCE, once_set=True),

@@ -1,14 +1,11 @@
 """The claim page of a winner, and the page of the crew with all winners and reserves of a show (docs/claims.md)."""
 
-from datetime import timedelta
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, QueryDict
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -20,7 +17,9 @@ from engagement.views import page_texts
 from prizes.claims import ask_disqualification, decide_disqualification, standing_of, waits_for
 from prizes.core.dispositions import DISQUALIFIED
 from prizes.core.record import STATUSES
+from prizes.logins import RECENT, is_recent
 from prizes.models import Beacon, Disposition, Disqualification, Draw, Win
+from prizes.views.answers import answer, forbid
 
 CONSOLE = "engagement.view_segment"
 # Every button, and who may press it.
@@ -29,7 +28,8 @@ ACTIONS = {
     "approve": "prizes.approve_disqualification",
     "refuse": "prizes.approve_disqualification",
 }
-RECENT = timedelta(minutes=15)
+PAGE = "claims"  # in prizes/urls.py
+MOST_DIGITS = 18  # of a row's number
 
 
 # --- for the winner -----------------------------------------------------------------------------------------
@@ -117,14 +117,14 @@ def act(request: HttpRequest, slug: str, action: str) -> HttpResponseBase:
     if action not in ACTIONS:
         raise Http404(f"there is no action {action!r}")
     if not request.user.has_perm(ACTIONS[action]):
-        return _forbid(request, slug)
+        return forbid(request, PAGE, slug)
     try:
         status, message = 200, _do(action, show, request)
     except ActionRefused as refusal:
         status, message = 409, str(refusal)
     except OperationalError:
         status, message = 503, "The database is busy; nothing was changed. Please try again."
-    return _answer(request, slug, status, message)
+    return answer(request, PAGE, slug, status, message)
 
 
 def _do(action: str, show: Show, request: HttpRequest) -> str:
@@ -143,7 +143,8 @@ def _do(action: str, show: Show, request: HttpRequest) -> str:
 
 def _find(rows: Any, fields: QueryDict, name: str) -> Any:
     number = fields.get(name, "")
-    found = rows.filter(pk=int(number)).first() if number.isascii() and number.isdigit() else None
+    is_number = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
+    found = rows.filter(pk=int(number)).first() if is_number else None
     if found is None:
         raise ActionRefused(f"this show has no {name} {number[:20]!r}")
     return found
@@ -151,27 +152,6 @@ def _find(rows: Any, fields: QueryDict, name: str) -> Any:
 
 def _refuse_old_login(request: HttpRequest) -> None:
     """A console that somebody has left open takes nobody's prize away."""
-    since = request.user.last_login  # type: ignore[union-attr]
-    if since is None or from_ms(now_ms()) - since > RECENT:
+    if not is_recent(request):
         minutes = RECENT.seconds // 60
         raise ActionRefused(f"to approve this, log in again: your login is older than {minutes} minutes")
-
-
-def _wants_json(request: HttpRequest) -> bool:
-    return bool(request.get_preferred_type(["text/html", "application/json"]) == "application/json")
-
-
-def _forbid(request: HttpRequest, slug: str) -> HttpResponseBase:
-    if not _wants_json(request):
-        if request.user.is_authenticated:
-            raise PermissionDenied
-        return redirect("claims", slug=slug)  # by way of the login page
-    message = "You may not do this." if request.user.is_authenticated else "Please log in again."
-    return JsonResponse({"ok": False, "message": message}, status=403)
-
-
-def _answer(request: HttpRequest, slug: str, status: int, message: str) -> HttpResponseBase:
-    if _wants_json(request):
-        return JsonResponse({"ok": status == 200, "message": message}, status=status)
-    (messages.success if status == 200 else messages.error)(request, message)
-    return redirect("claims", slug=slug)

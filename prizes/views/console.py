@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -35,6 +33,7 @@ from prizes.actions import (
 from prizes.models import Beacon, DiceEntry, Draw
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.progress import read_progress
+from prizes.views.answers import answer, forbid
 from prizes.waits import describe_wait
 
 CONSOLE = "engagement.view_segment"
@@ -110,7 +109,7 @@ def act(request: HttpRequest, slug: str, segment_id: int, action: str) -> HttpRe
     if action not in ACTIONS:
         raise Http404(f"there is no action {action!r}")
     if not request.user.has_perm(ACTIONS[action]):
-        return _forbid(request, slug)
+        return forbid(request, "control_room", slug)
     status, message = _perform(request, segment, action)
     return _answer(request, slug, segment_id, status, message)
 
@@ -177,27 +176,10 @@ def _number(fields: Any, name: str, default: int, low: int, high: int) -> int:
     return int(text)
 
 
-def _wants_json(request: HttpRequest) -> bool:
-    return bool(request.get_preferred_type(["text/html", "application/json"]) == "application/json")
-
-
-def _forbid(request: HttpRequest, slug: str) -> HttpResponseBase:
-    if not _wants_json(request):
-        if request.user.is_authenticated:
-            raise PermissionDenied
-        return redirect("control_room", slug=slug)  # by way of the login page
-    message = "You may not do this." if request.user.is_authenticated else "Please log in again."
-    return JsonResponse({"ok": False, "message": message}, status=403)
-
-
 def _answer(request: HttpRequest, slug: str, segment_id: int, status: int, message: str) -> HttpResponseBase:
-    if not _wants_json(request):
-        (messages.success if status == 200 else messages.error)(request, message)
-        return redirect("control_room", slug=slug)
-    body: dict[str, Any] = {"ok": status == 200, "message": message}
-    if status == 409:
-        body["phase"] = Segment.objects.values_list("phase", flat=True).get(pk=segment_id)
-    return JsonResponse(body, status=status)
+    phase = Segment.objects.values_list("phase", flat=True)
+    more = {"phase": phase.get(pk=segment_id)} if status == 409 else {}
+    return answer(request, "control_room", slug, status, message, **more)
 
 
 def rundown(show: Show) -> list[Segment]:

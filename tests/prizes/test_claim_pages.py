@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from django.utils import timezone
 
+from engagement.clock import now_ms
 from engagement.core.names import stage_name
 from engagement.models import Show
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from prizes.claims import ask_disqualification, claim_prize, decline_prize
 from prizes.files import fetch, record_name
+from prizes.logins import LOGGED_IN_AT
 from prizes.models import Disqualification, Draw
 from tests.cast import make_show
 from tests.prizes.winners import drawn_draw, make_people, published_draw, reserves_of, winners_of
@@ -148,16 +149,36 @@ def test_a_director_who_asked_cannot_approve_and_is_not_offered_to(show: Show, d
     assert draw.wins.first().status == "won"
 
 
+def logged_in(client: Client, ago: timedelta | None) -> None:
+    """As if this session had logged in so long ago; None: as before sessions said when."""
+    session = client.session
+    session.pop(LOGGED_IN_AT, None)
+    if ago is not None:
+        session[LOGGED_IN_AT] = now_ms() - int(ago.total_seconds() * 1000)
+    session.save()
+
+
 def test_to_approve_needs_a_login_of_the_last_quarter_of_an_hour(show: Show, draw: Draw) -> None:
     operator, director = crew(OPERATOR, "olga"), crew(DIRECTOR, "dirk")
     press(operator, "ask", win=draw.wins.first().pk, reason="under age")
     asked = Disqualification.objects.get()
-    for login in (None, timezone.now() - timedelta(minutes=15, seconds=1)):
-        User.objects.filter(username="dirk").update(last_login=login)
-        status, message = press(director, "approve", disqualification=asked.pk)
-        assert (status, "log in again" in message) == (409, True)
-    User.objects.filter(username="dirk").update(last_login=timezone.now() - timedelta(minutes=14))
+    logged_in(director, timedelta(minutes=15, seconds=1))
+    status, message = press(director, "approve", disqualification=asked.pk)
+    assert (status, "log in again" in message) == (409, True)
+    logged_in(director, timedelta(minutes=14))
     assert press(director, "approve", disqualification=asked.pk)[0] == 200
+
+
+def test_a_login_elsewhere_does_not_refresh_a_console_that_was_left_open(show: Show, draw: Draw) -> None:
+    operator, old = crew(OPERATOR, "olga"), crew(DIRECTOR, "dirk")
+    press(operator, "ask", win=draw.wins.first().pk, reason="under age")
+    asked = Disqualification.objects.get()
+    elsewhere = Client()
+    elsewhere.force_login(User.objects.get(username="dirk"))
+    for ago in (timedelta(hours=1), None):
+        logged_in(old, ago)
+        assert "log in again" in press(old, "approve", disqualification=asked.pk)[1]
+    assert press(elsewhere, "approve", disqualification=asked.pk)[0] == 200
 
 
 def test_bad_input_changes_nothing(show: Show, draw: Draw) -> None:
@@ -166,7 +187,7 @@ def test_bad_input_changes_nothing(show: Show, draw: Draw) -> None:
     win = draw.wins.first().pk
     assert press(operator, "ask", win=win, reason="ugly")[0] == 409
     assert press(operator, "ask", slug="other", win=win, reason="under age")[0] == 409
-    for number in ("", "x", "²", "-1", "9" * 40):
+    for number in ("", "x", "²", "-1", "9" * 40, "9" * 5000):
         assert press(director, "approve", disqualification=number)[0] == 409
         assert press(operator, "ask", win=number, reason="under age")[0] == 409
     assert operator.post("/console/gala/claims/explode/").status_code == 404
