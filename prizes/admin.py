@@ -150,11 +150,26 @@ class DrawAdmin(ReadOnlyAdmin):
     list_display = ("draw_id", "step", "entries", "attempts", "trouble")
     list_filter = ("show", "step")
     exclude = ("house_secret",)
+    # With a beacon and the receipts of everybody, anybody computes the winners; a digest confirms a guess.
+    untold = ("beacon_value", "beacon_proof", "record_digest")
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type[admin.TabularInline], ...]:
         """Winners are told on stage first; before that they are the auditor's to see."""
-        told = obj is not None and obj.step == Draw.Step.PUBLISHED
-        return (WinInline,) if told or request.user.has_perm("prizes.audit_draw") else ()
+        return (WinInline,) if self._is_told(request, obj) else ()
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Nor is anything shown from which winners follow."""
+        return self.exclude if self._is_told(request, obj) else (*self.exclude, *self.untold)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """`?beacon_value__startswith=12` would read it digit by digit."""
+        hidden = lookup.startswith((*self.exclude, *self.untold))
+        return not hidden and super().lookup_allowed(lookup, value, request)
+
+    @staticmethod
+    def _is_told(request: HttpRequest, draw: Any) -> bool:
+        published = draw is not None and draw.step == Draw.Step.PUBLISHED
+        return published or request.user.has_perm("prizes.audit_draw")
 
 
 @admin.register(Win)

@@ -378,7 +378,7 @@ def test_a_party_is_removed_before_arming_and_not_while_a_draw_waits_for_it(show
     [
         ({"seal_margin_s": 14}, "greater than or equal to 15"),
         ({"reveal_deadline_s": 0}, "greater than or equal to 1"),
-        ({"seal_margin_s": 20, "reveal_deadline_s": 21}, "it cannot be longer"),
+        ({"seal_margin_s": 20, "reveal_deadline_s": 21}, "it has to be shorter"),
         ({"claim_s": 9}, "greater than or equal to 10"),
     ],
 )
@@ -439,6 +439,19 @@ def test_winners_are_told_on_stage_before_an_operator_reads_them(drawn: Draw) ->
     assert [winner in crew(OPERATOR).get(path).text for path in paths] == [False, False]
     assert [winner in crew(AUDITOR).get(path).text for path in paths] == [True, True]
     assert json.loads(drawn.rules)["draw_id"] in crew(OPERATOR).get(address_of(drawn)).text
+
+
+def test_nothing_from_which_winners_follow_is_shown_before_the_publication(drawn: Draw) -> None:
+    hidden = (drawn.beacon_value, drawn.record_digest)
+    assert all(hidden)
+    pages = {role: crew(role).get(address_of(drawn)).text for role in (OPERATOR, DIRECTOR, AUDITOR)}
+    for text in hidden:
+        assert [text in pages[role] for role in (OPERATOR, DIRECTOR, AUDITOR)] == [False, False, True]
+    for name in ("beacon_value", "record_digest", "house_secret"):
+        asked = crew(OPERATOR).get(f"/admin/prizes/draw/?{name}__startswith=a")
+        assert asked.status_code in (302, 400)
+    Draw.objects.filter(pk=drawn.pk).update(step=Draw.Step.PUBLISHED)
+    assert all(text in crew(OPERATOR).get(address_of(drawn)).text for text in hidden)
 
 
 def test_every_list_of_the_administration_opens_for_those_who_may_read_it(drawn: Draw) -> None:
