@@ -4,12 +4,24 @@
 (() => {
   const { slug, draw } = document.body.dataset;
   const LOST = { too_late: "claim_too_late", declined: "claim_declined", disqualified: "claim_disqualified" };
+  const ORDER = ["won", "claimed"];
+  const PASSED_OVER = ["not_a_winner", "bad_pass", "wrong_salt", "bad_input"]; // the next one may be the winner
   let proof = null; // {pass, salt} of the viewer who has won
 
-  /** Everybody this phone has been in the show; the newest first. */
+  // As in docs/draw.md, section 7.
+  const REASONS_ZH = {
+    "staff or family": "工作人员或其亲属",
+    "under age": "未达到年龄要求",
+    "outside the territory": "不在活动地区内",
+    "false identity": "身份信息不实",
+    "second account": "重复账号",
+  };
+
+  /** Everybody this phone has been in the show, the newest first; what is no pass and salt is passed over. */
   function identities() {
     try {
-      return JSON.parse(localStorage.getItem(`shake.${slug}.identities`)) || [];
+      const kept = JSON.parse(localStorage.getItem(`shake.${slug}.identities`));
+      return Array.isArray(kept) ? kept.filter((one) => typeof one?.pass === "string" && typeof one.salt === "string") : [];
     } catch {
       return []; // storage is off, or holds something else
     }
@@ -33,14 +45,20 @@
     Shake.show("win", true);
     const open = win.status === "won"; // the server's clock says whether it is late, not this device's
     say(open ? "claim_until" : textOf(win), { time: Shake.timeText(win.claim_by) });
+    if (win.status === "disqualified" && win.reason) Shake.setText("told", `${Shake.byId("told").textContent} ${reasonText(win.reason)}`);
     Shake.show("claim", open);
     Shake.show("decline", open);
     Shake.show("decline-sure", false);
   }
 
-  function textOf({ status }) {
+  function textOf({ status, reason }) {
     if (status === "disqualified") return "claim_disqualified";
-    return status === "claimed" ? "claim_claimed" : "claim_too_late";
+    if (status === "claimed") return "claim_claimed";
+    return reason === "declined" ? "claim_declined" : "claim_too_late";
+  }
+
+  function reasonText(reason) {
+    return document.documentElement.lang.startsWith("zh") ? `（${REASONS_ZH[reason] || reason}）` : `(${reason})`;
   }
 
   function say(key, values = {}) {
@@ -57,20 +75,19 @@
 
   // --- what is done ---
 
+  /** A win that is open, else one that was claimed, else one that was lost: a phone may have been several viewers. */
   async function find() {
+    const found = [];
     for (const identity of identities()) {
       const answer = await ask("/look", identity);
-      if (answer.ok) {
-        proof = identity;
-        drawWin(answer);
-        return;
-      }
-      if (!["not_a_winner", "bad_pass", "wrong_salt"].includes(answer.code)) {
-        showRefusal(answer);
-        return;
-      }
+      if (answer.ok) found.push({ identity, answer });
+      else if (!PASSED_OVER.includes(answer.code)) return showRefusal(answer);
     }
-    say("claim_not_mine");
+    const rank = ({ answer }) => (ORDER.includes(answer.status) ? ORDER.indexOf(answer.status) : ORDER.length);
+    const [best] = found.sort((a, b) => rank(a) - rank(b));
+    if (!best) return say("claim_not_mine");
+    proof = best.identity;
+    return drawWin(best.answer);
   }
 
   async function act(path, told) {
