@@ -121,6 +121,8 @@ class ShowAdmin(AnnouncingAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fixed = ("control_room", *(("slug",) if obj else ()))
+        if obj is not None and obj.segments.exclude(phase__in=EDITABLE).exists():
+            fixed = (*fixed, "roll_visibility")  # what viewers were told when they took part
         return (*fixed, "max_hz", "burst", "grace_ms") if is_busy(obj) else fixed
 
     @admin.display(description="control room")

@@ -7,6 +7,7 @@ from typing import Any
 
 from engagement.actions import is_about
 from engagement.clock import from_ms
+from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from engagement.models import LedgerEntry
 from prizes.beacon import round_of
@@ -79,12 +80,26 @@ def timeline(draw: Draw) -> list[dict[str, Any]]:
         _moment("The window opens in the studio", segment.opens_at, "delayed feeds follow"),
         _moment("The window closes in the studio", segment.closes_at),
         _moment("Frozen: the roll is complete", _from_ms(freeze.frozen_at_ms if freeze else None), roll),
-        *(_moment(f"{row.party} reveals its secret", from_ms(row.at_ms)) for row in draw.revealed.all()),
+        *_reveals(draw),
         _moment("Sealed: rules, roll, secrets and beacon are fixed", _from_ms(draw.sealed_at_ms)),
         _beacon_moment(draw),
         _moment("Drawn, and checked by the second program", draw.drawn_at),
         _moment("Published", draw.published_at),
     ]
+    return rows
+
+
+def _reveals(draw: Draw) -> list[dict[str, Any]]:
+    """Who has revealed, and after the seal who has not."""
+    said = {row.party: from_ms(row.at_ms) for row in draw.revealed.all()}
+    rows = [_moment(f"{party} reveals its secret", at) for party, at in said.items()]
+    promised = [party["name"] for party in parse_canonical(draw.rules.encode())["parties"]]
+    if draw.seal:
+        rows += [
+            _moment(f"{party} did not reveal", _from_ms(draw.sealed_at_ms), "an empty field in the seal")
+            for party in promised
+            if party not in said
+        ]
     return rows
 
 

@@ -469,12 +469,16 @@ def check_key(case: Case) -> str:
 
 
 def check_scores(case: Case) -> str:
-    """Section 6: the listed scores are those of the key, best ticket first, in ascending order."""
+    """Section 6: the listed scores are those of the key, best ticket first, in ascending order, each viewer once."""
     cipher, before = make_cipher(bytes.fromhex(case.record["key"])), ""
+    worth = {row[1] for row in case.rules["tickets"] if 1 <= row[1] <= 65535}
+    for name in ("pseudonym", "index"):
+        names = [row[name] for row in case.record["ranked"]]
+        require(len(set(names)) == len(names), f"each {name} once in the ranking")
     for rank, row in enumerate(case.record["ranked"], 1):
         expect("rank", rank, row["rank"])
-        most = min(case.rules["tmax"], 65535)
-        require(1 <= row["tickets"] <= most, f"1 to {most} tickets at rank {rank}, got {row['tickets']}")
+        require(row["tickets"] in worth, f"tickets of the table at rank {rank}, got {row['tickets']}")
+        require(row["index"] < case.record["roll"]["entries"], f"an index in the roll at rank {rank}")
         came = row["score"], row["ticket"]
         expect(f"score and ticket at rank {rank}", best_score(cipher, row["pseudonym"], row["tickets"]), came)
         require(before < row["score"], f"scores that increase, got {row['score']} at rank {rank}")
@@ -970,6 +974,8 @@ def check_chance(case: Case, receipt: Any, tickets: int, listed: list[Any]) -> s
     proven = (
         f"the sealed roll has this viewer with {tickets} tickets, and ticket {ticket} has the score {score}"
     )
+    if len(listed) > 1:
+        raise Wrong(f"{FRAUD}: {proven}, but the record ranks the viewer {len(listed)} times")
     if listed:
         came = listed[0]["score"], listed[0]["tickets"], listed[0]["index"]
         if came != (score, tickets, receipt["entry"]["index"]):
@@ -990,7 +996,9 @@ def check_chance(case: Case, receipt: Any, tickets: int, listed: list[Any]) -> s
 def standing(case: Case, ranked: Any) -> str:
     """What a viewer of the ranking has of it now, by the dispositions so far."""
     if ranked["won"]:
-        return f"passed over for the earlier win in {ranked['won']!r}"
+        return (
+            f"passed over for a win in {ranked['won']!r} (if this viewer did not win there, keep both files)"
+        )
     try:
         prizes = replay(case)
     except Wrong:

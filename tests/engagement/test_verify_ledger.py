@@ -127,8 +127,13 @@ def test_the_downloads_of_the_page_are_what_it_reads(folder: Path, admin_client:
 
 def test_single_notes_in_any_order_and_with_suffered_line_ends_will_do(folder: Path) -> None:
     (folder / "5.txt").write_bytes(b"\n" + (folder / "5.txt").read_bytes().strip().replace(b"\n", b"\r\n"))
-    found = check(folder, "5.txt", "entries.jsonl", "2.txt")
+    found = check(folder, "5.txt", "entries.jsonl", "7.txt", "2.txt")
     assert found == {"signatures": "", "chain": "", "roots": ""}
+
+
+def test_entries_that_nobody_has_signed_are_not_ok(folder: Path) -> None:
+    found = check(folder, "entries.jsonl", "2.txt", "5.txt")
+    assert found["roots"].startswith("5 of 7 entries are signed, and unchanged; nobody has signed the others")
 
 
 def test_anybody_can_check_two_checkpoints_with_a_proof_and_without_the_entries(folder: Path) -> None:

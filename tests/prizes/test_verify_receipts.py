@@ -140,7 +140,9 @@ def test_who_had_won_before_is_told_in_which_draw(tmp_path):
     prior = {bytes.fromhex(first): "gala-2026/seg-0/draw-1"}
     drawn = run_draw(tmp_path, viewers, prior_wins=prior, beacon="dice")
     told = check_receipt(drawn.encoded, make_receipt(drawn, bytes.fromhex(first)))
-    assert told.detail.startswith("rank 1, passed over for the earlier win in 'gala-2026/seg-0/draw-1': ")
+    assert told.detail.startswith(
+        "rank 1, passed over for a win in 'gala-2026/seg-0/draw-1' (if this viewer did not win there"
+    )
 
 
 def test_where_dispositions_do_not_replay_no_standing_is_told(drawn):
@@ -400,3 +402,19 @@ def test_the_command_takes_several_receipts_and_fails_with_the_fraud(drawn, tmp_
 
 def test_a_receipt_is_small_enough_to_be_sent_around(drawn):
     assert len(canonical_json(first_receipt(drawn))) < 9_000 + 66 * 17  # in hex; of 35 million viewers
+
+
+def test_a_viewer_who_is_listed_twice_is_found_without_the_roll(drawn):
+    record = copy.deepcopy(drawn.record)
+    row = record["ranked"][1]
+    record["ranked"].insert(1, {**row, "index": row["index"] ^ 1})
+    told = {check.name: check.detail for check in verify_draw(reseal(record)) if not check.ok}
+    assert told["scores"] == "expected each pseudonym once in the ranking"
+    (receipt,) = [
+        check
+        for check in verify_draw(
+            reseal(record), receipts=[canonical_json(make_receipt(drawn, bytes.fromhex(row["pseudonym"])))]
+        )
+        if check.name.startswith("receipt")
+    ]
+    assert "PROOF OF FRAUD" in receipt.detail and "ranks the viewer 2 times" in receipt.detail

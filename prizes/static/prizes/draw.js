@@ -133,7 +133,8 @@
   /** Everybody this phone has been in the show: {pseudonym, uid, salt}. */
   async function identities() {
     const found = [];
-    for (const { pass, salt } of read("identities") ?? []) {
+    const kept = read("identities");
+    for (const { pass, salt } of Array.isArray(kept) ? kept.filter((one) => typeof one?.pass === "string") : []) {
       const uid = Receipt.uidOf(pass);
       if (uid === null || !/^[0-9a-f]{64}$/.test(salt)) continue;
       found.push({ uid, salt, pseudonym: await Receipt.pseudonymOf(show, uid, salt) });
@@ -146,9 +147,10 @@
     return { pseudonym, uid, salt };
   }
 
-  /** Whom to check: what was typed, else who is chosen; null for nobody. */
+  /** Whom to check: what was typed, else who is chosen; null for nobody, and where what was typed is of no use. */
   async function whom(kept) {
     const { pseudonym, uid, salt } = typed();
+    if (pseudonym && !/^[0-9a-f]{28}$/.test(pseudonym)) return null; // a slip must not check somebody else
     if (/^[0-9a-f]{28}$/.test(pseudonym)) return { pseudonym, uid: salt ? uid : "", salt };
     if (uid && salt) return { uid, salt, pseudonym: await Receipt.pseudonymOf(show, uid, salt) };
     return kept[byId("who").selectedIndex] ?? null;
