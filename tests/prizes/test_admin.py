@@ -396,7 +396,7 @@ def test_times_that_the_rules_refuse_are_errors_on_the_form(
 def drawn(show: Show) -> Draw:
     """A drawn segment, not published yet, and another that waits for dice."""
     draws = []
-    for beacon in ("dice", "local"):
+    for beacon in ("local", "dice"):  # drawn in the order of their seals
         segment = put_on_air(
             armed_segment(show, beacon=beacon), opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING
         )
@@ -405,8 +405,8 @@ def drawn(show: Show) -> Draw:
             tally.connect().zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: 9})
         tasks.advance_seal(segment.pk, lambda shard, pk=segment.pk: freeze.freeze_shard(pk, shard))
         draws.append(segment.draws.get())
-    enter_dice(draws[0].segment_id, "123456" * 9, actor="olga")
-    return drawing.run_draw(draws[1].pk)
+    enter_dice(draws[1].segment_id, "123456" * 9, actor="olga")
+    return drawing.run_draw(draws[0].pk)
 
 
 @pytest.mark.parametrize("model", READ_ONLY)
