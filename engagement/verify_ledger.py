@@ -125,10 +125,10 @@ def check_roots(entries: Sequence[dict[str, Any]], checkpoints: Sequence[Checkpo
         if fault:
             return Check("roots", False, f"{found.name}: {fault}")
         good = found.size
-    found = f"{good} of {len(entries)} entries are signed, and unchanged"
+    signed = f"{good} of {len(entries)} entries are signed, and unchanged"
     if good < len(entries):
-        return Check("roots", False, f"{found}; nobody has signed the others: add a later checkpoint")
-    return Check("roots", True, found)
+        return Check("roots", False, signed + "; nobody has signed the others: add a later checkpoint")
+    return Check("roots", True, signed)
 
 
 def compare_root(found: Checkpoint, show: str, roots: Sequence[bytes], good: int) -> str:
