@@ -76,7 +76,7 @@ def round_of(draw: Draw) -> int:
     frozen_at = draw.segment.freeze.frozen_at_ms
     if frozen_at is None:
         raise RuntimeError(f"{draw} is not frozen, so no round is named")
-    return beacon_round(draw.beacon_kind, frozen_at // 1000, json.loads(draw.rules)["seal_margin_s"])
+    return beacon_round(draw.beacon_kind, frozen_at // 1000, draw.promised["seal_margin_s"])
 
 
 def chain_hash() -> bytes:

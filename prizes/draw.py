@@ -5,7 +5,6 @@ or killed and run again, it finds what is there and goes on.
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -104,7 +103,7 @@ def ensure_beacon(draw: Draw, now: int) -> None:
 
 def missing_parts(draw: Draw) -> list[int]:
     """The parts of the roll that are not ranked yet; an empty roll is one part, too."""
-    return [number for number in range(count_parts(draw)) if _read_ranking(draw, number) is None]
+    return [number for number, ranking in enumerate(_read_rankings(draw)) if ranking is None]
 
 
 def count_parts(draw: Draw) -> int:
@@ -122,13 +121,17 @@ def rank_part(draw_id: int, number: int) -> None:
     tell_progress(draw.segment_id, f"ranking {draw}", number + 1, count_parts(draw))
 
 
-def _read_ranking(draw: Draw, number: int) -> list[Ranked] | None:
+def _read_rankings(draw: Draw) -> list[list[Ranked] | None]:
+    asked = _asked(draw)
+    return [_read_ranking(ranking_name(draw.pk, number), asked) for number in range(count_parts(draw))]
+
+
+def _read_ranking(name: str, asked: dict[str, Any]) -> list[Ranked] | None:
     """The ranking of a part; None if it was not made yet, or under other circumstances."""
-    name = ranking_name(draw.pk, number)
     try:
         found = json.loads(fetch(name).read_bytes()) if exists(name) else {}
         rows = found.pop("rows", [])
-        if found != _asked(draw):
+        if found != asked:
             return None
         return [Ranked(bytes.fromhex(p14), n, j, bytes.fromhex(score), at) for p14, n, j, score, at in rows]
     except (ValueError, TypeError, AttributeError):  # damaged: it can be made again
@@ -141,7 +144,7 @@ def _asked(draw: Draw) -> dict[str, Any]:
 
 def _wanted(draw: Draw) -> int:
     """How many entries the ranking needs, even if all who have won before are among the first."""
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     return int(rules["winners"] + rules["reserves"] + len(prior_wins(draw)))
 
 
@@ -160,7 +163,7 @@ def prior_wins(draw: Draw) -> dict[bytes, str]:
 
 def make_record(draw: Draw) -> bytes:
     """Ranks the whole roll and accounts for it; the same bytes however often it runs."""
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     prior, freeze, air_time = prior_wins(draw), draw.segment.freeze, draw.segment.air_time
     listed = select_listed(_merged(draw), prior, rules["winners"] + rules["reserves"])
     runs = read_runs(draw, sorted({row.index // RUN_ENTRIES for row in listed}))
@@ -193,8 +196,7 @@ def make_record(draw: Draw) -> bytes:
 
 
 def _merged(draw: Draw) -> list[Ranked]:
-    rankings = [_read_ranking(draw, number) or [] for number in range(count_parts(draw))]
-    return merge_rankings(rankings, _wanted(draw))
+    return merge_rankings([ranking or [] for ranking in _read_rankings(draw)], _wanted(draw))
 
 
 def check_record(draw: Draw, record: bytes) -> None:
@@ -287,11 +289,11 @@ def run_draw(draw_id: int, start_part: Callable[[int], object] | None = None) ->
     if draw.step != Draw.Step.DRAWING:
         return draw
     ensure_beacon(draw, now)
-    if start_part is None or count_parts(draw) == 1:
-        start_part = partial(rank_part, draw.pk)
-    for number in missing_parts(draw):
-        start_part(number)
-    if missing_parts(draw):
+    elsewhere = start_part if count_parts(draw) > 1 else None
+    missing = missing_parts(draw)
+    for number in missing:
+        elsewhere(number) if elsewhere else rank_part(draw.pk, number)
+    if missing and elsewhere:
         return draw
     try:
         record = make_record(draw)

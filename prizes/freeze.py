@@ -11,7 +11,6 @@ from django.db import transaction
 from engagement import tally
 from engagement.actions import lock_segment, record_change
 from engagement.clock import now_ms
-from engagement.core.digests import parse_canonical
 from engagement.ledger import SYSTEM, time_behind
 from engagement.models import Segment
 from prizes.actions import rules_digest_of
@@ -153,7 +152,7 @@ def _make_part(draw: Draw, number: int) -> str:
 
 
 def _ticket_rules(draw: Draw) -> tuple[TicketTable, set[bytes]]:
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     return TicketTable(rules["tickets"]), {bytes.fromhex(viewer) for viewer in draw.excluded}
 
 

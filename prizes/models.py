@@ -282,9 +282,14 @@ class Draw(models.Model):
         return self.draw_id
 
     @property
+    def promised(self) -> dict[str, Any]:
+        """The rules as they were committed to. Whether they still are those is a matter of digest and ledger."""
+        return dict(json.loads(self.rules))
+
+    @property
     def beacon_kind(self) -> str:
         """As promised in the rules; the prize list's row may have been changed since."""
-        return str(json.loads(self.rules)["beacon"]["kind"])
+        return str(self.promised["beacon"]["kind"])
 
 
 class Freeze(models.Model):

@@ -127,7 +127,7 @@ def reveal_house(draw: Draw, *, now: int) -> Reveal:
 
 def commitments_of(draw: Draw) -> dict[str, str]:
     """The parties of an armed draw in the order of its rules, with what they have promised in hex."""
-    return {row["name"]: row["commitment"] for row in json.loads(draw.rules)["parties"]}
+    return {row["name"]: row["commitment"] for row in draw.promised["parties"]}
 
 
 def missing_parties(draw: Draw) -> list[str]:
@@ -141,7 +141,7 @@ def reveal_deadline(draw: Draw) -> int | None:
     freeze = getattr(draw.segment, "freeze", None)
     if freeze is None or freeze.frozen_at_ms is None:
         return None
-    rules = json.loads(draw.rules)
+    rules = draw.promised
     margins = rules["seal_margin_s"], rules["reveal_deadline_s"]
     return reveal_deadline_ms(rules["beacon"]["kind"], freeze.frozen_at_ms // 1000, *margins)
 

@@ -25,7 +25,7 @@ class PublishedRecord(NamedTuple):
 
 def precommitment_of(draw: Draw) -> bytes:
     """What was promised when the segment was armed, as canonical JSON; the same bytes for ever."""
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     return canonical_json(build_precommitment(rules, draw.committed_at_ms, draw.committed_ledger))
 
 

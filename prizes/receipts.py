@@ -8,6 +8,7 @@ import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable
+from pathlib import Path
 from typing import BinaryIO
 
 from engagement.core.digests import PSEUDONYM_BYTES, canonical_json
@@ -24,6 +25,9 @@ class BrokenRoll(ValueError):
 
 
 _one_at_a_time = threading.Lock()
+_broken: dict[
+    tuple[Path, int, int, str], str
+] = {}  # version of a roll's file, and what it should be -> its root
 
 
 def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
@@ -76,13 +80,16 @@ def read_runs(draw: Draw, wanted: Iterable[int]) -> list[Run]:
     """
     wanted = list(wanted)
     leaves = -(-parse_header(bytes.fromhex(draw.roll_header)).entries // RUN_ENTRIES)
-    for remade in (False, True):
-        if remade:
-            _make_tree(draw)
-        runs = _read_runs(draw, wanted, leaves)
-        if runs is not None:
-            return runs
-    raise BrokenRoll(f"draw {draw.pk}: the stored roll is not the one that was frozen")
+    runs = _read_runs(draw, wanted, leaves)
+    if runs is None:
+        with _one_at_a_time:
+            runs = _read_runs(draw, wanted, leaves)  # who waited for the lock finds the tree that was made
+            if runs is None:
+                _make_tree(draw)
+                runs = _read_runs(draw, wanted, leaves)
+    if runs is None:
+        raise BrokenRoll(f"draw {draw.pk}: the stored roll is not the one that was frozen")
+    return runs
 
 
 def _read_runs(draw: Draw, wanted: list[int], leaves: int) -> list[Run] | None:
@@ -104,7 +111,14 @@ def _read_run(roll: BinaryIO, leaf: int) -> bytes:
 
 
 def _make_tree(draw: Draw) -> None:
-    with _one_at_a_time, files.writing(files.tree_name(draw.pk)) as path:
-        found = make_tree(files.fetch(files.roll_name(draw.pk)), path).hex()
-        if found != draw.roll_root:
-            raise BrokenRoll(f"draw {draw.pk}: expected a roll with the root {draw.roll_root}, got {found}")
+    """Hashes the whole roll; one that is broken is not hashed again for every request."""
+    roll = files.fetch(files.roll_name(draw.pk))
+    stat = roll.stat()
+    version = roll, stat.st_mtime_ns, stat.st_size, draw.roll_root
+    found = _broken.get(version)
+    if found is None:
+        with files.writing(files.tree_name(draw.pk)) as path:
+            found = make_tree(roll, path).hex()
+    if found != draw.roll_root:
+        _broken[version] = found
+        raise BrokenRoll(f"draw {draw.pk}: expected a roll with the root {draw.roll_root}, got {found}")

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from engagement.clock import to_ms
-from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from prizes.core.digests import beacon_strength
 from prizes.core.dispositions import WON
@@ -13,7 +12,7 @@ from prizes.models import Draw, Win
 
 def claim_s_of(draw: Draw) -> int:
     """How many seconds a winner has to claim, as promised in the rules; the prize list's row may have been changed."""
-    return int(parse_canonical(draw.rules.encode())["claim_s"])
+    return int(draw.promised["claim_s"])
 
 
 def describe_result(draw: Draw) -> dict[str, Any]:

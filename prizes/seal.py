@@ -4,7 +4,7 @@ from django.db import transaction
 
 from engagement.actions import change_phase, lock_segment, record_change
 from engagement.clock import from_ms, now_ms
-from engagement.core.digests import commit, parse_canonical
+from engagement.core.digests import commit
 from engagement.core.phases import Phase
 from engagement.ledger import SYSTEM, time_behind
 from engagement.models import LedgerEntry, Segment
@@ -54,7 +54,7 @@ def reveals(draw: Draw) -> dict[str, Revealed]:
     rows = {
         row.party: Revealed(open_secret(row.secret), row.at_ms, row.ledger) for row in draw.revealed.all()
     }
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     return {party["name"]: rows.get(party["name"], ABSENT) for party in rules["parties"]}
 
 
@@ -63,7 +63,7 @@ def seal_draw(draw: Draw, segment: Segment, now: int) -> str:
     check_promises(draw, now)
     roll = bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)
     secrets = {name: revealed.secret for name, revealed in reveals(draw).items()}
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     seal = build_seal(rules, roll_digest(*roll), secrets, t_freeze(draw)).hex()
     entry = record_change(
         segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal}
@@ -81,7 +81,7 @@ def seal_draw(draw: Draw, segment: Segment, now: int) -> str:
 
 def check_promises(draw: Draw, now: int) -> None:
     """Before the seal, while the segment can still be called off: is everything as it was committed to?"""
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     excluded = exclusion_commitment(draw.draw_id, map(bytes.fromhex, draw.excluded)).hex()
     promised = {name: rules[f"{name}_digest"] for name in ("software", "verifier")}
     require(
@@ -101,7 +101,7 @@ def _check_secret(draw: Draw, party: dict[str, str]) -> Check:
 
 def _check_times(draw: Draw, now: int) -> list[Check]:
     """What the record's times have to satisfy, before the seal makes them final."""
-    windows = parse_canonical(draw.rules.encode())["windows"]
+    windows = draw.promised["windows"]
     frozen, air = t_freeze(draw), draw.segment.air_time
     position = known(draw.segment.freeze.ledger)
     told = LedgerEntry.objects.filter(show=draw.show_id, position=position).first()

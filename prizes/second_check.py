@@ -9,19 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
+from engagement.audit import Check
 from prizes.software import VERIFIER
 
 TIMEOUT_S = 100.0  # below the time limit of a task, and several times what docs/performance.md says
-
-
-class Check(NamedTuple):
-    """One claim: its name, whether it holds, and what was found."""
-
-    name: str
-    ok: bool
-    detail: str
 
 
 class SecondCheckFailed(Exception):

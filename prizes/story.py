@@ -7,7 +7,6 @@ from typing import Any
 
 from engagement.actions import is_about
 from engagement.clock import from_ms
-from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from engagement.models import LedgerEntry
 from prizes.beacon import round_of
@@ -93,7 +92,7 @@ def _reveals(draw: Draw) -> list[dict[str, Any]]:
     """Who has revealed, and after the seal who has not."""
     said = {row.party: from_ms(row.at_ms) for row in draw.revealed.all()}
     rows = [_moment(f"{party} reveals its secret", at) for party, at in said.items()]
-    promised = [party["name"] for party in parse_canonical(draw.rules.encode())["parties"]]
+    promised = [party["name"] for party in draw.promised["parties"]]
     if draw.seal:
         rows += [
             _moment(f"{party} did not reveal", _from_ms(draw.sealed_at_ms), "an empty field in the seal")

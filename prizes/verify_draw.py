@@ -1079,16 +1079,6 @@ def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root:
 # --- 9. AES-256 (FIPS 197), every block on its own ---
 
 
-class Cipher:
-    """What both ways have in common: the name, and `encrypt` of whole blocks of 16 bytes."""
-
-    name = ""
-
-    def encrypt(self, blocks: bytearray) -> bytearray:
-        """Return the encrypted blocks; the result may be overwritten by the next call."""
-        raise NotImplementedError
-
-
 def make_cipher(key: bytes) -> Cipher:
     """AES by OpenSSL if it gives the known answers, else by this file.
 
@@ -1158,7 +1148,7 @@ def is_trusted(library: Any) -> bool:
     )
 
 
-class OpensslCipher(Cipher):
+class OpensslCipher:
     """AES-256-ECB of OpenSSL, into a buffer that is made once: that is many times faster than a new one."""
 
     name = "OpenSSL"
@@ -1193,7 +1183,7 @@ def checked_key(key: bytes) -> bytes:
     return key
 
 
-class PlainCipher(Cipher):
+class PlainCipher:
     """AES-256 written out, for a Python without OpenSSL: right, and a thousand times slower.
 
     >>> PlainCipher(bytes(range(32))).encrypt(bytearray.fromhex("00112233445566778899aabbccddeeff")).hex()
@@ -1231,6 +1221,10 @@ class PlainCipher(Cipher):
             for k, (p, q, r, s) in zip(last, turns):
                 out.append(k ^ substitute(p & 0xFF000000 | q & 0xFF0000 | r & 0xFF00 | s & 0xFF))
         return bytearray(struct.pack(f">{len(out)}I", *out))
+
+
+Cipher = Union[OpensslCipher, PlainCipher]
+"""Either way: `name`, and `encrypt` of whole blocks of 16 bytes, whose result the next call may overwrite."""
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,6 +1,5 @@
 """What a draw waits for: secrets of its parties, then its beacon. For the control room and the page of a draw."""
 
-import json
 from typing import Any
 
 from engagement.clock import from_ms
@@ -86,7 +85,7 @@ def _lines_of_parties(draw: Draw, now: int) -> list[str]:
 def _until(draw: Draw, now: int) -> str:
     deadline = reveal_deadline(draw)
     if deadline is None:
-        seconds = json.loads(draw.rules)["reveal_deadline_s"]
+        seconds = draw.promised["reveal_deadline_s"]
         return f", until {seconds} s before the end of the seal margin"
     left = f", {_seconds(deadline - now)} left" if now < deadline else ""
     return f" until {from_ms(deadline):%H:%M:%S} UTC{left}"

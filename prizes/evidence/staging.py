@@ -11,7 +11,6 @@ from redis.exceptions import RedisError
 
 from engagement import tally
 from engagement.core.checkpoints import format_vkey
-from engagement.core.digests import parse_canonical
 from engagement.ledger import export_checkpoint, export_entry, keys_of
 from engagement.models import Segment
 from prizes import files
@@ -133,7 +132,7 @@ def _statistics(state: State, segment: Segment) -> dict[str, Any]:
                 "draw_id": draw.draw_id,
                 "entries": draw.entries,
                 "tickets": draw.tickets,
-                "odds": list_odds(draw.classes, parse_canonical(draw.rules.encode())["winners"]),
+                "odds": list_odds(draw.classes, draw.promised["winners"]),
             }
             for draw in draws
         ],

@@ -11,7 +11,6 @@ from django.utils.timezone import get_current_timezone_name
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from engagement.core.digests import parse_canonical
 from engagement.core.phases import Phase
 from engagement.models import RollVisibility
 from prizes import files
@@ -52,7 +51,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
     """One draw: its promise from the arming on, its winners once they are published, before that for the auditor."""
     related = ("show", "segment__freeze", "prize_list")
     draw = get_object_or_404(Draw.objects.select_related(*related), pk=draw_id)
-    rules = parse_canonical(draw.rules.encode())
+    rules = draw.promised
     told = draw.step in TOLD and may_see(draw, request.user)
     record = _stored_record(draw) if told else None
     context = {

@@ -23,6 +23,7 @@ from prizes.api.draws import router
 from prizes.core.receipt import runs_around
 from prizes.core.record import encode_record, record_digest, with_dispositions
 from prizes.downloads import OutOfRange, parse_range
+from prizes.engine import make_tree
 from prizes.files import tree_name
 from prizes.models import Disposition, Draw
 from prizes.software import VERIFIER
@@ -380,6 +381,20 @@ def test_the_tree_is_made_once_and_receipts_read_a_few_blocks_of_the_roll(
     for viewer in viewers:
         assert fetch_receipt(stored, viewer.pseudonym)["entry"]["tickets"] == viewer.tickets
     assert files.fetch(tree_name(stored.draw.pk)).read_bytes() == tree
+
+
+def test_a_roll_that_is_broken_is_hashed_once_and_not_for_every_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored, hashed = make_draw(Draw.Step.SEALED, viewers=600), []
+    path = files.fetch(files.roll_name(stored.draw.pk))
+    path.write_bytes(path.read_bytes()[:-1] + bytes([stored.roll[-1] ^ 1]))
+    monkeypatch.setattr("prizes.receipts.make_tree", lambda *paths: hashed.append(paths) or make_tree(*paths))
+    address = f"{stored.address}/receipt/{stored.viewers[-1].pseudonym.hex()}"
+    assert [get(address).code for _ in range(3)] == ["broken"] * 3
+    assert len(hashed) == 1
+    path.write_bytes(stored.roll)
+    assert get(address).status == 200
 
 
 def test_further_receipts_of_a_draw_ask_the_database_nothing(django_assert_num_queries) -> None:

@@ -31,30 +31,19 @@ from prizes.core.roll import iterate_entries, iterate_totals
 from prizes.files import fetch, record_name, roll_name, totals_name
 from prizes.models import Disposition, Disqualification, Draw, Win
 from prizes.second_check import Check
-from tests.cast import DIRECTOR, INTRUDER, OPERATOR, armed_segment, make_show
+from tests.cast import DIRECTOR, INTRUDER, OPERATOR, armed_segment
 from tests.guards import tamper, without_guards
 from tests.prizes.steps import VIEWERS, ended, run_all, sealed
 from tests.prizes.winners import (
     CLAIM_S,
     Person,
     drawn_draw,
-    make_people,
     published_draw,
     reserves_of,
     winners_of,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def show() -> Show:
-    return make_show(draws_per_minute=60)
-
-
-@pytest.fixture
-def people(show: Show) -> dict[str, Person]:
-    return make_people(show, 8)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from engagement.models import Show
 from prizes.api.claims import STATUSES
 from prizes.claims import LEDGER_ACTIONS, ask_disqualification, decide_disqualification, settle_due
 from prizes.models import Draw, Win
-from tests.cast import make_show
 from tests.prizes.winners import (
     Person,
     drawn_draw,
@@ -26,11 +25,6 @@ from tests.prizes.winners import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def show() -> Show:
-    return make_show(draws_per_minute=60)
 
 
 @pytest.fixture

@@ -27,12 +27,11 @@ from prizes.claims import (
 from prizes.files import fetch, record_name
 from prizes.models import Disposition, Disqualification, Draw, Win
 from prizes.publication import record_of
-from tests.cast import DIRECTOR, OPERATOR, make_show
+from tests.cast import DIRECTOR, OPERATOR
 from tests.prizes.winners import (
     CLAIM_S,
     Person,
     drawn_draw,
-    make_people,
     person_of,
     published_draw,
     reserves_of,
@@ -41,16 +40,6 @@ from tests.prizes.winners import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def show() -> Show:
-    return make_show(draws_per_minute=60)
-
-
-@pytest.fixture
-def people(show: Show) -> dict[str, Person]:
-    return make_people(show, 8)
 
 
 def after_the_deadline(draw: Draw) -> int:

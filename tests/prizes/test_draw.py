@@ -46,7 +46,7 @@ from tests.cast import (
     make_segment,
     make_show,
 )
-from tests.clock import Clock, clock
+from tests.clock import Clock
 from tests.guards import without_guards
 from tests.prizes.steps import (
     VIEWERS,
@@ -59,14 +59,7 @@ from tests.prizes.steps import (
     sealed,
 )
 
-__all__ = ["clock"]  # a fixture
-
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def show() -> Show:
-    return make_show(draws_per_minute=60)
 
 
 def test_a_segment_goes_from_its_last_shake_to_verified_winners(show: Show) -> None:

@@ -17,7 +17,6 @@ from tests.cast import (
     armed_segment,
     gateways_were_here,
     make_segment,
-    make_show,
     put_on_air,
 )
 from tests.prizes.steps import (
@@ -28,11 +27,6 @@ from tests.prizes.steps import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def show() -> Show:
-    return make_show(draws_per_minute=60)
 
 
 def test_excluded_viewers_and_those_below_the_minimum_are_not_in_the_roll(show: Show) -> None:

@@ -17,7 +17,10 @@ def refused(statement: str) -> bool:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
     except IntegrityError as error:
-        return "prizes_" in str(error)
+        # The guard's own words: a constraint that happens to be in the way does not count.
+        return any(
+            words in str(error) for words in ("cannot change any more", "no row is ever", "append-only")
+        )
     return False
 
 
@@ -42,8 +45,9 @@ def _text(column: str) -> str:
 
 
 def test_no_column_of_what_was_promised_or_written_changes(draw: Draw) -> None:
-    Draw.objects.filter(pk=draw.pk).update(published_at=draw.drawn_at)
-    columns = [("draw", column) for column in (*PROMISED, *WRITTEN_ONCE) if column != "beacon_proof"]
+    # As of a draw by dice: the proof of a local beacon is empty, and what is empty may be set.
+    Draw.objects.filter(pk=draw.pk).update(published_at=draw.drawn_at, beacon_proof={"digits": "6"})
+    columns = [("draw", column) for column in (*PROMISED, *WRITTEN_ONCE)]
     columns += [("freeze", column) for column in FROZEN] + [("win", column) for column in WHO_WON]
     accepted = [
         f"{table}.{column}"

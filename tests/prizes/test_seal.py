@@ -22,21 +22,13 @@ from tests.cast import (
     arm,
     armed_segment,
     make_segment,
-    make_show,
     put_on_air,
 )
-from tests.clock import Clock, clock
+from tests.clock import Clock
 from tests.guards import without_guards
 from tests.prizes.steps import ended
 
-__all__ = ["clock"]  # a fixture
-
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def show() -> Show:
-    return make_show(draws_per_minute=60)
 
 
 def test_nothing_is_sealed_before_the_grace_has_ended(show: Show) -> None:

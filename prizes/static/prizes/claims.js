@@ -9,22 +9,8 @@
     const form = event.target.closest("#claims form");
     if (!form) return;
     event.preventDefault();
-    say(await post(form));
+    say(await Press.post(form, "Reload the page before you press again."));
     await refresh();
-  }
-
-  async function post(form) {
-    try {
-      const answer = await fetch(form.action, {
-        method: "POST",
-        headers: { Accept: "application/json" },
-        body: new FormData(form),
-        redirect: "error",
-      });
-      return await answer.json();
-    } catch {
-      return { ok: false, message: "No answer that makes sense. Reload the page before you press again." };
-    }
   }
 
   function say({ ok, message }) {

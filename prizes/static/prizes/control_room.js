@@ -28,25 +28,11 @@
     const button = form.querySelector("button");
     button.disabled = true;
     try {
-      say(await post(form));
+      say(await Press.post(form, "See the phase below before you press again, or reload the page."));
     } finally {
       button.disabled = false;
     }
     poll();
-  }
-
-  async function post(form) {
-    try {
-      const answer = await fetch(form.action, {
-        method: "POST",
-        headers: { Accept: "application/json" },
-        body: new FormData(form),
-        redirect: "error",
-      });
-      return await answer.json();
-    } catch {
-      return { ok: false, message: "No answer that makes sense. See the phase below before you press again, or reload the page." };
-    }
   }
 
   /** What came of a button stays on the page, so it says when that was. */
