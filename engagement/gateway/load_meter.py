@@ -1,0 +1,74 @@
+"""What a gateway process measures of itself: how busy it is, and how late its event loop comes."""
+
+import asyncio
+import io
+from time import monotonic_ns, thread_time_ns
+
+from engagement.core.pace import Load
+
+SCHEDSTAT = "/proc/thread-self/schedstat"
+TICK_S = 0.1
+
+
+class LoadMeter:
+    """Measures the thread that starts it, which is the event loop's; one timer for the whole process.
+
+    A process that shares its core with others is saturated long before it has used a core's time, so the time in
+    which it waited for the processor counts as busy, too. Linux counts both (Documentation/scheduler/sched-stats.rst);
+    elsewhere the time on the processor must do.
+    """
+
+    def __init__(self, schedstat: str = SCHEDSTAT) -> None:
+        self._path = schedstat
+        self._schedstat: io.FileIO | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_ns = 0
+        self._lag_ns = 0
+
+    def start(self) -> None:
+        # Kept open: a process that has run out of descriptors is one that needs its figures.
+        self._schedstat = _open_schedstat(self._path)
+        self._wanted_ns, self._sampled_ns = self._read_wanted_ns(), monotonic_ns()
+        self._set_timer()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._schedstat is not None:
+            self._schedstat.close()
+
+    def sample(self, flush_ms: int) -> Load:
+        """The load since the last sample; `flush_ms`, how long totals wait for the tally, is passed through."""
+        wanted, now = self._read_wanted_ns(), monotonic_ns()
+        busy = (wanted - self._wanted_ns) / max(1, now - self._sampled_ns)
+        lag = max(self._lag_ns, now - self._due_ns)  # the timer may be overdue itself
+        self._wanted_ns, self._sampled_ns, self._lag_ns = wanted, now, 0
+        return Load(min(1.0, busy), max(0, lag) // 1_000_000, flush_ms)
+
+    def _set_timer(self) -> None:
+        self._due_ns = monotonic_ns() + int(TICK_S * 1e9)
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._lag_ns = max(self._lag_ns, monotonic_ns() - self._due_ns)
+        self._set_timer()
+
+    def _read_wanted_ns(self) -> int:
+        """For how long this thread has run or waited for a processor."""
+        if self._schedstat is None:
+            return thread_time_ns()
+        self._schedstat.seek(0)
+        ran, waited, _ = self._schedstat.read().split()
+        return int(ran) + int(waited)
+
+
+def _open_schedstat(path: str) -> io.FileIO | None:
+    """None where the kernel has no such file, or does not count: then it consists of zeros."""
+    try:
+        schedstat = io.FileIO(path)
+    except OSError:
+        return None
+    if schedstat.read().startswith(b"0 "):
+        schedstat.close()
+        return None
+    return schedstat
