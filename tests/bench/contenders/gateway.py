@@ -1,0 +1,227 @@
+"""This gateway: under uvicorn with and without the fast path, and under Daphne; it writes to a real Redis.
+
+A show of its own in every run, with an open segment in which nothing is clamped. Client i is the viewer with uid i.
+"""
+
+import contextlib
+import inspect
+import itertools
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gala import entrypoints
+from tests.bench.contenders.base import (
+    BACKLOG,
+    HOST,
+    MESSAGE_BYTES,
+    ROOT,
+    Contender,
+    Dialect,
+    Running,
+    fill,
+    other_core,
+    running_server,
+)
+from tests.bench.contenders.redis import missing_redis, set_up_django
+
+SEGMENT, SHARDS = 7, 16
+HOUR_MS = 3_600_000
+MAX_HZ = 1_000_000  # the clamp is computed for every report, and is never reached
+
+Command = Callable[[int], list[str]]
+
+
+class Gateway(Contender):
+    def __init__(self, name: str, key: str, command: Command) -> None:
+        super().__init__(name, key)
+        self._command = command
+
+    def missing(self) -> str | None:
+        return missing_redis()
+
+    @contextlib.contextmanager
+    def start(self, folder: Path, *, core: int, processes: int = 1) -> Iterator[Running]:
+        cores = [core, other_core(core)]
+        set_up_django(cores[1])
+        (folder / "static").mkdir(exist_ok=True)  # whitenoise warns when it is missing
+        with _open_show() as show, contextlib.ExitStack() as stack:
+            servers = [
+                stack.enter_context(
+                    running_server(
+                        self._command,
+                        path="/healthz",
+                        env=_environment(folder),
+                        log=folder / f"gateway-{number}.log",
+                        core=cores[number % 2],
+                    )
+                )
+                for number in range(processes)
+            ]
+            running = RunningGateway(
+                [address for address, _ in servers], [process.pid for _, process in servers], show
+            )
+            with contextlib.closing(running):
+                yield running
+
+
+class RunningGateway(Running):
+    def __init__(self, addresses: list[tuple[str, int]], pids: list[int], show: "Show") -> None:
+        super().__init__(addresses, pids, _dialect(show))
+        self._show = show
+        self._seq = itertools.count(show.state.seq + 1)
+
+    def _send(self, marker: str) -> None:
+        from engagement.broadcast import send_result
+
+        state, seq = self._show.state, next(self._seq)
+        send_result(state.slug, state.epoch, seq, _result(seq, marker))
+
+    def accepted(self) -> int:
+        """As of the last flush, which is a quarter of a second ago at most."""
+        from engagement.tally import read_live
+
+        return read_live(self._show.key).get("reports", 0)
+
+    def check_tally(self, told: dict[int, int]) -> list[str]:
+        """Viewer by viewer, both ways; the tally is read as docs/redis.md describes it, not by the gateway's code."""
+        tally = self._show.read_tally()
+        differences = []
+        for client, total in told.items():
+            written = tally.pop(self._show.viewer(client), 0)
+            if written != total:
+                differences.append(f"client {client} was told {total}, the tally has {written}")
+        return differences + [
+            f"the tally has {total} of a viewer who was told nothing" for total in tally.values()
+        ]
+
+
+class Show:
+    """An open segment in Redis, and the secret of its show."""
+
+    def __init__(self) -> None:
+        from engagement.core.phases import Phase
+        from engagement.core.show_state import SegmentState, ShowState
+        from engagement.vault import lock_secret
+
+        self.k_show, now, epoch = secrets.token_bytes(32), int(time.time() * 1000), secrets.randbits(48)
+        self.key = f"{epoch}-{SEGMENT}"
+        segment = SegmentState(
+            id=SEGMENT,
+            key=self.key,
+            title="Benchmark",
+            title_zh="基准测试",
+            phase=Phase.OPEN,
+            opens_at=now - HOUR_MS,
+            closes_at=now + 24 * HOUR_MS,
+            shards=SHARDS,
+            prizes=[],
+            seals=[],
+        )
+        self.state = ShowState(
+            slug=f"bench-{epoch:x}",
+            title="Benchmark",
+            title_zh="基准测试",
+            epoch=epoch,
+            seq=1,
+            guests=True,
+            k_show=lock_secret(self.k_show),
+            feeds={"app": 0},
+            max_hz=MAX_HZ,
+            burst=10,
+            grace_ms=3_000,
+            current=SEGMENT,
+            segments=[segment],
+            results=[],
+        )
+
+    def viewer(self, client: int) -> bytes:
+        from engagement.core.digests import derive_pseudonym, derive_salt
+
+        slug = self.state.slug
+        return derive_pseudonym(slug, client, derive_salt(self.k_show, slug, client))
+
+    def keys(self) -> list[str]:
+        return [f"tally:{self.key}:{shard}" for shard in range(SHARDS)]
+
+    def read_tally(self) -> dict[bytes, int]:
+        from engagement.tally import connect
+
+        redis: Any = connect()
+        rows = itertools.chain.from_iterable(redis.zrange(key, 0, -1, withscores=True) for key in self.keys())
+        return {viewer: int(total) for viewer, total in rows}
+
+
+@contextlib.contextmanager
+def _open_show() -> Iterator[Show]:
+    from engagement.broadcast import forget_state, keep_state
+    from engagement.tally import connect
+
+    show = Show()
+    keep_state(show.state)  # before there is any gateway that would have to be told
+    try:
+        yield show
+    finally:
+        forget_state(show.state.slug)
+        connect().delete(f"live:{show.key}", *show.keys())
+
+
+def _dialect(show: Show) -> Dialect:
+    from engagement.core.messages import SUBPROTOCOL
+    from engagement.passes import issue_pass
+
+    slug = show.state.slug
+    return Dialect(
+        target=lambda client: f"/ws/shows/{slug}/",
+        subprotocol=SUBPROTOCOL,
+        hello=lambda client: [b'{"type":"hello","pass":"%s"}' % issue_pass(slug, client).encode()],
+        welcomed=b'"type":"welcome"',
+        report=lambda total: b'{"type":"shakes","segment":%d,"total":%d}' % (SEGMENT, total),
+        sync=b'{"type":"sync","t0":0}',
+        synced=b'"type":"synced"',
+        ack=b'"type":"ack"',
+    )
+
+
+def _result(seq: int, marker: str) -> dict[str, Any]:
+    """A published draw whose `result` frame is MESSAGE_BYTES long."""
+    from engagement.gateway.audience import result_frame
+
+    result = {"draw": 1, "segment": SEGMENT, "winners": [], "seal": "", "strength": "", "record_url": ""}
+    return {**result, "seal": fill(marker, MESSAGE_BYTES - len(result_frame(seq, result)))}
+
+
+# --- processes ---
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The limit on frames stays in place and is computed for each; only a benchmark must exceed it."""
+    ours = {"GALA_DATA": str(folder), "FRAMES_PER_SECOND": "1000000", "LOG_LEVEL": "WARNING"}
+    return {**os.environ, **ours, "PYTHONPATH": str(ROOT)}
+
+
+def _uvicorn(**options: Any) -> Command:
+    return lambda port: entrypoints.gateway(HOST, port, graceful_seconds=2, **options)
+
+
+def _daphne(port: int) -> list[str]:
+    endpoint = f"tcp:{port}:interface={HOST}:backlog={BACKLOG}"
+    return [sys.executable, "-m", "daphne", "--endpoint", endpoint, "-v", "0", "gala.asgi:application"]
+
+
+def _plain() -> list[Contender]:
+    """Without the fast path, where there is one to leave out."""
+    if "fast" not in inspect.signature(entrypoints.gateway).parameters:
+        return []
+    return [Gateway("gateway, plain uvicorn", "gateway-plain", _uvicorn(fast=False))]
+
+
+GATEWAYS: list[Contender] = [
+    Gateway("gateway, uvicorn", "gateway", _uvicorn()),
+    *_plain(),
+    Gateway("gateway, Daphne", "gateway-daphne", _daphne),
+]
