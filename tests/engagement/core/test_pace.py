@@ -189,6 +189,43 @@ def test_while_it_is_catching_up_the_pace_is_not_lengthened_again() -> None:
     assert {pace.report_every_ms for pace in paces} == {3_000}
 
 
+def test_a_step_is_judged_when_the_work_that_waited_is_done() -> None:
+    control = PaceControl()
+    paces = [
+        control.follow(Load(1.0, 2_000 + now // 10, FLUSH_MS), phones=1, now_ms=now).report_every_ms
+        for now in range(0, 4_000, 500)
+    ]
+    assert paces == [3_000] * 7 + [9_000]
+
+
+def test_a_processor_that_stays_busy_is_overload_though_nothing_waits_and_one_busy_moment_is_none() -> None:
+    for beats, expected in ((1, SHORTEST_MS), (6, 1_500)):
+        control = PaceControl()
+        for beat in range(beats):
+            control.follow(Load(0.9, 20, FLUSH_MS), phones=1, now_ms=beat * 500)
+        pace = control.follow(CALM, phones=1, now_ms=beats * 500)
+        assert pace.report_every_ms == expected
+
+
+def test_after_the_load_has_fallen_patience_is_as_at_the_beginning() -> None:
+    def wait_for_a_step_down(control: PaceControl, now: int) -> int:
+        """How long it takes after an overload, at a load that asks for patience."""
+        control.follow(Load(1.0, 1_500, FLUSH_MS), phones=1, now_ms=now)
+        for later in range(now + 500, now + 600_000, 500):
+            pace = control.follow(CALM._replace(busy=0.5), phones=1, now_ms=later)
+            if pace.report_every_ms < 3_000:
+                return later - now
+        raise AssertionError("never")
+
+    control = PaceControl()
+    waits = [wait_for_a_step_down(control, 0)]
+    control.follow(Load(1.0, 20, FLUSH_MS), phones=1, now_ms=100_000)
+    for now in range(100_500, 160_000, 500):
+        control.follow(CALM, phones=1, now_ms=now)
+    waits.append(wait_for_a_step_down(control, 200_000))
+    assert waits[0] == waits[1]
+
+
 def test_two_steps_up_are_a_while_apart() -> None:
     control = PaceControl()
     steps = [
