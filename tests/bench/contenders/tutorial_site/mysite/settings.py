@@ -12,8 +12,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
 ]
 USE_TZ = True
-# The tutorial was written for an older redis-py. Since version 8 it gives up on a quiet socket after 5 s, upon which the
-# layer ends its consumers, and on the hundredth connection, upon which a connect fails: both are set as they were.
+# The tutorial was written for an older redis-py. Since version 8 it gives up on a quiet socket after 5 s, upon which
+# the layer ends its consumers, and on the hundredth connection, upon which a connect fails: both are set as they were.
 REDIS = {
     "address": os.environ.get("REDIS_URL", ""),
     "socket_timeout": None,
