@@ -5,7 +5,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 packages=""
-[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || packages="nginx libnginx-mod-nchan"
+[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || packages=" nginx libnginx-mod-nchan"
 command -v npm > /dev/null || packages="$packages nodejs npm"
 
 install_packages() {
@@ -30,13 +30,13 @@ install_packages() {
 if [ -z "$packages" ]; then
     echo "Debian's packages are here already."
 elif ! command -v apt-get > /dev/null; then
-    echo "This is no Debian; please install by hand: $packages" >&2
+    echo "This is no Debian; please install by hand:$packages" >&2
     exit 1
 elif [ "$(id -u)" -ne 0 ]; then
     echo "Only root can install$packages; please run: sudo $here/install.sh" >&2
     exit 1
 else
-    echo "Installing from Debian: $packages"
+    echo "Installing from Debian:$packages"
     install_packages
 fi
 

@@ -1,4 +1,8 @@
-"""The consumer of Channels' tutorial under uvicorn with our options, once with each layer of channels_redis."""
+"""The consumer of Channels' tutorial under uvicorn with our options, once with each layer of channels_redis.
+
+Four fifths of what a message costs it are not the consumer's own: Channels 4.3 closes old database connections before
+each one, in a thread (`aclose_old_connections`), whether there is a database or not.
+"""
 
 import contextlib
 import inspect
