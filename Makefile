@@ -17,7 +17,7 @@ CORE := engagement/core prizes/core tests/engagement/core tests/prizes/core
 OTHERS := tests prizes/evidence --ignore tests/engagement/core --ignore tests/prizes/core
 
 .DEFAULT_GOAL := help
-.PHONY: help show test test-postgres bench-draw lint lock clean
+.PHONY: help show test test-postgres bench bench-deps bench-draw soak lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,15 @@ endif
 
 test-postgres: $(VENV)/dev ## the same suite on a PostgreSQL of its own; ARGS as for test
 	@$(PY) -m tests.postgres $(PYTEST) $(if $(strip $(ARGS)),$(ARGS),$(WORKERS))
+
+bench: $(VENV)/dev ## the gateway against what one would take instead; ARGS="--only fanout --json FILE" for a part
+	@$(PY) -m tests.bench.gateway $(ARGS)
+
+bench-deps: ## what those others need, from Debian (as root) and npm
+	@tests/bench/contenders/install.sh
+
+soak: $(VENV)/dev ## 10,000 phones at one gateway for 10 minutes, nothing may grow; ARGS="--minutes 2 --phones 500" for less
+	@$(PY) -m tests.bench.soak $(ARGS)
 
 bench-draw: $(VENV)/dev ## freeze, draw and check 35 million entries; ARGS="--entries 1000000 --json FILE" for fewer
 	@$(PY) -m tests.bench.draw $(ARGS)

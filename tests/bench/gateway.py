@@ -1,0 +1,173 @@
+"""The gateway against what one would take instead: `make bench`, or `python -m tests.bench.gateway --help`.
+
+The server has one core to itself, the load another one. Each contender is started fresh for each measure, and all are
+driven by the same phones. Exit status 1 means that a promise was broken, never that something was slow. What the
+figures were is in docs/performance.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from engagement.descriptors import TooFewDescriptors, require_descriptors
+from tests.bench import measures, scaling
+from tests.bench.contenders import CONTENDERS
+from tests.bench.draw import describe_machine, say
+from tests.bench.measures import FULL, SHORT, Measure, Place, Sizes
+from tests.bench.table import OURS, Results, broken_promises, compare, format_table, judge
+
+MEASURES: dict[str, Measure] = {
+    "intake": measures.intake,
+    "fanout": measures.fanout,
+    "memory": measures.memory,
+    "storm": measures.storm,
+    "mixed": measures.mixed,
+    "scaling": scaling.scaling,
+    "processes": scaling.processes,
+    "pace": scaling.pace,
+}
+ONLY_OURS = {"scaling", "processes", "pace"}
+SPARE_DESCRIPTORS = 200
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None, contenders: Sequence[Any] = CONTENDERS) -> int:
+    options = make_parser(contenders).parse_args(arguments)
+    sizes = SHORT if options.short else FULL
+    try:
+        require_descriptors(most_sockets(sizes), SPARE_DESCRIPTORS)
+    except TooFewDescriptors as error:
+        print(error, file=sys.stderr)
+        return 1
+    chosen = [one for one in contenders if not options.contenders or one.key in options.contenders]
+    try:
+        results = run(options.only or list(MEASURES), installed(chosen), sizes)
+    except KeyboardInterrupt:
+        print("Stopped by hand.", file=sys.stderr)
+        return INTERRUPTED
+    compare(results)
+    if sizes is FULL:
+        judge(results, f"storm {sizes.storm_of_ours}")
+    return tell(results, options.json)
+
+
+def make_parser(contenders: Sequence[Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.gateway",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--only", action="extend", type=some_of(MEASURES), metavar="MEASURE", help=", ".join(MEASURES)
+    )
+    keys = [one.key for one in contenders]
+    parser.add_argument(
+        "--contenders", action="extend", type=some_of(keys), metavar="CONTENDER", help=", ".join(keys)
+    )
+    parser.add_argument("--short", action="store_true", help="a few sockets only, to see that it runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
+    return parser
+
+
+def some_of(known: Any) -> Callable[[str], list[str]]:
+    """Names separated by commas."""
+
+    def names(text: str) -> list[str]:
+        found = [name.strip() for name in text.split(",")]
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {name!r}")
+        return found
+
+    return names
+
+
+def most_sockets(sizes: Sizes) -> int:
+    numbers = [number for field in sizes for number in (field if isinstance(field, tuple) else (field,))]
+    return int(max(numbers))
+
+
+def installed(contenders: Sequence[Any]) -> list[Any]:
+    """Those that can run; the others are named."""
+    missing = {one.name: one.missing() for one in contenders}
+    absent = [f"{name} ({what})" for name, what in missing.items() if what]
+    if absent:
+        print(f"not installed: {', '.join(absent)}; make bench-deps", file=sys.stderr)
+    return [one for one in contenders if not missing[one.name]]
+
+
+# --- running ---
+
+
+def pin() -> int:
+    """Puts this process on the last core, and returns the one for the servers: the first."""
+    if not hasattr(os, "sched_setaffinity"):
+        return 0
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        print("one core only: the load takes from the servers, and the figures say little", file=sys.stderr)
+    os.sched_setaffinity(0, {cores[-1]})
+    return cores[0]
+
+
+def run(names: Sequence[str], contenders: Sequence[Any], sizes: Sizes) -> Results:
+    """Every measure of everybody who takes part in it: label -> contender -> row."""
+    core, results = pin(), Results()
+    for name in MEASURES:
+        if name not in names:
+            continue
+        for contender in contenders:
+            if contender.key == OURS or (name not in ONLY_OURS and contender.can(name)):
+                say(f"{name}: {contender.name}")
+                for label, row in measure_one(name, contender, core, sizes).items():
+                    results.setdefault(label, {})[contender.key] = {"name": contender.name, **row}
+    return results
+
+
+def measure_one(name: str, contender: Any, core: int, sizes: Sizes) -> dict[str, Any]:
+    """One measure; a contender that does not get through it has a row without a figure."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        try:
+            return MEASURES[name](contender, Place(Path(folder), core, sizes))
+        except Exception as error:
+            traceback.print_exc()
+            failed = f"failed: {type(error).__name__}: {str(error).strip().splitlines()[-1:]}"
+            return {name: {"value": None, "unit": "", "details": "", "wrong": [failed]}}
+
+
+# --- telling ---
+
+
+def tell(results: Results, file: Path | None) -> int:
+    machine = describe()
+    cores = f"{machine['cores']} cores, Python {machine['python']}"
+    print(f"{machine['processor']}, {cores}, {machine['date']}\n{format_table(results)}")
+    if file:
+        file.write_text(json.dumps({**results, "machine": machine}, indent=1) + "\n")
+    wrong = broken_promises(results)
+    for what in wrong:
+        print(f"BROKEN: {what}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def describe() -> dict[str, Any]:
+    packages = ("uvicorn", "uvloop", "channels", "channels-redis", "daphne")
+    return {
+        **describe_machine(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

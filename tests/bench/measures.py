@@ -1,0 +1,313 @@
+"""What is measured of each contender: intake, fan-out, memory, storm and a mixed evening.
+
+A measure gets a contender that it starts itself, fresh, and returns rows: label -> {value, unit, details, wrong, ...}.
+`wrong` says in words which promise was broken: totals that are not equal, a broadcast that came never or twice.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any, NamedTuple
+
+from engagement.mock.figures import percentile as counted_percentile
+from tests.bench.figures import median, percentile
+from tests.bench.load import Arrivals, Crowd
+from tests.bench.open_loop import OpenLoop
+from tests.bench.processes import cpu_seconds, resident_kib
+from tests.bench.rounds import held_rounds, sustained_rounds
+
+Row = dict[str, Any]
+Rows = dict[str, Row]
+
+
+class Sizes(NamedTuple):
+    """How many sockets, and for how long."""
+
+    intake: int = 1_000
+    intake_s: float = 3.0  # for which the server runs
+    warm_up_s: float = 0.5
+    fanout: tuple[int, ...] = (3_000, 15_000)
+    rounds: int = 15
+    fanout_s: float = 5.0  # per number of sockets, but at least three rounds
+    memory: int = 10_000
+    storm: int = 5_000
+    storm_of_ours: int = 15_000
+    mixed: int = 10_000
+    mixed_s: float = 8.0
+    patience_s: float = 5.0  # for what should have come already
+    fanout_patience_s: float = 20.0
+    scaling: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000, 16_000)
+    scaling_rounds: int = 9
+    processes: int = 14_000
+    process_rounds: int = 15
+    pace: int = 12_000
+    pace_s: float = 30.0
+
+
+FULL = Sizes()
+SHORT = Sizes(
+    intake=20,
+    intake_s=0.2,
+    warm_up_s=0.05,
+    fanout=(20, 40),
+    rounds=2,
+    fanout_s=0.3,
+    memory=40,
+    storm=40,
+    storm_of_ours=80,
+    mixed=40,
+    mixed_s=1.0,
+    patience_s=1.0,
+    fanout_patience_s=2.0,
+    scaling=(20, 40),
+    scaling_rounds=3,
+    processes=40,
+    process_rounds=3,
+    pace=40,
+    pace_s=1.5,
+)
+
+
+class Place(NamedTuple):
+    """Where a contender runs: its files, its core; and how much is asked of it."""
+
+    folder: Path
+    core: int
+    sizes: Sizes
+
+
+Measure = Callable[[Any, Place], Rows]
+
+
+def processor_of(running: Any) -> Callable[[], float]:
+    """The seconds of processor time that the servers have taken."""
+    return lambda: cpu_seconds(running.pids)
+
+
+# --- what must hold ---
+
+
+def check_totals(crowd: Crowd, patience_s: float = 5.0) -> list[str]:
+    """What a server counted, what it told the phones and what the tally holds, against what they sent."""
+    running, wrong = crowd.running, []
+    if not crowd.wait_for_acks(patience_s):
+        late = sum(phone.acked < phone.total for phone in crowd.online)
+        wrong.append(f"{late:,} phones were not told their last total")
+    accepted = _settled(running.accepted, crowd.sent, patience_s)
+    if accepted is not None and accepted != crowd.sent:
+        wrong.append(f"{crowd.sent:,} reports were sent, {accepted:,} counted")
+    if crowd.lost:
+        wrong.append(f"sockets lost: {dict(crowd.lost)}")
+    return wrong + list(running.check_tally(crowd.told))
+
+
+def _settled(ask: Callable[[], int | None], expected: int, patience_s: float) -> int | None:
+    """The answer once it is what was expected, or the last one."""
+    deadline = perf_counter() + patience_s
+    while (answer := ask()) not in (None, expected) and perf_counter() < deadline:
+        sleep(0.1)
+    return answer
+
+
+def check_arrivals(arrivals: list[Arrivals]) -> list[str]:
+    missing, doubles = sum(row.missing for row in arrivals), sum(row.doubles for row in arrivals)
+    expected = sum(len(row.times) + row.missing for row in arrivals)
+    wrong = [f"{missing:,} of {expected:,} deliveries never came"] if missing else []
+    return wrong + ([f"{doubles:,} came more than once"] if doubles else [])
+
+
+def check_connected(crowd: Crowd) -> list[str]:
+    away = len(crowd.phones) - crowd.ready
+    return [f"{away:,} of {len(crowd.phones):,} did not connect: {dict(crowd.lost)}"] if away else []
+
+
+# --- the measures ---
+
+
+def intake(contender: Any, place: Place) -> Rows:
+    """Reports per second, one frame per read, first in held rounds and then as fast as one core can send them.
+
+    A small TCP write costs more than reading it, so the load would be the limit of a fast server. In held rounds it is
+    done with its work when the server may look, and only the time in which the server runs is counted. All else that
+    a server does, like writing totals and acknowledging them, falls into that time, too.
+    """
+    sizes = place.sizes
+    with contender.start(place.folder, core=place.core) as running, Crowd(running, sizes.intake) as crowd:
+        crowd.connect()
+        wrong, cpu = check_connected(crowd), processor_of(running)
+        held_rounds(crowd, cpu, sizes.warm_up_s)
+        rounds = held_rounds(crowd, cpu, sizes.intake_s)
+        sustained = sustained_rounds(crowd, cpu, sizes.intake_s / 2, sizes.warm_up_s)
+        wrong += check_totals(crowd, sizes.patience_s)
+    each, share = rounds.cpu_s / rounds.reports * 1e6, sustained.cpu_s / sustained.seconds
+    rate = sustained.reports / sustained.seconds
+    return {
+        "intake": {
+            "value": rounds.reports / rounds.seconds,
+            "unit": "reports/s",
+            "cpu_us_per_report": each,
+            "server_share": rounds.cpu_s / rounds.seconds,
+            "sustained_per_s": rate,
+            "sustained_server_share": share,
+            "sockets": sizes.intake,
+            "details": f"{each:.1f} µs CPU each; as fast as the load can send {rate:,.0f}/s, server {share:.0%} busy",
+            "wrong": wrong,
+        }
+    }
+
+
+def fanout(contender: Any, place: Place) -> Rows:
+    """One message of 250 bytes to everybody, first to few, then to many."""
+    rows: Rows = {}
+    with contender.start(place.folder, core=place.core) as running, Crowd(running, 0) as crowd:
+        for sockets in place.sizes.fanout:
+            crowd.add(sockets - len(crowd.phones))
+            crowd.connect()
+            arrivals = broadcast_rounds(crowd, place.sizes, f"{sockets}")
+            rows[f"fanout {sockets}"] = {
+                **describe_arrivals(arrivals),
+                "sockets": crowd.ready,
+                "wrong": check_connected(crowd) + check_arrivals(arrivals),
+            }
+    return rows
+
+
+def broadcast_rounds(crowd: Crowd, sizes: Sizes, name: str) -> list[Arrivals]:
+    """The first round only warms up; a slow contender has three that count."""
+    cpu, arrivals, until = processor_of(crowd.running), [], perf_counter() + sizes.fanout_s
+    while len(arrivals) <= min(3, sizes.rounds) or (perf_counter() < until and len(arrivals) <= sizes.rounds):
+        marker = f"marker-{name}-{len(arrivals)}-".encode()
+        arrivals.append(crowd.broadcast(marker, cpu, sizes.fanout_patience_s))
+    return arrivals[1:]
+
+
+def describe_arrivals(arrivals: list[Arrivals]) -> Row:
+    """The figures of some broadcasts, each the median of all of them."""
+    whole = [row for row in arrivals if row.times]
+    if not whole:
+        return {"value": None, "unit": "deliveries/s", "details": ""}
+    middle, p99, last = (
+        median([percentile(row.times, share) or 0.0 for row in whole]) * 1000 for share in (0.5, 0.99, 1.0)
+    )
+    return {
+        "value": median([len(row.times) / row.times[-1] for row in whole]),
+        "unit": "deliveries/s",
+        "first_ms": median([row.times[0] for row in whole]) * 1000,
+        "median_ms": middle,
+        "p99_ms": p99,
+        "last_ms": last,
+        "cpu_us_per_delivery": median([row.cpu_s / len(row.times) for row in whole]) * 1e6,
+        "rounds": len(whole),
+        "details": f"median {middle:,.0f} ms, p99 {p99:,.0f}, last {last:,.0f}; {len(whole)} rounds",
+    }
+
+
+def memory(contender: Any, place: Place) -> Rows:
+    """Resident memory per idle phone that said hello, without what the process has for the first one."""
+    sockets = place.sizes.memory
+    with contender.start(place.folder, core=place.core) as running, Crowd(running, 1) as crowd:
+        crowd.connect()
+        sleep(0.5)
+        before = resident_kib(running.pids)
+        crowd.add(sockets)
+        crowd.connect()
+        sleep(1.0)
+        after, wrong = resident_kib(running.pids), check_connected(crowd)
+    return {
+        "memory": {
+            "value": (after - before) / sockets,
+            "unit": "KiB/socket",
+            "process_mib": after / 1024,
+            "sockets": sockets,
+            "details": f"process {after / 1024:,.0f} MiB with {sockets:,} phones, {before / 1024:,.0f} with one",
+            "wrong": wrong,
+        }
+    }
+
+
+def storm(contender: Any, place: Place) -> Rows:
+    """Everybody connects in the same moment; of ours, as many as a process may hold, too."""
+    numbers = [place.sizes.storm]
+    if contender.key == "gateway":
+        numbers.append(place.sizes.storm_of_ours)
+    return {f"storm {number}": _storm(contender, place, number) for number in numbers}
+
+
+def _storm(contender: Any, place: Place, sockets: int) -> Row:
+    with contender.start(place.folder, core=place.core) as running, Crowd(running, 1) as early:
+        early.connect()  # the process has served somebody before
+        with Crowd(running, sockets, first=1) as crowd:
+            times = sorted(crowd.connect(at_once=sockets))
+            failed = sockets - len(times)
+            wrong = check_connected(crowd)
+    last, p99 = (times[-1], percentile(times, 0.99) or 0.0) if times else (0.0, 0.0)
+    return {
+        "value": len(times) / last if times else None,
+        "unit": "welcomes/s",
+        "sockets": sockets,
+        "failures": failed,
+        "p99_ms": p99 * 1000,
+        "last_ms": last * 1000,
+        "details": f"{failed} failed; p99 {p99 * 1000:,.0f} ms, last {last * 1000:,.0f}",
+        "wrong": wrong,
+    }
+
+
+def mixed(contender: Any, place: Place) -> Rows:
+    """Phones report once a second while pulses go out, and then a result."""
+    sizes = place.sizes
+    with contender.start(place.folder, core=place.core) as running, Crowd(running, sizes.mixed) as crowd:
+        crowd.connect()
+        wrong, load, cpu = check_connected(crowd), OpenLoop(crowd), processor_of(running)
+        load.run(sizes.mixed_s / 4)
+        sent, cpu_before, start = crowd.sent, cpu(), perf_counter()
+        load.run(
+            sizes.mixed_s * 3 / 4, [*_pulses(running, sizes.mixed_s), (sizes.mixed_s / 2, announce(load))]
+        )
+        cpu_s, seconds = cpu() - cpu_before, perf_counter() - start
+        reports = crowd.sent - sent
+        wrong += check_result(load, sizes.patience_s)
+        load.finish()
+        wrong += check_totals(crowd, sizes.patience_s)
+    return {
+        "mixed": {**describe_mixed(load, reports, cpu_s, seconds), "sockets": sizes.mixed, "wrong": wrong}
+    }
+
+
+def announce(load: OpenLoop) -> Callable[[], None]:
+    return lambda: load.announce(b"the-result-of-the-night")
+
+
+def _pulses(running: Any, seconds: float) -> list[tuple[float, Callable[[], None]]]:
+    """Twice a second where the server does not send them of itself, as the one with acks does."""
+    if running.dialect.ack is not None:
+        return []
+    return [(tick / 2, lambda: running.broadcast(b"pulse")) for tick in range(int(seconds * 2))]
+
+
+def check_result(load: OpenLoop, patience_s: float = 5.0) -> list[str]:
+    """Everybody who was there has got the result, and once."""
+    deadline = perf_counter() + patience_s
+    while load.missing and perf_counter() < deadline:
+        load.run(0.2)
+    wrong = [f"{load.missing:,} of {load.expected:,} phones did not get the result"] if load.missing else []
+    return wrong + ([f"the result came twice {load.doubles:,} times"] if load.doubles else [])
+
+
+def describe_mixed(load: OpenLoop, reports: int, cpu_s: float, seconds: float) -> Row:
+    acks = load.acks_from(0)
+    ack_ms = [counted_percentile(acks, share) for share in (0.5, 0.99)]
+    arrived_ms = [(percentile(load.arrivals, share) or 0.0) * 1000 for share in (0.5, 0.99)]
+    acked = "no acks" if ack_ms[0] is None else f"ack p50 {ack_ms[0]} ms, p99 {ack_ms[1]}"
+    return {
+        "value": cpu_s / reports * 1e6,
+        "unit": "CPU s/M reports",
+        "server_share": cpu_s / seconds,
+        "ack_p50_ms": ack_ms[0],
+        "ack_p99_ms": ack_ms[1],
+        "result_p50_ms": arrived_ms[0],
+        "result_p99_ms": arrived_ms[1],
+        "load_late_ms": load.late_s * 1000,
+        "details": f"{acked}; result p50 {arrived_ms[0]:,.0f} ms, p99 {arrived_ms[1]:,.0f};"
+        f" server {cpu_s / seconds:.0%} busy",
+    }

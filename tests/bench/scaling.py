@@ -1,0 +1,162 @@
+"""What only the gateway is asked: more sockets, a second process, and more load than it can take."""
+
+import time
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+from engagement.mock.figures import percentile as counted_percentile
+from tests.bench.figures import median
+from tests.bench.load import Crowd
+from tests.bench.measures import (
+    Place,
+    Row,
+    Rows,
+    check_arrivals,
+    check_connected,
+    check_totals,
+    describe_arrivals,
+    processor_of,
+)
+from tests.bench.open_loop import OpenLoop
+from tests.bench.processes import busy_loops
+from tests.bench.rounds import rested_round
+
+OVERLOAD = 2.0  # how many times more is asked than the process can do
+MOST_LOOPS = 20  # where the phones are few, twice what they need is not to be had
+FROM_SECOND = 5  # the pace has had time to act
+
+
+def scaling(contender: Any, place: Place) -> Rows:
+    """The processor time of one report and of one delivery, with ever more sockets on one process."""
+    rows: Rows = {}
+    with contender.start(place.folder, core=place.core) as running, Crowd(running, 0) as crowd:
+        for sockets in place.sizes.scaling:
+            crowd.add(sockets - len(crowd.phones))
+            crowd.connect()
+            rows[f"scaling {sockets}"] = _costs(crowd, place, sockets)
+        wrong = check_connected(crowd) + check_totals(crowd)
+    for kind, field in (("reports", "value"), ("deliveries", "cpu_us_per_delivery")):
+        costs = [row[field] for label, row in rows.items() if label in _sized(place)]
+        rows[f"scaling, {kind}"] = _flatness(costs, wrong)
+    return rows
+
+
+def _sized(place: Place) -> list[str]:
+    return [f"scaling {sockets}" for sockets in place.sizes.scaling]
+
+
+def _costs(crowd: Crowd, place: Place, sockets: int) -> Row:
+    cpu, rounds = processor_of(crowd.running), place.sizes.scaling_rounds
+    reports = [rested_round(crowd, cpu).cpu_s / crowd.ready for _ in range(rounds)]
+    arrivals = [crowd.broadcast(f"scaling-{sockets}-{number}-".encode(), cpu) for number in range(rounds)]
+    delivery = describe_arrivals(arrivals)["cpu_us_per_delivery"]
+    return {
+        "value": median(reports) * 1e6,
+        "unit": "µs CPU/report",
+        "cpu_us_per_delivery": delivery,
+        "sockets": sockets,
+        "details": f"{delivery:.1f} µs CPU/delivery",
+        "wrong": check_arrivals(arrivals),
+    }
+
+
+def _flatness(costs: list[float], wrong: list[str]) -> Row:
+    return {
+        "value": max(costs) / min(costs),
+        "unit": "x",
+        "details": f"largest cost over smallest, {min(costs):.1f} to {max(costs):.1f} µs",
+        "wrong": wrong,
+    }
+
+
+def processes(contender: Any, place: Place) -> Rows:
+    """The same reports for one process on one core, and for two processes on two."""
+    times, wrong, rows = {}, [], {}
+    for number in (1, 2):
+        with (
+            contender.start(place.folder, core=place.core, processes=number) as running,
+            Crowd(running, place.sizes.processes) as crowd,
+        ):
+            crowd.connect()
+            wrong += check_connected(crowd)
+            cpu = processor_of(running)
+            rounds = [rested_round(crowd, cpu) for _ in range(place.sizes.process_rounds + 1)][1:]
+            wrong += check_totals(crowd)
+        times[number] = median([row.seconds for row in rounds])
+        rows[number] = max(row.held_s for row in rounds)
+    ratio, sockets = times[1] / times[2], place.sizes.processes
+    return {
+        "processes": {
+            "value": ratio,
+            "unit": "x",
+            "one_ms": times[1] * 1000,
+            "two_ms": times[2] * 1000,
+            "held_ms": max(rows.values()) * 1000,
+            "sockets": sockets,
+            "details": f"{sockets:,} reports in {times[1] * 1000:.0f} ms by one,"
+            f" {times[2] * 1000:.0f} by two ({sockets / times[2]:,.0f}/s)",
+            "wrong": wrong,
+        }
+    }
+
+
+# --- more than it can take ---
+
+
+def pace(contender: Any, place: Place) -> Rows:
+    """The core is shared with so many busy loops that the process gets half of what its phones need."""
+    sizes = place.sizes
+    with contender.start(place.folder, core=place.core) as running, Crowd(running, sizes.pace) as crowd:
+        crowd.connect()
+        wrong, cpu = check_connected(crowd), processor_of(running)
+        demand = _demand(crowd, cpu, sizes.pace_s / 6)
+        loops = max(1, min(MOST_LOOPS, ceil(OVERLOAD / demand) - 1))
+        load, cpu_before = OpenLoop(crowd, obeys=True), cpu()
+        with busy_loops(loops, place.core):
+            load.run(sizes.pace_s)
+        share = (cpu() - cpu_before) / sizes.pace_s
+        reached = median([sum(phone.pace) - phone.pace.jitter_s / 2 for phone in crowd.phones])
+        disconnects, oldest_ms = sum(crowd.lost.values()), load.oldest_unacked_s * 1000
+        load.finish()
+        wrong += check_totals(crowd)
+    figures = {
+        "demand": demand,
+        "share": share,
+        "overload": demand * (loops + 1),
+        "busy_loops": loops,
+        "pace_s": reached,
+        "disconnects": disconnects,
+        "oldest_unacked_ms": oldest_ms,
+    }
+    return {"pace": {**figures, **_describe_pace(load, figures), "sockets": sizes.pace, "wrong": wrong}}
+
+
+def _demand(crowd: Crowd, cpu: Callable[[], float], seconds: float) -> float:
+    """Which share of a core these phones need at one report a second each."""
+    load = OpenLoop(crowd)
+    load.run(1.0)
+    before, start = cpu(), time.perf_counter()
+    load.run(seconds)
+    crowd.wait_for_acks(5)
+    return (cpu() - before) / (time.perf_counter() - start)
+
+
+def _describe_pace(load: OpenLoop, figures: Row) -> Row:
+    """The slowest ack, or how long the oldest report has been waiting for one."""
+    later, always = load.acks_from(FROM_SECOND), load.acks_from(0)
+    p50, p99, largest = (counted_percentile(later, share) for share in (0.5, 0.99, 1.0))
+    overall = counted_percentile(always, 1.0)
+    return {
+        "value": max(largest or 0, figures["oldest_unacked_ms"]),
+        "unit": "ms, slowest ack",
+        "ack_p50_ms": p50,
+        "ack_p99_ms": p99,
+        "ack_max_ms_overall": overall,
+        "ack_p99_ms_overall": counted_percentile(always, 0.99),
+        "load_late_ms": load.late_s * 1000,
+        "details": f"{figures['overload']:.1f} x what it can do at 1 s ({figures['demand']:.0%} of a core wanted,"
+        f" 1/{figures['busy_loops'] + 1} there), pace {figures['pace_s']:.1f} s;"
+        f" from second {FROM_SECOND} on p50 {p50}, p99 {p99}; max overall {overall};"
+        f" {figures['disconnects']} disconnects",
+    }

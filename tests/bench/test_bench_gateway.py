@@ -1,0 +1,139 @@
+"""The benchmark of the gateway runs, says what it should and finds what is wrong; how fast it was is not asked here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench import gateway
+from tests.bench.contenders import CONTENDERS
+from tests.bench.measures import SHORT
+from tests.bench.stand_in import StandIn
+from tests.bench.table import broken_promises, compare, find_target, judge
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_cores(monkeypatch):
+    """The other tests of this process run where they did before."""
+    monkeypatch.setattr(gateway, "pin", lambda: 0)
+
+
+# --- the program ---
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ({"wrong": ["client 3 was told 5, the tally has 4"]}, "client 3 was told 5, the tally has 4"),
+        ({"loses": 3}, "counted"),
+        ({"deaf": 1}, "did not get the result"),
+        ({"twice": True}, "the result came twice"),
+    ],
+)
+def test_a_broken_promise_of_ours_ends_the_program_with_1(does, says, capsys):
+    assert gateway.main(["--short", "--only", "mixed"], [StandIn(**does)]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_what_others_break_is_shown_and_no_error(capsys):
+    other = StandIn(twice=True)
+    other.key = "other"
+    assert gateway.main(["--short", "--only", "fanout"], [other]) == 0
+    assert "came more than once" in capsys.readouterr().out
+
+
+def test_a_contender_that_is_not_installed_is_named_and_left_out(capsys, monkeypatch):
+    absent = StandIn()
+    monkeypatch.setattr(absent, "missing", lambda: "Node.js")
+    assert gateway.main(["--short"], [absent]) == 0
+    assert "not installed: stand-in (Node.js); make bench-deps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--only", "fan"], ["--only", "intake,x"], ["--contenders", "nobody"]])
+def test_names_that_do_not_exist_are_refused(wrong, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        gateway.main(wrong)
+    assert "expected some of" in capsys.readouterr().err
+
+
+def row(value, **fields):
+    return {"name": "", "value": value, "unit": "", "details": "", "wrong": [], **fields}
+
+
+def test_ratios_and_targets_are_judged():
+    results = {
+        "intake": {"gateway": row(90_000.0), "ws": row(60_000.0), "tutorial-core": row(10_000.0)},
+        "memory": {"gateway": row(11.9), "ws": row(8.0)},
+        "storm 15000": {"gateway": row(3_000.0, failures=0)},
+    }
+    compare(results)
+    judge(results, "storm 15000")
+    assert results["intake"]["ws"]["ratio"] == 1.5 and results["intake"]["ws"]["met"]
+    assert not results["intake"]["tutorial-core"]["met"]
+    assert results["memory"]["gateway"]["met"] and "met" not in results["memory"]["ws"]
+    assert results["storm 15000"]["gateway"]["met"]  # only that all are connected counts here
+    assert broken_promises(results) == []
+
+
+def test_every_number_of_sockets_has_the_target_of_its_measure():
+    assert find_target("fanout 3000", "nchan") is find_target("fanout 15000", "nchan") is not None
+    assert find_target("mixed", "gateway") is None
+
+
+# --- the real ones ---
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    """What a short run writes for programs: intake and fan-out of everybody who is installed."""
+    path = tmp_path_factory.mktemp("bench") / "figures.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway, "pin", lambda: 0)
+        assert gateway.main(["--short", "--only", "intake,fanout", "--json", str(path)]) == 0
+    return json.loads(path.read_text())
+
+
+def test_all_who_are_installed_take_part(figures):
+    here = {one.key for one in CONTENDERS if not one.missing()}
+    assert here >= {"gateway", "gateway-daphne", "tutorial-pubsub", "tutorial-core"}
+    assert set(figures) == {"intake", "fanout 20", "fanout 40", "machine"}
+    assert set(figures["intake"]) == here - {"nchan"}
+    assert set(figures["fanout 20"]) == set(figures["fanout 40"]) == here
+    assert {"processor", "cores", "date", "python"} <= set(figures["machine"])
+
+
+def test_every_figure_has_a_value_a_unit_and_the_ratio_of_ours_to_it(figures):
+    for label in ("intake", "fanout 20", "fanout 40"):
+        for key, found in figures[label].items():
+            assert found["value"] > 0 and found["unit"] and found["wrong"] == []
+            assert (found["ratio"] is None) == (key == "gateway")
+
+
+def test_every_measure_of_ours_holds_its_equations(tmp_path):
+    path = tmp_path / "figures.json"
+    chosen = ["memory", "storm", "mixed", "scaling", "processes", "pace"]
+    assert (
+        gateway.main(["--short", "--contenders", "gateway", "--only", ",".join(chosen), "--json", str(path)])
+        == 0
+    )
+    found = json.loads(path.read_text())
+    sized = {f"scaling {sockets}" for sockets in SHORT.scaling}
+    assert set(found) - {"machine"} == sized | {
+        *("memory", "storm 40", "storm 80", "mixed", "scaling, reports", "scaling, deliveries"),
+        *("processes", "pace"),
+    }
+
+
+def test_processes_are_ended_when_the_run_is_stopped_by_hand(monkeypatch):
+    monkeypatch.setitem(gateway.MEASURES, "intake", interrupted)
+    assert gateway.main(["--short", "--only", "intake", "--contenders", "gateway"]) == gateway.INTERRUPTED
+    assert not Path(f"/proc/{STARTED[0]}").exists()
+
+
+STARTED: list[int] = []
+
+
+def interrupted(contender, place):
+    with contender.start(place.folder, core=0) as running:
+        STARTED.extend(running.pids)
+        raise KeyboardInterrupt
