@@ -11,7 +11,7 @@ Keys (docs/redis.md): `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`, `cl
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -90,20 +90,26 @@ async def write_totals(
     return not answers[0]
 
 
-async def read_totals(redis: AsyncRedis, wanted: Iterable[tuple[str, int, bytes]]) -> list[int]:
+async def read_totals(redis: AsyncRedis, wanted: Sequence[tuple[str, int, bytes]]) -> list[int]:
     """What is written of (segment, shards, viewer), 0 where there is nothing; one round trip.
 
     After the fence that is the frozen total: a write that came too late stands in the tally, but does not count.
     """
+    places: dict[tuple[str, int], list[int]] = {}  # (segment, shard) -> rows of `wanted`
+    for row, (segment, shards, viewer) in enumerate(wanted):
+        places.setdefault((segment, shard_of(viewer, shards)), []).append(row)
     async with redis.pipeline(transaction=False) as pipe:
-        for segment, shards, viewer in wanted:
-            shard = shard_of(viewer, shards)
+        for (segment, shard), rows in places.items():
+            viewers: list[Any] = [wanted[row][2] for row in rows]
             pipe.exists(_closed(segment))
-            pipe.zscore(_frozen(segment, shard), viewer)
-            pipe.zscore(_tally(segment, shard), viewer)
+            pipe.zmscore(_frozen(segment, shard), viewers)
+            pipe.zmscore(_tally(segment, shard), viewers)
         answers = iter(await pipe.execute())
-    rows = zip(answers, answers, answers, strict=True)
-    return [int((frozen if closed else total) or 0) for closed, frozen, total in rows]
+    totals = [0] * len(wanted)
+    for rows, closed, frozen, written in zip(places.values(), answers, answers, answers, strict=True):
+        for row, total in zip(rows, frozen if closed else written, strict=True):
+            totals[row] = int(total or 0)
+    return totals
 
 
 async def confirm_flushed(redis: AsyncRedis, segment: str, gateway: str) -> None:

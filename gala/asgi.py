@@ -1,5 +1,6 @@
 """The gateway: pages and the API over HTTP, phones and screens over WebSocket."""
 
+import gc
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,7 +15,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from engagement.gateway.admission import admission, is_admission  # noqa: E402
-from engagement.gateway.hub import stop_hub  # noqa: E402
+from engagement.gateway.hub import get_hub, stop_hub  # noqa: E402
 from engagement.gateway.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
 from gala.door import Door  # noqa: E402
@@ -34,7 +35,12 @@ async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """uvicorn's start and stop: before the process ends, what was accepted is written and acknowledged."""
     while True:
         message = await receive()
-        if message["type"] == "lifespan.shutdown":
+        if message["type"] == "lifespan.startup":
+            # What was imported stays for ever: without this, collections would look at it again and again, 50 ms each.
+            gc.collect()
+            gc.freeze()
+            await get_hub()
+        else:
             await stop_hub()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":

@@ -1,7 +1,7 @@
 """The long-running processes, written down once: `make show` starts them, and so do the containers.
 
 `python -m gala.entrypoints gateway|worker|conductor` becomes that process. The environment sets it up:
-GATEWAY_HOST, GATEWAY_PORT, GATEWAY_WORKERS and WORKER_CONCURRENCY.
+GATEWAY_HOST, GATEWAY_PORT, GATEWAY_WORKERS, GATEWAY_FAST and WORKER_CONCURRENCY.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BEAT_QUEUE, STEP_QUEUE = "conductor", "steps"
+FAST_HTTP = "engagement.gateway.fast_http:FastHttp"
 LARGEST_FRAME = 4096  # bytes, docs/protocol.md; a larger one closes the socket before it is in memory
 
 
@@ -19,14 +20,19 @@ def gateway(
     workers: int = 1,
     *,
     fd: int | None = None,
-    graceful_seconds: int = 20,
+    fast: bool = True,
+    graceful_seconds: int = 4,
 ) -> list[str]:
-    """uvicorn with the settings that were measured to matter; `fd` is an inherited listening socket."""
+    """uvicorn with the settings that were measured to matter; `fd` is an inherited listening socket.
+
+    Without `fast`, phones are served through plain ASGI, as under any other server.
+    """
     address = ["--host", host, "--port", str(port)] if fd is None else ["--fd", str(fd)]
     return [
         *(sys.executable, "-m", "uvicorn", "gala.asgi:application", "--app-dir", str(ROOT)),
         *address,
         *("--workers", str(workers)),
+        *("--http", FAST_HTTP if fast else "httptools"),
         *("--ws", "websockets-sansio", "--ws-max-size", str(LARGEST_FRAME)),
         *("--ws-ping-interval", "20", "--ws-ping-timeout", "20"),
         *("--ws-per-message-deflate", "false"),
@@ -77,7 +83,7 @@ def arguments_of(name: str, environment: dict[str, str]) -> list[str]:
     if name == "gateway":
         host = environment.get("GATEWAY_HOST", "127.0.0.1")
         port, workers = _number(environment, "GATEWAY_PORT", 8000), _number(environment, "GATEWAY_WORKERS", 1)
-        return gateway(host, port, workers)
+        return gateway(host, port, workers, fast=_switch(environment, "GATEWAY_FAST", default=True))
     if name == "worker":
         return worker(_number(environment, "WORKER_CONCURRENCY", 2))
     if name == "conductor":
@@ -90,6 +96,13 @@ def _number(environment: dict[str, str], name: str, default: int) -> int:
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
         raise ValueError(f"{name}: expected a number from 1 to 65535, got {value!r}")
     return int(value)
+
+
+def _switch(environment: dict[str, str], name: str, default: bool) -> bool:
+    value = environment.get(name, str(default)).lower()
+    if value not in ("true", "on", "yes", "y", "ok", "1", "false", "off", "no", "n", "0"):
+        raise ValueError(f"{name}: expected true or false, got {value!r}")
+    return value in ("true", "on", "yes", "y", "ok", "1")
 
 
 def main(arguments: list[str]) -> None:

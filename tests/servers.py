@@ -24,6 +24,13 @@ def free_socket() -> socket.socket:
     return listener
 
 
+def gateway_command(server: str, fd: int) -> list[str]:
+    """The command of a gateway: "uvicorn", "plain uvicorn" (without the fast path) or "daphne"."""
+    if server == "daphne":
+        return daphne_command(fd)
+    return entrypoints.gateway(fd=fd, fast=server == "uvicorn", graceful_seconds=2)
+
+
 def daphne_command(fd: int) -> list[str]:
     return [
         sys.executable,
@@ -41,11 +48,10 @@ def daphne_command(fd: int) -> list[str]:
 def running_gateway(
     log: Path, *, server: str = "uvicorn", **environment: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """One gateway process under uvicorn or Daphne, ready to take sockets: its host:port, and the process."""
+    """One gateway process, ready to take sockets: its host:port, and the process."""
     listener = free_socket()
     fd = listener.fileno()
-    command = entrypoints.gateway(fd=fd, graceful_seconds=2) if server == "uvicorn" else daphne_command(fd)
-    process = spawn(command, env={**os.environ, **environment}, log=log, pass_fds=[fd])
+    process = spawn(gateway_command(server, fd), env={**os.environ, **environment}, log=log, pass_fds=[fd])
     address = "{}:{}".format(*listener.getsockname())
     listener.close()
     try:

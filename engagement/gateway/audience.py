@@ -1,32 +1,31 @@
 """The sockets of one show in this process: who they are, and the frames they get, each encoded once."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
+from engagement.clock import now_ms
 from engagement.core.messages import encode
 from engagement.core.names import stage_name
 from engagement.core.phases import Phase
-from engagement.core.show_state import ShowState, state_frame
+from engagement.core.show_state import SegmentState, ShowState, state_fields, state_frame
 from engagement.core.windows import Window
-from engagement.gateway.transport import Event, Socket, text_event
+from engagement.gateway.transport import Frame
 from engagement.vault import open_secret
+
+if TYPE_CHECKING:
+    from engagement.core.pace import Pace
+    from engagement.gateway.guest import Guest
 
 RATE_MS = 2_000  # shakes per second are measured over this time
 
 
-class Guest(NamedTuple):
-    """One socket that said hello; `viewer` is None for a screen."""
+class Reporting(NamedTuple):
+    """A segment that takes reports, and when it does for one feed."""
 
-    socket: Socket
-    viewer: bytes | None
-    feed: str | None
-    told: dict[int, str]  # draws whose `won` this socket has got, and with which status
-
-    def __hash__(self) -> int:
-        return id(self.socket)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+    segment: SegmentState
+    window: Window
 
 
 class Audience:
@@ -34,7 +33,10 @@ class Audience:
 
     def __init__(self, state: ShowState) -> None:
         self.guests: set[Guest] = set()
-        self.by_viewer: dict[bytes, set[Guest]] = {}
+        self.by_viewer: dict[
+            bytes, tuple[Guest, ...]
+        ] = {}  # nearly always one; a set each would be 200 bytes
+        self.phones = 0  # connected ones, without the screens
         self.refused = 0
         self.pulsed_at = 0
         self._shakes: list[tuple[int, int, int]] = []  # (when, segment, live shakes)
@@ -44,36 +46,44 @@ class Audience:
         self.state = state
         self.seq = state.seq
         self.k_show = open_secret(state.k_show)
-        self._windows: dict[tuple[int, str | None], Window | None] = {}
-        self._frames: dict[str | None, Event] = {}
+        self._reporting: dict[tuple[int, str | None], Reporting | None] = {}
+        self._frames: dict[str | None, Frame] = {}
+        self._fields: dict[str | None, msgspec.Raw] = {}
         self._wins = _wins_by_viewer(state.results)
 
     # --- who is here ---
 
-    def join(self, guest: Guest) -> None:
+    def join(self, guest: "Guest") -> None:
         """From now on the guest gets what is broadcast, and at once what it has won."""
         self.guests.add(guest)
         if guest.viewer is not None:
-            self.by_viewer.setdefault(guest.viewer, set()).add(guest)
+            self.phones += 1
+            self.by_viewer[guest.viewer] = (*self.by_viewer.get(guest.viewer, ()), guest)
             self._tell_wins(guest)
 
-    def leave(self, guest: Guest) -> None:
-        self.guests.discard(guest)
-        if guest.viewer is not None and (same := self.by_viewer.get(guest.viewer)):
-            same.discard(guest)
-            if not same:
+    def leave(self, guest: "Guest") -> None:
+        """Nothing is sent to the guest any more; whoever is not here leaves nothing behind."""
+        if guest not in self.guests:
+            return
+        self.guests.remove(guest)
+        if guest.viewer is not None:
+            self.phones -= 1
+            others = tuple(other for other in self.by_viewer[guest.viewer] if other is not guest)
+            if others:
+                self.by_viewer[guest.viewer] = others
+            else:
                 del self.by_viewer[guest.viewer]
 
     @property
-    def current_key(self) -> str:
-        """The name in Redis of the segment that is shown; "" where there is none."""
-        segment = self.state.segment(self.state.current)
-        return segment.key if segment else ""
+    def current(self) -> SegmentState | None:
+        """The segment that is shown."""
+        return self.state.segment(self.state.current)
 
     @property
-    def phones(self) -> int:
-        """Connected phones, without the screens."""
-        return sum(len(guests) for guests in self.by_viewer.values())
+    def current_key(self) -> str:
+        """Its name in Redis; "" where there is none."""
+        segment = self.current
+        return segment.key if segment else ""
 
     # --- what they are told ---
 
@@ -82,33 +92,57 @@ class Audience:
         if state.epoch != self.state.epoch or state.seq > self.seq:
             self._take(state)
             for guest in list(self.guests):
-                guest.socket.write("state", self.state_event(guest.feed))
+                guest.socket.write("state", self.state_frame(guest.feed))
                 self._tell_wins(guest)
 
     def show_result(self, epoch: int, seq: int, result: dict[str, Any]) -> None:
         """Passes on a published draw, unless a state that contains it was faster."""
         if epoch == self.state.epoch and seq > self.seq:
             self.seq = seq
-            self.send_all("result", text_event(result_frame(seq, result)))
+            self.send_all("result", Frame(result_frame(seq, result)))
 
-    def state_event(self, feed: str | None) -> Event:
+    def state_frame(self, feed: str | None) -> Frame:
         """The whole state for one feed, encoded at its first use."""
         if feed not in self._frames:
-            self._frames[feed] = text_event(state_frame(self.state, feed))
+            self._frames[feed] = Frame(state_frame(self.state, feed))
         return self._frames[feed]
 
-    def send_all(self, kind: str, event: Event) -> None:
+    def welcome_frame(self, guest: "Guest", salt: bytes, total: int, pace: "Pace") -> Frame:
+        """The answer to hello; the state in it is encoded once for all phones of a feed."""
+        state, feed = self.state, guest.feed
+        if feed not in self._fields:
+            self._fields[feed] = msgspec.Raw(msgspec.json.encode(state_fields(state, feed)))
+        return Frame(
+            encode(
+                "welcome",
+                now=now_ms(),
+                viewer=guest.viewer.hex() if guest.viewer else "",
+                salt=salt.hex(),
+                show={"slug": state.slug, "title": state.title, "title_zh": state.title_zh, "feed": feed},
+                epoch=state.epoch,
+                seq=state.seq,
+                state=self._fields[feed],
+                total=total,
+                **pace._asdict(),
+                max_hz=state.max_hz,
+            )
+        )
+
+    def send_all(self, kind: str, frame: Frame) -> None:
         for guest in list(self.guests):
-            guest.socket.write(kind, event)
+            guest.socket.write(kind, frame)
 
     def acknowledge(self, segment: int, written: Iterable[tuple[bytes, int]]) -> None:
         """Tells every device of a viewer what is in the tally now."""
+        frames: dict[int, Frame] = {}  # thousands of phones share some hundred totals
         for viewer, total in written:
             guests = self.by_viewer.get(viewer)
             if guests:
-                event = text_event(f'{{"type":"ack","segment":{segment},"total":{total}}}')
+                frame = frames.get(total)
+                if frame is None:
+                    frame = frames[total] = Frame(f'{{"type":"ack","segment":{segment},"total":{total}}}')
                 for guest in guests:
-                    guest.socket.write("ack", event)
+                    guest.socket.write("ack", frame)
 
     def pulse(self, now: int, phones: int, live: dict[str, int], leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways together see them."""
@@ -124,7 +158,7 @@ class Audience:
             leaders=[{"name": stage_name(viewer), "total": total} for viewer, total in leaders.items()],
         )
         self.pulsed_at = now
-        self.send_all("pulse", text_event(frame))
+        self.send_all("pulse", Frame(frame))
 
     def _per_second(self, now: int, segment: int, shakes: int) -> int:
         self._shakes = [row for row in self._shakes if row[1] == segment and row[0] >= now - RATE_MS]
@@ -132,27 +166,29 @@ class Audience:
         since, _, before = self._shakes[0]
         return (shakes - before) * 1000 // (now - since) if now > since else 0
 
-    def _tell_wins(self, guest: Guest) -> None:
+    def _tell_wins(self, guest: "Guest") -> None:
         for draw, status, frame in self._wins.get(guest.viewer or b"", ()):
+            guest.told = guest.told or {}
             if guest.told.get(draw) != status:
                 guest.told[draw] = status
-                guest.socket.write(f"won:{draw}", text_event(frame))
+                guest.socket.write(f"won:{draw}", Frame(frame))
 
     # --- when they may report ---
 
-    def window(self, segment: int, feed: str | None) -> Window | None:
-        """The window of a segment for a feed; None where it takes no reports."""
+    def reporting(self, segment: int, feed: str | None) -> Reporting | None:
+        """A segment and its window for a feed; None where it takes no reports."""
         key = (segment, feed)
-        if key not in self._windows:
+        if key not in self._reporting:
             found = self.state.segment(segment)
             if found is None:
                 return None  # and not remembered: anybody can invent numbers
-            self._windows[key] = self.state.window(found, feed)
-        return self._windows[key]
+            window = self.state.window(found, feed)
+            self._reporting[key] = Reporting(found, window) if window else None
+        return self._reporting[key]
 
     def on_air(self, now: int) -> bool:
         """Whether some feed is shaking now."""
-        segment = self.state.segment(self.state.current)
+        segment = self.current
         if segment is None or segment.opens_at is None or segment.closes_at is None:
             return False
         open_until = segment.closes_at + self.state.last_delay_ms + self.state.grace_ms

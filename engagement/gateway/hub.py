@@ -7,6 +7,7 @@ import os
 import secrets
 import socket as system_socket
 from collections.abc import Awaitable, Callable
+from time import monotonic_ns
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -18,25 +19,32 @@ from engagement.broadcast import fetch_state, group_of, is_complete
 from engagement.clock import now_ms
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import encode
-from engagement.core.shakes import Pace, choose_pace
-from engagement.core.show_state import ShowState, parse_state
+from engagement.core.pace import SHORTEST_MS, Pace, PaceControl, make_pace
+from engagement.core.shakes import FrameLimit
+from engagement.core.show_state import parse_state
 from engagement.descriptors import allowed_descriptors
+from engagement.gateway.arrivals import Arrivals
 from engagement.gateway.audience import Audience
-from engagement.gateway.transport import text_event
+from engagement.gateway.guest import Guest
+from engagement.gateway.load_meter import LoadMeter
+from engagement.gateway.transport import Frame, Socket
 from engagement.gateway.write_behind import SegmentTotals, WriteBehind, largest
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.25
 PULSE_S = 0.5
+PACE_S = 0.5
+ARRIVALS_S = 0.25
 REFRESH_S = 3.0
 QUIET_PULSE_MS = 9_000  # at least every 10 s when nothing is on air
 BLOCKED_S = 9.0  # a blocked socket is closed within 10 s
 RETRY_MS = 2_000
-SPARE_DESCRIPTORS = 200  # for Redis, logs and pages
+SPARE_DESCRIPTORS = 400  # for Redis, logs, pages, and phones that are told why they may not stay
+EXPLAINED_PER_S = 100  # so many; each takes a descriptor for up to CLOSE_S
+RESTART = 1012  # RFC 6455, 7.4.1 and the IANA registry: the service is restarting
+RESTART_FLUSH_S = 2.0
 STOP_ATTEMPTS = 5
-REPORTS_PER_SECOND = 20_000  # what one process takes without noticing
-CONNECTS_PER_SECOND = 2_000
 
 
 class Hub:
@@ -46,27 +54,34 @@ class Hub:
         self.name = f"{system_socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.redis = tally.connect_async()
         self.totals = WriteBehind(self.redis, self.name, self._written)
+        self.arrivals = Arrivals(self.redis, self.totals)
         self.audiences: dict[str, Audience] = {}
+        self.frame_limit = FrameLimit(settings.FRAMES_PER_SECOND)
         self.connections = 0
         self.max_connections = settings.MAX_CONNECTIONS or allowed_descriptors() - SPARE_DESCRIPTORS
-        self.pace: Pace = self._choose_pace()
+        self.meter = LoadMeter()
+        self.pace: Pace = make_pace(SHORTEST_MS, phones=0)
+        self._pace_control = PaceControl()
         self._layer = get_channel_layer()
         self._channel = ""
         self._opening: dict[str, asyncio.Task[Audience]] = {}
         self._server: str | None = None  # which Redis, and which of its lives, holds our totals
-        self._lookups: list[tuple[tuple[str, int, bytes], asyncio.Future[int]]] = []
-        self._answering: asyncio.Task[None] | None = None
+        self._explained = 0
+        self._ending: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        self.meter.start()
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await self.redis.ping()  # connected before the first phone waits for it
         self._loops = [
             asyncio.create_task(_forever("flush", FLUSH_S, self.totals.flush)),
             asyncio.create_task(_forever("pulse", PULSE_S, self._beat)),
+            asyncio.create_task(_forever("pace", PACE_S, self._set_pace)),
             asyncio.create_task(_forever("refresh", REFRESH_S, self._refresh)),
             asyncio.create_task(_forever("listen", 0.0, self._listen)),
             asyncio.create_task(_forever("watch", 1.0, self._watch_sockets)),
+            asyncio.create_task(_forever("arrivals", ARRIVALS_S, self.arrivals.dismiss_the_silent)),
         ]
 
     async def stop(self) -> None:
@@ -76,6 +91,7 @@ class Hub:
             running = [loop for loop in self._loops if loop.cancel()]
             if running:
                 await asyncio.wait(running, timeout=0.3)
+        self.meter.stop()
         with contextlib.suppress(RedisError, OSError):
             await self.totals.flush()
             await tally.say_goodbye(self.redis, self.name)
@@ -117,56 +133,51 @@ class Hub:
             with contextlib.suppress(RedisError, OSError):
                 await self._layer.group_add(group_of(slug), self._channel)
 
-    def admit(self) -> None:
-        """Counts one more socket; raises PhoneFault when this process is full."""
-        if self.connections >= self.max_connections:
-            raise PhoneFault(
-                WireError.OVERLOADED, "this server is full", RETRY_MS + secrets.randbelow(RETRY_MS)
-            )
-        self.connections += 1
+    # --- guests ---
 
-    def release(self) -> None:
+    def check_room(self) -> None:
+        """Raises PhoneFault when this process is full, or about to end."""
+        if self.connections >= self.max_connections or self._ending is not None:
+            wait_ms = RETRY_MS + secrets.randbelow(RETRY_MS)
+            raise PhoneFault(WireError.OVERLOADED, "this server is full", wait_ms)
+
+    def may_explain(self) -> bool:
+        """Whether one more phone that may not stay is told why; the others are just refused."""
+        self._explained += 1
+        return self._explained <= EXPLAINED_PER_S
+
+    def admit(self, audience: Audience, socket: Socket) -> Guest:
+        """One more socket, which is expected to say hello."""
+        self.connections += 1
+        guest = Guest(self, audience, socket)
+        self.arrivals.expect(guest)
+        return guest
+
+    def forget(self, guest: Guest) -> None:
+        """Nothing is sent to this guest any more."""
+        self.arrivals.forget(guest)
+        guest.audience.leave(guest)
+
+    def release(self, guest: Guest) -> None:
+        """The guest's socket is closed."""
+        self.forget(guest)
         self.connections -= 1
 
+    def restart(self) -> None:
+        """The process is about to end: once for all its sockets."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._send_all_away())
+
+    async def _send_all_away(self) -> None:
+        """What was accepted is written and acknowledged first."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RESTART_FLUSH_S):
+                await self.totals.flush()
+        guests = [guest for audience in self.audiences.values() for guest in audience.guests]
+        for guest in [*guests, *self.arrivals.silent]:
+            guest.socket.close(RESTART)
+
     # --- totals ---
-
-    async def current_total(self, state: ShowState, viewer: bytes) -> int:
-        """What is written of a viewer in the current segment; without Redis, what this process knows to be written."""
-        segment = state.segment(state.current)
-        if segment is None or not segment.shards:
-            return 0
-        totals = self.totals.totals_of(segment)
-        try:
-            async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
-                written = await self._look_up((segment.key, segment.shards, viewer))
-        except (RedisError, OSError, TimeoutError):
-            return totals.written.get(viewer, 0)
-        self.totals.learn(totals, viewer, written)
-        return written
-
-    async def _look_up(self, wanted: tuple[str, int, bytes]) -> int:
-        # Everybody who says hello in the same moment shares one round trip.
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._lookups.append((wanted, future))
-        if len(self._lookups) == 1:
-            self._answering = asyncio.create_task(self._answer_lookups())
-        return await future
-
-    async def _answer_lookups(self) -> None:
-        waiting, self._lookups = self._lookups, []
-        futures = [future for _, future in waiting if not future.done()]
-        try:
-            totals = await tally.read_totals(
-                self.redis, [wanted for wanted, future in waiting if not future.done()]
-            )
-        except (RedisError, OSError) as error:
-            for future in futures:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for future, total in zip(futures, totals, strict=True):
-            if not future.done():
-                future.set_result(total)
 
     def _written(self, segment: int, batch: dict[bytes, int]) -> None:
         for audience in self.audiences.values():
@@ -200,7 +211,7 @@ class Hub:
                 audience.adopt(state)
 
     async def _beat(self) -> None:
-        """Heartbeat out, the others' in; then pulses, pace, and segments that are over."""
+        """Heartbeat out, the others' in; then pulses, and segments that are over."""
         now = now_ms()
         current = {slug: audience.current_key for slug, audience in self.audiences.items()}
         beats, live, server = await tally.exchange_heartbeats(
@@ -220,7 +231,6 @@ class Hub:
                 shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
                 phones = sum(show["phones"] for show in shows)
                 audience.pulse(now, phones, live[segment], _merge_leaders(shows))
-        self._set_pace()
         await self._end_segments(now)
 
     def _heartbeat(self, now: int) -> dict[str, Any]:
@@ -240,6 +250,7 @@ class Hub:
             "connections": self.connections,
             "max_connections": self.max_connections,
             "report_every_ms": self.pace.report_every_ms,
+            "tasks": len(asyncio.all_tasks()),
             "shows": shows,
         }
 
@@ -247,20 +258,13 @@ class Hub:
         totals = self.totals.segments.get(audience.state.current or 0)
         return {viewer.hex(): total for viewer, total in totals.leaders.items()} if totals else {}
 
-    def _choose_pace(self) -> Pace:
-        return choose_pace(
-            phones=self.connections,
-            flush_ms=self.totals.lag_ms,
-            reports_per_second=REPORTS_PER_SECOND,
-            connects_per_second=CONNECTS_PER_SECOND,
-        )
-
-    def _set_pace(self) -> None:
-        pace = self._choose_pace()
+    async def _set_pace(self) -> None:
+        load = self.meter.sample(self.totals.lag_ms)
+        pace = self._pace_control.follow(load, phones=self.connections, now_ms=monotonic_ns() // 10**6)
         if pace.report_every_ms != self.pace.report_every_ms:
-            event = text_event(encode("pace", **pace._asdict()))
+            frame = Frame(encode("pace", **pace._asdict()))
             for audience in self.audiences.values():
-                audience.send_all("pace", event)
+                audience.send_all("pace", frame)
         self.pace = pace
 
     async def _end_segments(self, now: int) -> None:
@@ -268,11 +272,11 @@ class Hub:
         on_air = set()
         for audience in list(self.audiences.values()):
             for segment in audience.state.segments:
-                window = audience.window(segment.id, audience.state.default_feed)
-                if window is None:
+                found = audience.reporting(segment.id, audience.state.default_feed)
+                if found is None:
                     continue
                 on_air.add(segment.id)
-                if now >= window.grace_ends_at:
+                if now >= found.window.grace_ends_at:
                     await self._confirm(self.totals.totals_of(segment))
         for known in self.totals.segments.keys() - on_air:
             if not self.totals.segments[known].dirty:
@@ -285,14 +289,15 @@ class Hub:
             totals.confirmed = True
 
     async def _watch_sockets(self) -> None:
-        """Closes the sockets whose phones do not read."""
+        """Closes the sockets whose phones do not read, and those whose phones are gone."""
+        self._explained = 0
         deadline = asyncio.get_running_loop().time() - BLOCKED_S
         for audience in self.audiences.values():
             for guest in list(audience.guests):
+                guest.socket.check()
                 since = guest.socket.blocked_since
                 if since is not None and since < deadline:
-                    audience.leave(guest)
-                    guest.socket.give_up(PhoneFault(WireError.TOO_SLOW, "the socket stayed blocked"))
+                    guest.dismiss(PhoneFault(WireError.TOO_SLOW, "the socket stayed blocked"))
 
 
 def _merge_leaders(shows: list[dict[str, Any]]) -> dict[bytes, int]:
@@ -329,7 +334,7 @@ async def get_hub() -> Hub:
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         _hubs[loop] = Hub()
-        await _hubs[loop].start()
+        await asyncio.create_task(_hubs[loop].start())  # whoever asks may be no task (stepping.py)
     return _hubs[loop]
 
 

@@ -22,7 +22,7 @@ class LoadMeter:
         self._path = schedstat
         self._schedstat: io.FileIO | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due_ns = 0
+        self._due_ns = monotonic_ns()
         self._lag_ns = 0
 
     def start(self) -> None:
@@ -41,9 +41,14 @@ class LoadMeter:
         """The load since the last sample; `flush_ms`, how long totals wait for the tally, is passed through."""
         wanted, now = self._read_wanted_ns(), monotonic_ns()
         busy = (wanted - self._wanted_ns) / max(1, now - self._sampled_ns)
-        lag = max(self._lag_ns, now - self._due_ns)  # the timer may be overdue itself
+        lag = self.behind_ns
         self._wanted_ns, self._sampled_ns, self._lag_ns = wanted, now, 0
-        return Load(min(1.0, busy), max(0, lag) // 1_000_000, flush_ms)
+        return Load(min(1.0, busy), lag // 1_000_000, flush_ms)
+
+    @property
+    def behind_ns(self) -> int:
+        """How late the event loop was at worst since the last sample, or is now: the timer may be overdue itself."""
+        return max(self._lag_ns, monotonic_ns() - self._due_ns, 0)
 
     def _set_timer(self) -> None:
         self._due_ns = monotonic_ns() + int(TICK_S * 1e9)

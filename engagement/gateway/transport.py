@@ -1,48 +1,135 @@
-"""One socket as the hub sees it: writing never waits, and a slow phone costs a handful of frames, no more."""
+"""One socket as the hub sees it: writing never waits, and a slow phone costs a handful of frames, no more.
+
+`AsgiSocket` is for every ASGI server; `DirectSocket` (direct.py) is the same on uvicorn's transport, without ASGI.
+"""
 
 import asyncio
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
 from engagement.core.errors import PhoneFault
+from engagement.core.frames import TEXT, frame
 from engagement.core.messages import error_frame
+from engagement.gateway.stepping import start
 
 Event = dict[str, Any]
 Send = Callable[[Event], Coroutine[Any, Any, None]]
 
-
-def text_event(frame: str) -> Event:
-    """The ASGI event of one text frame; built once for a broadcast and shared by all its sockets."""
-    return {"type": "websocket.send", "text": frame}
+CLOSE_S = 2.0  # a peer that does not answer a close within this time is dropped
 
 
-class Socket:
+class Frame:
+    """One text frame, encoded once for all sockets that get it."""
+
+    __slots__ = ("_event", "wire")
+
+    def __init__(self, text: str) -> None:
+        self.wire = frame(TEXT, text.encode())
+        self._event: Event | str = text
+
+    @property
+    def event(self) -> Event:
+        """The same as an ASGI event, made at its first use."""
+        if isinstance(self._event, str):
+            self._event = {"type": "websocket.send", "text": self._event}
+        return self._event
+
+
+class Listener(Protocol):
+    """Who hears what comes in on a socket."""
+
+    def take(self, message: str | bytes | None) -> None:
+        """A text message, None for a binary one. Never raises."""
+
+    def gone(self) -> None:
+        """The socket is closed, once."""
+
+    def restart(self) -> None:
+        """The server is about to end."""
+
+
+class Socket(Protocol):
+    """What audiences and guests need of a socket."""
+
+    closed: bool
+    blocked_since: float | None  # by the event loop's clock, while the phone does not read
+
+    def listen(self, listener: Listener) -> None:
+        """From now on what comes in is heard."""
+
+    def write(self, kind: str, frame: Frame) -> None:
+        """Sends one frame, or keeps it as the newest of its kind until the socket drains."""
+
+    def close(self, code: int, reason: str = "", last_word: Frame | None = None) -> None:
+        """Says why and closes; nothing is read or written any more. A second call does nothing."""
+
+    def check(self) -> None:
+        """Once a second: is the phone still there?"""
+
+
+def dismiss(socket: Socket, fault: PhoneFault) -> None:
+    """Tells a phone what is wrong, in words and in the close frame, and closes."""
+    reason = "" if fault.retry_after_ms is None else f"retry={fault.retry_after_ms}"
+    assert fault.error.close is not None
+    socket.close(fault.error.close, reason, Frame(error_frame(fault)))
+
+
+class AsgiSocket:
     """Writes frames through ASGI's `send` without a task per frame, and coalesces them while the peer is slow.
 
     ASGI's `send` only suspends while the socket's buffer is full. So its coroutine is run by hand: it mostly ends at
     once. When it does not, one task finishes it, and what comes meanwhile waits in `_waiting`, the newest of each kind.
     """
 
-    __slots__ = ("_reader", "_send", "_waiting", "_writer", "blocked_since", "closed", "given_up")
+    __slots__ = (
+        "_closing",
+        "_listener",
+        "_reader",
+        "_send",
+        "_waiting",
+        "_writer",
+        "blocked_since",
+        "closed",
+    )
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._reader = asyncio.current_task()  # the consumer, which waits for the peer's next frame
-        self._waiting: dict[str, Event] = {}
+        self._listener: Listener | None = None
+        self._reader: asyncio.Task[Any] | None = None
+        self._waiting: dict[str, Frame] = {}
         self._writer: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self.blocked_since: float | None = None
         self.closed = False
-        self.given_up: asyncio.Task[None] | None = None
 
-    def write(self, kind: str, event: Event) -> None:
-        """Sends one frame, or keeps it as the newest of its kind until the socket drains."""
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def read(self, receive: Callable[[], Awaitable[Event]]) -> None:
+        """Hands on what comes in, until the end."""
+        self._reader = asyncio.current_task()
+        try:
+            while (event := await receive())["type"] != "websocket.disconnect":
+                if self._listener is not None and not self.closed:
+                    self._listener.take(event.get("text"))
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+        finally:
+            self.closed = True
+            if self._listener is not None:
+                self._listener.gone()
+
+    def write(self, kind: str, frame: Frame) -> None:
         if self.closed:
             return
         if self._writer is not None:
-            self._waiting[kind] = event
+            self._waiting[kind] = frame
             return
-        rest = _start(self._send(event))
+        try:
+            rest = start(self._send(frame.event))
+        except Exception:
+            return  # the peer is gone: the reader says so, too
         if rest is not None:
             self.blocked_since = asyncio.get_running_loop().time()
             self._writer = asyncio.create_task(self._drain(rest))
@@ -53,64 +140,37 @@ class Socket:
             while self._waiting and not self.closed:
                 kind = next(iter(self._waiting))
                 self.blocked_since = asyncio.get_running_loop().time()  # it does drain, if slowly
-                await self._send(self._waiting.pop(kind))
+                await self._send(self._waiting.pop(kind).event)
         except Exception:
             # Servers differ in what they raise when the peer is gone; the consumer sees the disconnect itself.
             self.closed = True
         finally:
             self._writer, self.blocked_since = None, None
 
-    def give_up(self, fault: PhoneFault) -> None:
-        """Closes from the outside: tries to tell the peer, then drops it and ends its consumer."""
-        if self.given_up is None:
-            self.given_up = asyncio.create_task(self._drop(fault))
+    def check(self) -> None:
+        """Servers that speak ASGI look after their peers themselves."""
 
-    async def _drop(self, fault: PhoneFault) -> None:
-        await self.close(fault)
-        # ASGI has no word for it, and a close that waits for a peer that never reads waits for ever.
-        transport = getattr(getattr(self._send, "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort()
-        if self._reader is not None:
-            self._reader.cancel()
-
-    async def close(self, fault: PhoneFault, patience_s: float = 1.0) -> None:
-        """Tells the phone why and closes; a peer that does not read is not waited for."""
+    def close(self, code: int, reason: str = "", last_word: Frame | None = None) -> None:
         if self.closed:
             return
-        self.write("error", text_event(error_frame(fault)))
+        if last_word is not None:
+            self.write("error", last_word)
         self.closed = True
         if self._writer is not None:
             self._writer.cancel()
-        reason = "" if fault.retry_after_ms is None else f"retry={fault.retry_after_ms}"
-        event = {"type": "websocket.close", "code": fault.error.close, "reason": reason}
+        self._closing = asyncio.create_task(
+            self._say_goodbye({"type": "websocket.close", "code": code, "reason": reason})
+        )
+
+    async def _say_goodbye(self, event: Event) -> None:
+        """Ends the consumer, too; a peer that does not read is not waited for."""
         try:
-            await asyncio.wait_for(self._send(event), patience_s)
+            await asyncio.wait_for(self._send(event), CLOSE_S)
         except Exception:
-            return  # the peer is gone, or never reads: there is nobody to tell
-
-
-def _start(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
-    """Runs a coroutine up to its first suspension: None when it ended, else what remains of it, to be awaited."""
-    try:
-        awaited = coroutine.send(None)
-    except StopIteration:
-        return None
-    except Exception:
-        return None  # the peer is gone: the consumer's own receive loop says so, too
-    return _go_on(coroutine, awaited)
-
-
-@types.coroutine
-def _go_on(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """Awaits the rest of a coroutine that was started by hand (an `await` of it would be refused by Python)."""
-    while True:
-        problem: BaseException | None = None
-        try:
-            answer = yield awaited
-        except BaseException as error:
-            problem = error
-        try:
-            awaited = coroutine.send(answer) if problem is None else coroutine.throw(problem)
-        except StopIteration:
-            return
+            # The peer is gone or never reads. ASGI has no word for dropping it, and a close that waits for a peer
+            # that never reads waits for ever.
+            transport = getattr(getattr(self._send, "__self__", None), "transport", None)
+            if transport is not None:
+                transport.abort()
+        if self._reader is not None:
+            self._reader.cancel()

@@ -37,17 +37,26 @@ def test_the_gateway_bounds_frames_and_finds_dead_phones() -> None:
         "host": "0.0.0.0",
         "port": 8001,
         "workers": 3,
+        "http": "engagement.gateway.fast_http:FastHttp",
         "ws": "websockets-sansio",
         "ws_max_size": 4096,
         "ws_ping_interval": 20.0,
         "ws_ping_timeout": 20.0,
         "ws_per_message_deflate": False,
         "backlog": 4096,
-        "timeout_graceful_shutdown": 20,
+        "timeout_graceful_shutdown": 4,
         "access_log": False,
         "proxy_headers": False,
     }
     assert {name: options[name] for name in wanted} == wanted
+
+
+def test_the_fast_path_can_be_switched_off() -> None:
+    command = arguments_of("gateway", {"GATEWAY_FAST": "off"})
+    assert command[command.index("--http") + 1] == "httptools"
+    assert arguments_of("gateway", {"GATEWAY_FAST": "true"}) == arguments_of("gateway", {})
+    with pytest.raises(ValueError, match="GATEWAY_FAST: expected true or false, got 'perhaps'"):
+        arguments_of("gateway", {"GATEWAY_FAST": "perhaps"})
 
 
 def test_a_gateway_can_inherit_its_listening_socket() -> None:

@@ -1,9 +1,12 @@
-"""The clamp, the windows, the frame limit and the pace."""
+"""The clamp, the windows and the frame limit."""
+
+from itertools import accumulate
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engagement.core.shakes import CALM_MS, PRESSED_MS, FrameLimit, choose_pace, clamp
+from engagement.core.errors import PhoneFault, WireError
+from engagement.core.shakes import FrameLimit, clamp
 from engagement.core.windows import feed_window
 
 TOTALS = st.integers(0, 2**32 - 1)
@@ -60,36 +63,34 @@ def test_every_feed_has_a_window_of_the_same_length_and_one_end_of_grace(
     assert window.accepts(now) == (opens + delay <= now < window.grace_ends_at)
 
 
+MS = 10**6
+
+
+def taken_at(moments: list[int]) -> list[int]:
+    """Those moments, in milliseconds, at which a frame was within the limit."""
+    limit, full_at, taken = FrameLimit(per_second=4), 0, []
+    for moment in moments:
+        try:
+            full_at = limit.take(full_at, moment * MS)
+        except PhoneFault as fault:
+            assert fault.error is WireError.TOO_FAST and (fault.retry_after_ms or 0) >= 1_000
+        else:
+            taken.append(moment)
+    return taken
+
+
 def test_frames_within_four_a_second_are_always_welcome() -> None:
-    limit = FrameLimit(now_ms=0)
-    assert all(limit.take(now_ms=number * 250) == 0 for number in range(1000))
+    moments = [number * 250 for number in range(1_000)]
+    assert taken_at(moments) == moments
 
 
 def test_a_burst_of_ten_is_welcome_again_after_the_bucket_has_filled() -> None:
-    limit = FrameLimit(now_ms=0)
-    for start in (0, 2_500, 60_000):
-        assert [limit.take(now_ms=start) for _ in range(11)] == [0] * 10 + [250]
+    bursts = [start for start in (0, 2_500, 60_000) for _ in range(11)]
+    assert taken_at(bursts) == [start for start in (0, 2_500, 60_000) for _ in range(10)]
 
 
 @given(st.lists(st.integers(0, 2_000), max_size=200))
 def test_no_ten_seconds_let_through_more_than_the_burst_and_forty(gaps: list[int]) -> None:
-    limit, now, taken = FrameLimit(now_ms=0), 0, []
-    for gap in gaps:
-        now += gap
-        if limit.take(now_ms=now) == 0:
-            taken.append(now)
+    taken = taken_at(list(accumulate(gaps)))
     for start in taken:
         assert sum(start <= moment < start + 10_000 for moment in taken) <= 10 + 40
-
-
-@given(st.integers(0, 10**7), st.integers(0, 10**6))
-def test_the_pace_stays_within_one_and_ten_seconds(phones: int, flush_ms: int) -> None:
-    pace = choose_pace(phones=phones, flush_ms=flush_ms, reports_per_second=20_000, connects_per_second=2_000)
-    assert CALM_MS <= pace.report_every_ms <= PRESSED_MS
-    assert 0 < pace.jitter_ms <= pace.report_every_ms
-    assert pace.spread_ms >= 5_000
-
-
-def test_a_tally_that_does_not_answer_slows_the_phones() -> None:
-    slow = choose_pace(phones=10, flush_ms=3_500, reports_per_second=20_000, connects_per_second=2_000)
-    assert slow.report_every_ms == 4_000

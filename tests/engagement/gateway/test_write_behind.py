@@ -11,9 +11,10 @@ import pytest
 
 from engagement import tally
 from engagement.core.show_state import demo_state, pack_state
-from engagement.gateway.audience import Audience, Guest
+from engagement.gateway.audience import Audience
+from engagement.gateway.guest import Guest
 from engagement.gateway.hub import Hub
-from engagement.gateway.transport import Socket
+from engagement.gateway.transport import AsgiSocket
 from engagement.gateway.write_behind import WriteBehind
 from engagement.vault import lock_secret
 from gala.embedded import start_server
@@ -109,7 +110,7 @@ async def test_without_redis_a_welcome_tells_only_what_is_known_to_be_written(be
     os.kill(behind.server.process.pid, signal.SIGSTOP)
     hub.totals.accept(totals, ONE, 9, clamped=False)
     started = asyncio.get_running_loop().time()
-    assert await hub.current_total(STATE, ONE) == 5
+    assert await hub.arrivals.read_totals({(SEGMENT.key, ONE): SEGMENT}) == {(SEGMENT.key, ONE): 5}
     assert asyncio.get_running_loop().time() - started < 0.8
     os.kill(behind.server.process.pid, signal.SIGCONT)
     await hub.redis.aclose(close_connection_pool=True)
@@ -134,18 +135,21 @@ async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(be
 
 
 async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybody_else() -> None:
-    audience, sent = Audience(STATE), []
+    audience, hub, sent = Audience(STATE), Hub(), []
 
     async def send(event: dict) -> None:
         sent.append(event)
 
     for number, feed in enumerate(("tv", "app", "tv")):
-        audience.join(Guest(Socket(send), bytes([number]) * 14, feed, {}))
+        guest = Guest(hub, audience, AsgiSocket(send))
+        guest.viewer, guest.feed = bytes([number]) * 14, feed
+        audience.join(guest)
     audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds={"app": 0}))
     assert len(sent) == 3
+    await hub.redis.aclose(close_connection_pool=True)
 
 
 def test_invented_segments_are_not_remembered() -> None:
     audience = Audience(STATE)
-    assert [audience.window(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
-    assert audience.window(7, "tv") is not None and len(audience._windows) == 1
+    assert [audience.reporting(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
+    assert audience.reporting(7, "tv") is not None and len(audience._reporting) == 1
