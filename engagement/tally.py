@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import hiredis
 import msgspec
 from django.conf import settings
 from django_redis import get_redis_connection
@@ -44,7 +45,15 @@ def connect_async() -> AsyncRedis:
     """
     options = {**settings.REDIS_OPTIONS, "socket_timeout": GATEWAY_TIMEOUT_S}
     pool = AsyncPool.from_url(settings.REDIS_URL, max_connections=8, timeout=GATEWAY_TIMEOUT_S, **options)
+    pool.connection_class = type("PackingConnection", (_Packing, pool.connection_class), {})
     return AsyncRedis(connection_pool=pool)
+
+
+class _Packing:
+    """Commands are packed by hiredis: redis-py's own code took a tenth of a gateway's time for its flushes."""
+
+    def pack_command(self, *arguments: Any) -> list[bytes]:
+        return [hiredis.pack_command(arguments)]
 
 
 def shard_of(viewer: bytes, shards: int) -> int:

@@ -62,6 +62,8 @@ class Supervisor:
         """Takes the port here, so that a port that is taken is one clear line; the gateway inherits the socket."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by what it accepts; uvicorn takes an inherited socket for one that has no such option.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listener.bind((host, port))
         except OSError as error:

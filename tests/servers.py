@@ -21,6 +21,8 @@ def free_socket() -> socket.socket:
     """A listening socket on a port that the system chose, to be inherited by a server."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.set_inheritable(True)
+    # Inherited by what it accepts; uvicorn takes an inherited socket for one that has no such option.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
@@ -46,14 +48,18 @@ def daphne_command(fd: int) -> list[str]:
 
 @contextlib.contextmanager
 def running_gateway(
-    log: Path, *, server: str = "uvicorn", **environment: str
+    log: Path, *, server: str = "uvicorn", listener: socket.socket | None = None, **environment: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """One gateway process, ready to take sockets: its host:port, and the process."""
-    listener = free_socket()
+    """One gateway process, ready to take sockets: its host:port, and the process.
+
+    A listener of the caller's stays open, for the next gateway.
+    """
+    given, listener = listener is not None, listener or free_socket()
     fd = listener.fileno()
     process = spawn(gateway_command(server, fd), env={**os.environ, **environment}, log=log, pass_fds=[fd])
     address = "{}:{}".format(*listener.getsockname())
-    listener.close()
+    if not given:
+        listener.close()
     try:
         _wait_until_healthy(address, process, log)
         yield address, process

@@ -24,6 +24,7 @@ class LoadMeter:
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = monotonic_ns()
         self._lag_ns = 0
+        self._lag_before_ns = 0
 
     def start(self) -> None:
         # Kept open: a process that has run out of descriptors is one that needs its figures.
@@ -41,14 +42,18 @@ class LoadMeter:
         """The load since the last sample; `flush_ms`, how long totals wait for the tally, is passed through."""
         wanted, now = self._read_wanted_ns(), monotonic_ns()
         busy = (wanted - self._wanted_ns) / max(1, now - self._sampled_ns)
-        lag = self.behind_ns
-        self._wanted_ns, self._sampled_ns, self._lag_ns = wanted, now, 0
+        lag = max(self._lag_ns, now - self._due_ns, 0)  # the timer may be overdue itself
+        self._wanted_ns, self._sampled_ns = wanted, now
+        self._lag_before_ns, self._lag_ns = lag, 0
         return Load(min(1.0, busy), lag // 1_000_000, flush_ms)
 
     @property
     def behind_ns(self) -> int:
-        """How late the event loop was at worst since the last sample, or is now: the timer may be overdue itself."""
-        return max(self._lag_ns, monotonic_ns() - self._due_ns, 0)
+        """How late the event loop is now, or was at worst since the last sample but one.
+
+        What has piled up in the sockets meanwhile is read after the timers have been run, a sample among them.
+        """
+        return max(self._lag_before_ns, self._lag_ns, monotonic_ns() - self._due_ns)
 
     def _set_timer(self) -> None:
         self._due_ns = monotonic_ns() + int(TICK_S * 1e9)
