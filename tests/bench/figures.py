@@ -14,6 +14,14 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
+def quartile(values: Sequence[float]) -> float:
+    """What a quarter stays below: the usual cost where now and then something else falls into the time."""
+    found = percentile(values, 0.25)
+    if found is None:
+        raise ValueError("the quartile of nothing")
+    return found
+
+
 def median(values: Sequence[float]) -> float:
     """The value in the middle; the smaller one of two."""
     found = percentile(values, 0.5)

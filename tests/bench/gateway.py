@@ -35,6 +35,14 @@ MEASURES: dict[str, Measure] = {
     "processes": scaling.processes,
     "pace": scaling.pace,
 }
+# Who takes part, unless `--all` or `--contenders` says otherwise; in the other measures everybody. Connecting 10,000
+# phones takes a slow contender half a minute, and all would take three times as long.
+REGULARS = {
+    "memory": {OURS, "tutorial-pubsub", "ws", "socketio"},
+    "storm": {OURS, "tutorial-pubsub", "ws", "socketio"},
+    "mixed": {OURS, "ws", "socketio"},  # three times what the tutorial's consumer can take
+}
+LARGE_FANOUT = {OURS, "tutorial-pubsub", "ws", "socketio", "nchan"}
 ONLY_OURS = {"scaling", "processes", "pace"}
 SPARE_DESCRIPTORS = 200
 INTERRUPTED = 130
@@ -48,9 +56,10 @@ def main(arguments: list[str] | None = None, contenders: Sequence[Any] = CONTEND
     except TooFewDescriptors as error:
         print(error, file=sys.stderr)
         return 1
-    chosen = [one for one in contenders if not options.contenders or one.key in options.contenders]
+    named, names = options.contenders, options.only or list(MEASURES)
+    chosen = [one for one in contenders if not named or one.key in named]
     try:
-        results = run(options.only or list(MEASURES), installed(chosen), sizes)
+        results = run(names, installed(chosen), sizes, everybody=bool(named) or options.all)
     except KeyboardInterrupt:
         print("Stopped by hand.", file=sys.stderr)
         return INTERRUPTED
@@ -73,6 +82,7 @@ def make_parser(contenders: Sequence[Any]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--contenders", action="extend", type=some_of(keys), metavar="CONTENDER", help=", ".join(keys)
     )
+    parser.add_argument("--all", action="store_true", help="everybody in every measure, a quarter of an hour")
     parser.add_argument("--short", action="store_true", help="a few sockets only, to see that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
     return parser
@@ -119,18 +129,29 @@ def pin() -> int:
     return cores[0]
 
 
-def run(names: Sequence[str], contenders: Sequence[Any], sizes: Sizes) -> Results:
-    """Every measure of everybody who takes part in it: label -> contender -> row."""
+def run(names: Sequence[str], contenders: Sequence[Any], sizes: Sizes, *, everybody: bool) -> Results:
+    """Every measure of those who take part in it: label -> contender -> row."""
     core, results = pin(), Results()
     for name in MEASURES:
-        if name not in names:
-            continue
         for contender in contenders:
-            if contender.key == OURS or (name not in ONLY_OURS and contender.can(name)):
-                say(f"{name}: {contender.name}")
-                for label, row in measure_one(name, contender, core, sizes).items():
-                    results.setdefault(label, {})[contender.key] = {"name": contender.name, **row}
+            if name not in names or not takes_part(contender, name, everybody):
+                continue
+            say(f"{name}: {contender.name}")
+            asked = sizes if everybody else fit(sizes, contender)
+            for label, row in measure_one(name, contender, core, asked).items():
+                results.setdefault(label, {})[contender.key] = {"name": contender.name, **row}
     return results
+
+
+def takes_part(contender: Any, name: str, everybody: bool) -> bool:
+    if name in ONLY_OURS:
+        return bool(contender.key == OURS)
+    return bool(contender.can(name)) and (everybody or contender.key in REGULARS.get(name, {contender.key}))
+
+
+def fit(sizes: Sizes, contender: Any) -> Sizes:
+    """The smaller audience only, for those whom a large one takes minutes."""
+    return sizes if contender.key in LARGE_FANOUT else sizes._replace(fanout=sizes.fanout[:1])
 
 
 def measure_one(name: str, contender: Any, core: int, sizes: Sizes) -> dict[str, Any]:

@@ -13,11 +13,21 @@ from pathlib import Path
 from gala.processes import spawn, stop_all
 
 CPUCLOCK_SCHED = 2  # <linux/posix-timers.h>: the clock of all threads of a process, in nanoseconds
+STANDING = "TZ"  # stopped, or ended: nobody waits for that one for ever
 BUSY = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """The processor time of these processes so far; /proc/<pid>/stat would say it in steps of 10 ms only."""
+def cpu_seconds(pids: list[int]) -> float:
+    """The processor time of these processes so far; /proc/<pid>/stat would say it in steps of 10 ms only.
+
+    They are held for it: the clock of a process that runs elsewhere goes on at the kernel's next tick only.
+    """
+    with held(pids):
+        return read_cpu_seconds(pids)
+
+
+def read_cpu_seconds(pids: Iterable[int]) -> float:
+    """The same of processes that are held already."""
     return sum(time.clock_gettime(~pid << 3 | CPUCLOCK_SCHED) for pid in pids)
 
 
@@ -39,12 +49,18 @@ def _status(pid: int, field: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @contextlib.contextmanager
 def held(pids: list[int]) -> Iterator[None]:
     """Stops processes for a moment, so that what they get meanwhile is all there when they go on."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
+        while any(_state(pid) not in STANDING for pid in pids):
+            time.sleep(0)
         yield
     finally:
         for pid in pids:

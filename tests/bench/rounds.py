@@ -4,16 +4,14 @@ That is so once a question, asked after a whole round was written, is answered: 
 which they had something.
 """
 
-from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
 
 from tests.bench.load import Crowd, LoadError, Phone
-from tests.bench.processes import held
+from tests.bench.processes import held, read_cpu_seconds
 
 ACKS_S = 5.0
 GROUPS = 4
-Cpu = Callable[[], float]  # the processor time of the servers
 
 
 class Rounds(NamedTuple):
@@ -52,20 +50,23 @@ class Sustained:
         if not self.stopping:
             self.begin(group)
 
-    def lap(self, seconds: float, cpu: Cpu) -> tuple[int, float, float]:
+    def lap(self, seconds: float) -> tuple[int, float, float]:
         """Goes on for so long, and up to the end of a round: reports, time and processor time so far."""
         self.crowd.listen(self.hear, perf_counter() + seconds, lambda: False)
         before = self.reports
         self.crowd.expect(self.hear, lambda: self.reports > before, "the answer to a sync")
-        return self.reports, perf_counter(), cpu()
+        return self.reports, perf_counter(), self.crowd.cpu_seconds()
 
 
-def sustained_rounds(crowd: Crowd, cpu: Cpu, seconds: float, warm_up_s: float) -> Rounds:
-    """Reports without a pause, until the server or the load has no more to give."""
+def sustained_rounds(crowd: Crowd, seconds: float, warm_up_s: float) -> Rounds:
+    """Reports without a pause, until the server or the load has no more to give.
+
+    Now and then two frames are read at once: a server may look at the question before it has looked at everything.
+    """
     rounds = Sustained(crowd)
     for group in rounds.groups:
         rounds.begin(group)
-    first, last = rounds.lap(warm_up_s, cpu), rounds.lap(seconds, cpu)
+    first, last = rounds.lap(warm_up_s), rounds.lap(seconds)
     rounds.stopping = True
     crowd.expect(rounds.hear, lambda: not rounds.open_rounds, "the answer to the last sync")
     return Rounds(*(after - before for before, after in zip(first, last, strict=True)))
@@ -84,7 +85,7 @@ class HeldRound(NamedTuple):
     held_s: float
 
 
-def held_round(crowd: Crowd, cpu: Cpu) -> HeldRound:
+def held_round(crowd: Crowd) -> HeldRound:
     """One round; what the servers have not done by its end, they do in the next one."""
     phones = crowd.online
     leaders = _last_of_each_server(crowd, phones)
@@ -94,9 +95,10 @@ def held_round(crowd: Crowd, cpu: Cpu) -> HeldRound:
         crowd.report(phones, total)
         for leader in leaders:
             crowd.sync(leader)
-        cpu_before, start = cpu(), perf_counter()
+        cpu_before, start = read_cpu_seconds(crowd.running.pids), perf_counter()
     crowd.wait_for_answers(leaders)
-    return HeldRound(perf_counter() - start, cpu() - cpu_before, start - before)
+    seconds = perf_counter() - start
+    return HeldRound(seconds, crowd.cpu_seconds() - cpu_before, start - before)
 
 
 def _last_of_each_server(crowd: Crowd, phones: list[Phone]) -> list[Phone]:
@@ -104,17 +106,17 @@ def _last_of_each_server(crowd: Crowd, phones: list[Phone]) -> list[Phone]:
     return list(last.values())
 
 
-def held_rounds(crowd: Crowd, cpu: Cpu, seconds: float) -> Rounds:
+def held_rounds(crowd: Crowd, seconds: float) -> Rounds:
     """One round after the other, until the servers have run for so long."""
     running, cpu_s, sent = 0.0, 0.0, crowd.sent
     while running < seconds:
-        done = held_round(crowd, cpu)
+        done = held_round(crowd)
         running, cpu_s = running + done.seconds, cpu_s + done.cpu_s
     return Rounds(crowd.sent - sent, running, cpu_s)
 
 
-def rested_round(crowd: Crowd, cpu: Cpu) -> HeldRound:
+def rested_round(crowd: Crowd) -> HeldRound:
     """One round that starts from rest, just after a flush, so that no other falls into it."""
     if not crowd.wait_for_acks(ACKS_S):
         raise LoadError("the acks of the last round did not come")
-    return held_round(crowd, cpu)
+    return held_round(crowd)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +29,8 @@ class StandIn:
 
     def __init__(self, *, deaf: int = 0, twice: bool = False, loses: int = 0, wrong: list[str] | None = None):
         self.deaf, self.twice, self.loses, self.wrong = deaf, twice, loses, wrong or []
-        self.dialect, self.pids = DIALECT, [os.getpid()]
+        self.dialect = DIALECT
+        self.pids: list[int] = []  # it has no process of its own
         self.addresses: list[tuple[str, int]] = []
         self.reports = 0
         self._sockets: list[ServerConnection] = []

@@ -95,7 +95,7 @@ def test_reports_are_counted_and_told():
 
 def test_rounds_of_reports_end_with_an_answer_for_every_group():
     with crowd_at(StandIn(), phones=8) as crowd:
-        rounds = sustained_rounds(crowd, lambda: 0.0, 0.2, 0.05)
+        rounds = sustained_rounds(crowd, 0.2, 0.05)
         assert rounds.reports > 0 and rounds.reports % 2 == 0  # groups of two
         assert check_totals(crowd) == []
 
@@ -115,13 +115,13 @@ def test_a_socket_that_the_server_closes_is_found_with_its_code():
 
 def test_phones_that_a_broadcast_does_not_reach_are_counted():
     with crowd_at(StandIn(deaf=2)) as crowd:
-        arrivals = crowd.broadcast(b"marker", lambda: 0.0, patience_s=0.5)
+        arrivals = crowd.broadcast(b"marker", patience_s=0.5)
         assert check_arrivals([arrivals]) == ["2 of 5 deliveries never came"]
 
 
 def test_a_broadcast_that_comes_twice_is_counted():
     with crowd_at(StandIn(twice=True)) as crowd:
-        arrivals = crowd.broadcast(b"marker", lambda: 0.0)
+        arrivals = crowd.broadcast(b"marker")
         assert check_arrivals([arrivals]) == ["5 came more than once"]
 
 

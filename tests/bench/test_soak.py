@@ -5,7 +5,7 @@ from tests.bench import soak
 
 def test_a_short_soak_finds_nothing(capsys, monkeypatch):
     monkeypatch.setattr(soak, "pin", lambda: 0)  # the other tests of this process keep their cores
-    assert soak.main(["--minutes", "3", "--minute", "2", "--phones", "300", "--reconnect", "0.2"]) == 0
+    assert soak.main(["--minutes", "2", "--minute", "2", "--phones", "300", "--reconnect", "0.2"]) == 0
     assert "nothing has grown" in capsys.readouterr().out
 
 
