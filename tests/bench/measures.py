@@ -24,20 +24,20 @@ class Sizes(NamedTuple):
     """How many sockets, and for how long."""
 
     intake: int = 1_000
-    intake_s: float = 2.5  # for which the server runs
+    intake_s: float = 2.0  # for which the server runs
     warm_up_s: float = 0.5
     fanout: tuple[int, ...] = (3_000, 15_000)
     rounds: int = 15
-    fanout_s: float = 3.0  # per number of sockets, but at least three rounds
+    fanout_s: float = 2.5  # per number of sockets, but at least three rounds
     memory: int = 10_000
     storm: int = 5_000
     storm_of_ours: int = 15_000
     mixed: int = 10_000
-    mixed_s: float = 8.0
+    mixed_s: float = 6.0
     patience_s: float = 5.0  # for what should have come already
     fanout_patience_s: float = 20.0
     scaling: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000, 16_000)
-    scaling_rounds: int = 9
+    scaling_rounds: int = 7
     processes: int = 8_000  # held and read within 250 ms, so that mostly no flush falls into it
     process_rounds: int = 21
     pace: int = 12_000
