@@ -98,25 +98,36 @@ class WriteBehind:
         return 0 if self._dirty_since is None else int((monotonic() - self._dirty_since) * 1000)
 
     async def flush(self) -> bool:
-        """Writes what is dirty and acknowledges it; False when Redis did not take it: then it all stays dirty."""
+        """Writes what is dirty now and acknowledges it; False when Redis did not take it: then it all stays dirty.
+
+        What comes in meanwhile waits for the next flush: else there would be no end to it, and no batch of any size.
+        """
         async with self._flushing:
             started = monotonic()
             for segment, totals in list(self.segments.items()):
-                while totals.dirty:
-                    if not await self._write(segment, totals):
-                        return False
+                if not await self._write_dirty(segment, totals):
+                    return False
             # What came in meanwhile has waited since then at most.
             self._dirty_since = started if self.pending else None
             return True
 
-    async def _write(self, segment: int, totals: SegmentTotals) -> bool:
-        batch, totals.dirty = _split(totals.dirty, BATCH)
+    async def _write_dirty(self, segment: int, totals: SegmentTotals) -> bool:
+        left = _split(totals.dirty, BATCH)
+        totals.dirty = {}
+        try:
+            while left and await self._write(segment, totals, left[0]):
+                del left[0]
+        finally:  # also when this process is about to end
+            for part in left:
+                totals.dirty = merge(part, totals.dirty)  # reports have come in meanwhile
+        return not left
+
+    async def _write(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> bool:
         try:
             open_ = await tally.write_totals(
                 self._redis, totals.key, totals.shards, batch, self._gateway, totals.live
             )
         except (TimeoutError, RedisError, OSError) as error:
-            totals.dirty = merge(batch, totals.dirty)  # reports have come in while the write was under way
             self._complain(error)
             return False
         self._failing = False
@@ -148,8 +159,9 @@ def largest(totals: dict[bytes, int]) -> dict[bytes, int]:
     return dict(top)
 
 
-def _split(totals: dict[bytes, int], size: int) -> tuple[dict[bytes, int], dict[bytes, int]]:
+def _split(totals: dict[bytes, int], size: int) -> list[dict[bytes, int]]:
+    """The totals in parts of at most that size."""
     if len(totals) <= size:
-        return totals, {}
+        return [totals] if totals else []
     items = list(totals.items())
-    return dict(items[:size]), dict(items[size:])
+    return [dict(items[start : start + size]) for start in range(0, len(items), size)]

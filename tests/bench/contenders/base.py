@@ -9,7 +9,6 @@ import time
 import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
@@ -44,18 +43,12 @@ class Running:
 
     def __init__(self, addresses: list[Address], pids: list[int], dialect: Dialect) -> None:
         self.addresses, self.pids, self.dialect = addresses, pids, dialect
-        # One thread, so that whoever measures is not held up and messages keep their order.
-        self._sender = ThreadPoolExecutor(max_workers=1)
-        self._sent: list[Future[None]] = []
 
     def broadcast(self, marker: bytes) -> None:
-        """Sends one message with `marker` (letters, digits, dashes) to all sockets; returns at once.
+        """Has one message with `marker` (letters, digits, dashes) sent to all sockets; does not wait for that.
 
         The whole payload that a client gets, with the contender's own envelope, is MESSAGE_BYTES long.
         """
-        self._sent.append(self._sender.submit(self._send, marker.decode("ascii")))
-
-    def _send(self, marker: str) -> None:
         raise NotImplementedError
 
     def accepted(self) -> int | None:
@@ -68,9 +61,6 @@ class Running:
 
     def close(self) -> None:
         """Raises what went wrong in the broadcasts."""
-        self._sender.shutdown()
-        for sent in self._sent:
-            sent.result()
 
 
 class Contender(ABC):
@@ -98,12 +88,21 @@ class Controlled(Running):
         super().__init__([address], [pid], dialect)
         self._url = "http://{}:{}".format(*address)
         self._path = path
+        self._asked: list[http.client.HTTPConnection] = []
         self._text_bytes = MESSAGE_BYTES - len(envelope)
 
-    def _send(self, marker: str) -> None:
-        request = urllib.request.Request(self._url + self._path, fill(marker, self._text_bytes).encode())
-        request.add_header("content-type", "text/plain")
-        urllib.request.urlopen(request, timeout=ANSWER_S).close()
+    def broadcast(self, marker: bytes) -> None:
+        connection = http.client.HTTPConnection(*self.addresses[0], timeout=ANSWER_S)
+        content = fill(marker.decode("ascii"), self._text_bytes)
+        connection.request("POST", self._path, content, {"content-type": "text/plain"})
+        self._asked.append(connection)  # answered when everybody has been sent the message
+
+    def close(self) -> None:
+        for connection in self._asked:
+            status = connection.getresponse().status
+            connection.close()
+            if status >= 300:
+                raise RuntimeError(f"a broadcast was answered with {status}")
 
     def accepted(self) -> int | None:
         with urllib.request.urlopen(f"{self._url}/count", timeout=ANSWER_S) as answer:

@@ -75,11 +75,11 @@ class RunningGateway(Running):
         self._show = show
         self._seq = itertools.count(show.state.seq + 1)
 
-    def _send(self, marker: str) -> None:
+    def broadcast(self, marker: bytes) -> None:
         from engagement.broadcast import send_result
 
         state, seq = self._show.state, next(self._seq)
-        send_result(state.slug, state.epoch, seq, _result(seq, marker))
+        send_result(state.slug, state.epoch, seq, _result(seq, marker.decode("ascii")))
 
     def accepted(self) -> int:
         """As of the last flush, which is a quarter of a second ago at most."""

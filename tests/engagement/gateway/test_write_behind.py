@@ -52,6 +52,33 @@ async def test_a_total_is_acknowledged_after_it_was_written(behind: WriteBehind)
     assert behind.told == [(7, {ONE: 5})] and await held(behind, ONE) == [5] and behind.lag_ms == 0
 
 
+async def test_a_flush_writes_what_was_there_at_its_start_and_leaves_the_rest_to_the_next(
+    behind: WriteBehind,
+) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False)
+    flush = asyncio.create_task(behind.flush())
+    await asyncio.sleep(0)
+    behind.accept(totals, TWO, 7, clamped=False)  # while the write is under way
+    assert await flush and behind.told == [(7, {ONE: 5})] and totals.dirty == {TWO: 7}
+
+
+async def test_a_flush_that_is_cut_off_loses_nothing(behind: WriteBehind) -> None:
+    totals = behind.totals_of(SEGMENT)
+    viewers = {number.to_bytes(14, "big"): number + 1 for number in range(25_000)}  # three batches
+    for viewer, total in viewers.items():
+        behind.accept(totals, viewer, total, clamped=False)
+    os.kill(behind.server.process.pid, signal.SIGSTOP)
+    flush = asyncio.create_task(behind.flush())
+    await asyncio.sleep(0.05)
+    flush.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flush
+    assert totals.dirty == viewers and behind.told == []
+    os.kill(behind.server.process.pid, signal.SIGCONT)
+    assert await behind.flush() and totals.written == viewers and len(behind.told) == 3
+
+
 async def test_while_redis_hangs_totals_wait_and_only_the_largest_of_each(behind: WriteBehind) -> None:
     totals = behind.totals_of(SEGMENT)
     os.kill(behind.server.process.pid, signal.SIGSTOP)
