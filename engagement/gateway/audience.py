@@ -8,6 +8,7 @@ import msgspec
 from engagement.clock import now_ms
 from engagement.core.messages import encode
 from engagement.core.names import stage_name
+from engagement.core.pace import Pace
 from engagement.core.phases import Phase
 from engagement.core.show_state import SegmentState, ShowState, state_fields, state_frame
 from engagement.core.windows import Window
@@ -15,10 +16,10 @@ from engagement.gateway.transport import Frame
 from engagement.vault import open_secret
 
 if TYPE_CHECKING:
-    from engagement.core.pace import Pace
     from engagement.gateway.guest import Guest
 
 RATE_MS = 2_000  # shakes per second are measured over this time
+PULSES_WITH_ACKS = 4  # so many may pass before a phone that gets no ack gets one by itself
 
 
 class Reporting(NamedTuple):
@@ -31,7 +32,7 @@ class Reporting(NamedTuple):
 class Audience:
     """Everything one gateway process knows of one show."""
 
-    def __init__(self, state: ShowState) -> None:
+    def __init__(self, state: ShowState, pace: Pace) -> None:
         self.guests: set[Guest] = set()
         self.by_viewer: dict[
             bytes, tuple[Guest, ...]
@@ -39,6 +40,9 @@ class Audience:
         self.phones = 0  # connected ones, without the screens
         self.refused = 0
         self.pulsed_at = 0
+        self._pulses = 0
+        self._pulse: Frame | None = None  # the newest
+        self.set_pace(pace)
         self._shakes: list[tuple[int, int, int]] = []  # (when, segment, live shakes)
         self._take(state)
 
@@ -50,12 +54,14 @@ class Audience:
         self._frames: dict[str | None, Frame] = {}
         self._fields: dict[str | None, msgspec.Raw] = {}
         self._wins = _wins_by_viewer(state.results)
+        self._pulse = None  # of another segment, perhaps
 
     # --- who is here ---
 
     def join(self, guest: "Guest") -> None:
         """From now on the guest gets what is broadcast, and at once what it has won."""
         self.guests.add(guest)
+        guest.pulses, guest.every_ms = self._pulses - PULSES_WITH_ACKS, self.pace.report_every_ms
         if guest.viewer is not None:
             self.phones += 1
             self.by_viewer[guest.viewer] = (*self.by_viewer.get(guest.viewer, ()), guest)
@@ -107,7 +113,7 @@ class Audience:
             self._frames[feed] = Frame(state_frame(self.state, feed))
         return self._frames[feed]
 
-    def welcome_frame(self, guest: "Guest", salt: bytes, total: int, pace: "Pace") -> Frame:
+    def welcome_frame(self, guest: "Guest", salt: bytes, total: int) -> Frame:
         """The answer to hello; the state in it is encoded once for all phones of a feed."""
         state, feed = self.state, guest.feed
         if feed not in self._fields:
@@ -123,7 +129,7 @@ class Audience:
                 seq=state.seq,
                 state=self._fields[feed],
                 total=total,
-                **pace._asdict(),
+                **self.pace._asdict(),
                 max_hz=state.max_hz,
             )
         )
@@ -142,10 +148,27 @@ class Audience:
                 if frame is None:
                     frame = frames[total] = Frame(f'{{"type":"ack","segment":{segment},"total":{total}}}')
                 for guest in guests:
-                    guest.socket.write("ack", frame)
+                    if guest.pulses == self._pulses and guest.every_ms == self.pace.report_every_ms:
+                        guest.socket.write("ack", frame)
+                    else:
+                        guest.socket.write_together(self._with_news(guest, frame))
+
+    def _with_news(self, guest: "Guest", ack: Frame) -> dict[str, Frame]:
+        """What goes with an ack in one write: it is writes that cost, not what is in them."""
+        frames = {"ack": ack}
+        if self._pulse is not None and guest.pulses != self._pulses:
+            guest.pulses, frames["pulse"] = self._pulses, self._pulse
+        if guest.every_ms != self.pace.report_every_ms:
+            guest.every_ms, frames["pace"] = self.pace.report_every_ms, self._pace_frame
+        return frames
+
+    def set_pace(self, pace: Pace) -> None:
+        """Phones are told with their next ack: who does not report needs no pace."""
+        self.pace = pace
+        self._pace_frame = Frame(encode("pace", **pace._asdict()))
 
     def pulse(self, now: int, phones: int, live: dict[str, int], leaders: dict[bytes, int]) -> None:
-        """The live figures of the whole show, as all gateways together see them."""
+        """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""
         segment = self.state.current
         frame = encode(
             "pulse",
@@ -158,7 +181,12 @@ class Audience:
             leaders=[{"name": stage_name(viewer), "total": total} for viewer, total in leaders.items()],
         )
         self.pulsed_at = now
-        self.send_all("pulse", Frame(frame))
+        self._pulse, self._pulses = Frame(frame), self._pulses + 1
+        latest = self._pulses - (PULSES_WITH_ACKS if self.on_air(now) else 1)
+        for guest in list(self.guests):
+            if guest.viewer is None or guest.pulses <= latest:
+                guest.pulses = self._pulses
+                guest.socket.write("pulse", self._pulse)
 
     def _per_second(self, now: int, segment: int, shakes: int) -> int:
         self._shakes = [row for row in self._shakes if row[1] == segment and row[0] >= now - RATE_MS]

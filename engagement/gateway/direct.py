@@ -5,6 +5,7 @@ See docs/decisions/0023-the-fast-path.md.
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from websockets.speedups import apply_mask
@@ -122,6 +123,13 @@ class DirectSocket(asyncio.Protocol):
             self._waiting[kind] = frame
         elif not self.closed:
             self.put(frame.wire)
+
+    def write_together(self, frames: Mapping[str, Frame]) -> None:
+        if self.blocked_since is not None:
+            for kind, one in frames.items():
+                self.write(kind, one)
+        elif not self.closed:
+            self.put(b"".join([one.wire for one in frames.values()]))
 
     def put(self, data: bytes) -> None:
         """Hands bytes to the kernel; the transport keeps what it does not take, and calls `pause_writing`."""

@@ -23,7 +23,8 @@ class Guest:
     """A phone or a screen on a socket; `viewer` is None for a screen, and for whoever has not said hello."""
 
     __slots__ = (
-        "_full_at", "_hub", "_strikes", "audience", "feed", "greeted", "socket", "told", "viewer",
+        "_full_at", "_hub", "_strikes", "audience", "every_ms", "feed", "greeted", "pulses", "socket", "told",
+        "viewer",
     )  # fmt: skip
 
     def __init__(self, hub: "Hub", audience: Audience, socket: Socket) -> None:
@@ -33,6 +34,7 @@ class Guest:
         self.audience = audience
         self.socket = socket
         self.greeted = False  # has said hello
+        self.every_ms = self.pulses = 0  # the pace that it knows, and the newest pulse that it got
         self.viewer: bytes | None = None
         self.feed: str | None = None
         self.told: dict[int, str] | None = (
@@ -60,7 +62,7 @@ class Guest:
     def welcome(self, salt: bytes, total: int) -> None:
         """Tells the whole state, and joins the audience."""
         # Nothing waits between the two: no state can slip in between the welcome and the first broadcast.
-        self.socket.write("welcome", self.audience.welcome_frame(self, salt, total, self._hub.pace))
+        self.socket.write("welcome", self.audience.welcome_frame(self, salt, total))
         self.audience.join(self)
 
     def dismiss(self, fault: PhoneFault) -> None:

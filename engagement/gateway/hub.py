@@ -18,7 +18,6 @@ from engagement import tally
 from engagement.broadcast import fetch_state, group_of, is_complete
 from engagement.clock import now_ms
 from engagement.core.errors import PhoneFault, WireError
-from engagement.core.messages import encode
 from engagement.core.pace import SHORTEST_MS, Pace, PaceControl, make_pace
 from engagement.core.shakes import FrameLimit
 from engagement.core.show_state import parse_state
@@ -27,17 +26,18 @@ from engagement.gateway.arrivals import Arrivals
 from engagement.gateway.audience import Audience
 from engagement.gateway.guest import Guest
 from engagement.gateway.load_meter import LoadMeter
-from engagement.gateway.transport import Frame, Socket
+from engagement.gateway.transport import Socket
 from engagement.gateway.write_behind import SegmentTotals, WriteBehind, largest
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.25
 PULSE_S = 0.5
-PACE_S = 0.5
+PACE_S = 0.25
 ARRIVALS_S = 0.25
 REFRESH_S = 3.0
 QUIET_PULSE_MS = 9_000  # at least every 10 s when nothing is on air
+LATE_MS = 250
 BLOCKED_S = 9.0  # a blocked socket is closed within 10 s
 RETRY_MS = 2_000
 SPARE_DESCRIPTORS = 400  # for Redis, logs, pages, and phones that are told why they may not stay
@@ -62,6 +62,7 @@ class Hub:
         self.meter = LoadMeter()
         self.pace: Pace = make_pace(SHORTEST_MS, phones=0)
         self._pace_control = PaceControl()
+        self._late_ms = 0
         self._layer = get_channel_layer()
         self._channel = ""
         self._opening: dict[str, asyncio.Task[Audience]] = {}
@@ -123,7 +124,7 @@ class Hub:
             raise PhoneFault(WireError.OVERLOADED, "the shows are being read again", RETRY_MS)
         if state is None:
             raise PhoneFault(WireError.NO_SUCH_SHOW, f"there is no show {slug!r}")
-        self.audiences[slug] = Audience(state)
+        self.audiences[slug] = Audience(state, self.pace)
         await self._subscribe(slug)
         return self.audiences[slug]
 
@@ -227,16 +228,17 @@ class Hub:
             audience = self.audiences[slug]
             if audience.current_key != segment:
                 continue  # changed while Redis answered: the next beat knows
-            if now - audience.pulsed_at >= (self._pulse_ms if audience.on_air(now) else QUIET_PULSE_MS):
+            if now - audience.pulsed_at >= self._pulse_ms(audience, now):
                 shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
                 phones = sum(show["phones"] for show in shows)
                 audience.pulse(now, phones, live[segment], _merge_leaders(shows))
         await self._end_segments(now)
 
-    @property
-    def _pulse_ms(self) -> int:
-        """Two pulses per report, give or take half a beat: to 15,000 phones each costs a sixth of a second."""
-        return self.pace.report_every_ms // 2 - int(PULSE_S * 500)
+    def _pulse_ms(self, audience: Audience, now: int) -> int:
+        """How long after the last pulse the next one is due."""
+        if self._late_ms > LATE_MS or not audience.on_air(now):
+            return QUIET_PULSE_MS  # whoever is late does what matters first
+        return self.pace.report_every_ms // 2 - int(PULSE_S * 500)  # two per report, give or take half a beat
 
     def _heartbeat(self, now: int) -> dict[str, Any]:
         shows = {
@@ -265,12 +267,10 @@ class Hub:
 
     async def _set_pace(self) -> None:
         load = self.meter.sample(self.totals.lag_ms)
-        pace = self._pace_control.follow(load, phones=self.connections, now_ms=monotonic_ns() // 10**6)
-        if pace.report_every_ms != self.pace.report_every_ms:
-            frame = Frame(encode("pace", **pace._asdict()))
-            for audience in self.audiences.values():
-                audience.send_all("pace", frame)
-        self.pace = pace
+        self._late_ms = load.late_ms
+        self.pace = self._pace_control.follow(load, phones=self.connections, now_ms=monotonic_ns() // 10**6)
+        for audience in self.audiences.values():
+            audience.set_pace(self.pace)
 
     async def _end_segments(self, now: int) -> None:
         """After the grace: no report any more, write the rest, confirm. After the seal: forget."""

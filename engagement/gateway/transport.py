@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from engagement.core.errors import PhoneFault
@@ -59,6 +59,9 @@ class Socket(Protocol):
 
     def write(self, kind: str, frame: Frame) -> None:
         """Sends one frame, or keeps it as the newest of its kind until the socket drains."""
+
+    def write_together(self, frames: Mapping[str, Frame]) -> None:
+        """The same for several frames, by kind."""
 
     def close(self, code: int, reason: str = "", last_word: Frame | None = None) -> None:
         """Says why and closes; nothing is read or written any more. A second call does nothing."""
@@ -133,6 +136,10 @@ class AsgiSocket:
         if rest is not None:
             self.blocked_since = asyncio.get_running_loop().time()
             self._writer = asyncio.create_task(self._drain(rest))
+
+    def write_together(self, frames: Mapping[str, Frame]) -> None:
+        for kind, one in frames.items():
+            self.write(kind, one)
 
     async def _drain(self, rest: Awaitable[None]) -> None:
         try:

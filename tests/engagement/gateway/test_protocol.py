@@ -359,3 +359,24 @@ async def test_a_page_of_another_site_may_not_open_a_socket(gateway: str, on_air
             pass
     async with TestPhone(gateway, on_air.show.slug, origin=f"http://{gateway}") as phone:
         await phone.hello(role="screen")
+
+
+async def test_a_phone_that_reports_gets_pulses_with_its_acks_and_a_silent_one_by_themselves(
+    gateway: str, on_air: Segment
+) -> None:
+    slug = on_air.show.slug
+    async with TestPhone(gateway, slug) as reporter, TestPhone(gateway, slug) as silent:
+        await reporter.hello(issue_guest_pass(slug))
+        await silent.hello(issue_guest_pass(slug))
+        for total in range(1, 13):
+            await reporter.shake(on_air.pk, total)
+            await reporter.hear("ack", total=total)
+            await asyncio.sleep(0.25)
+        kinds = [message["type"] for message in reporter.heard]
+        pulses = [number for number, kind in enumerate(kinds) if kind == "pulse"]
+        assert len(pulses) >= 3
+        assert (
+            sum(kinds[number - 1] == "ack" for number in pulses) >= len(pulses) - 1
+        )  # the first may come alone
+        await silent.hear("pulse")
+        await silent.hear("pulse")

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from engagement import tally
+from engagement.core.pace import make_pace
 from engagement.core.show_state import demo_state, pack_state
 from engagement.gateway.audience import Audience
 from engagement.gateway.guest import Guest
@@ -162,7 +163,7 @@ async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(be
 
 
 async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybody_else() -> None:
-    audience, hub, sent = Audience(STATE), Hub(), []
+    audience, hub, sent = Audience(STATE, make_pace(1_000, phones=0)), Hub(), []
 
     async def send(event: dict) -> None:
         sent.append(event)
@@ -177,6 +178,6 @@ async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybod
 
 
 def test_invented_segments_are_not_remembered() -> None:
-    audience = Audience(STATE)
+    audience = Audience(STATE, make_pace(1_000, phones=0))
     assert [audience.reporting(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
     assert audience.reporting(7, "tv") is not None and len(audience._reporting) == 1
