@@ -90,9 +90,8 @@ class PaceControl:
         self._overloaded_at = -LONGEST_PATIENCE_MS
         self._busy = 0.0  # the mean of the last second or so
         self._late_ms = 0  # when last looked
-        self._demands: deque[tuple[int, float]] = (
-            deque()
-        )  # (when, demand) since all obey, the last interval of it
+        # (when, demand) since all obey, the last interval of it
+        self._demands: deque[tuple[int, float]] = deque()
         self._tried = False  # the last change was a small step down, which may turn out to be too much
         self._patience_ms = PATIENCE_MS
 

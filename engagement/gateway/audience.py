@@ -34,9 +34,8 @@ class Audience:
 
     def __init__(self, state: ShowState, pace: Pace) -> None:
         self.guests: set[Guest] = set()
-        self.by_viewer: dict[
-            bytes, tuple[Guest, ...]
-        ] = {}  # nearly always one; a set each would be 200 bytes
+        # Nearly always one; a set each would be 200 bytes.
+        self.by_viewer: dict[bytes, tuple[Guest, ...]] = {}
         self.phones = 0  # connected ones, without the screens
         self.refused = 0
         self.pulsed_at = 0

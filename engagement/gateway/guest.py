@@ -37,9 +37,8 @@ class Guest:
         self.every_ms = self.pulses = 0  # the pace that it knows, and the newest pulse that it got
         self.viewer: bytes | None = None
         self.feed: str | None = None
-        self.told: dict[int, str] | None = (
-            None  # draws whose `won` this socket has got, and with which status
-        )
+        # Draws whose `won` this socket has got, and with which status.
+        self.told: dict[int, str] | None = None
 
     # --- what the socket says ---
 

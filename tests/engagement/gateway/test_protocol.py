@@ -1,4 +1,4 @@
-"""`shake.v1` over real sockets, under uvicorn and under Daphne."""
+"""`shake.v1` over real sockets, under uvicorn with and without the fast path, and under Daphne."""
 
 import asyncio
 import json
