@@ -21,7 +21,7 @@ def gateway(
     *,
     fd: int | None = None,
     fast: bool = True,
-    graceful_seconds: int = 4,
+    graceful_seconds: int = 3,
 ) -> list[str]:
     """uvicorn with the settings that were measured to matter; `fd` is an inherited listening socket.
 

@@ -117,8 +117,9 @@ PASSES_PER_ADDRESS_PER_MINUTE = number("PASSES_PER_ADDRESS_PER_MINUTE", 60_000, 
 TRUST_REAL_IP_HEADER = switch("TRUST_REAL_IP_HEADER")
 # Per gateway process; 0: as many as it may have file descriptors.
 MAX_CONNECTIONS = number("MAX_CONNECTIONS", 0, 0, 10**6)
-# Per gateway process, inside Django: a thread each, and a connection to the database (gala/door.py).
+# Of a phone, for long; ten at once are fine.
 FRAMES_PER_SECOND = number("FRAMES_PER_SECOND", 4, 1, 10**6)
+# Per gateway process, inside Django: a thread each, and a connection to the database (gala/door.py).
 HTTP_AT_ONCE = number("HTTP_AT_ONCE", 32, 1, 1000)
 
 # --- the beacon drand ---

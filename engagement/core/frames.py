@@ -10,6 +10,7 @@ FIN, RSV, OPCODE, MASKED = 0x80, 0x70, 0x0F, 0x80
 
 HANDSHAKE_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PROTOCOL_ERROR, BAD_TEXT, TOO_BIG = 1002, 1007, 1009
+LONGEST_HEADER = 10  # without the mask
 MAX_FRAGMENTS = 64  # of one message; phones send one
 PING_FRAME = bytes((FIN | PING, 0))
 _DATA = (CONTINUATION, TEXT, BINARY)
@@ -99,19 +100,19 @@ class FrameReader:
 
         Raises FrameFault; the reader is of no use after that.
         """
-        self._data += data
-        while (head := self._head()) is not None:
-            start, size = head
-            if len(self._data) < start + size:
-                return
-            first, mask = self._data[0], self._data[start - 4 : start]
-            payload = unmask(self._data[start : start + size], mask)
-            self._data = self._data[start + size :]
-            yield from self._take(first, payload)
+        data, at = self._data + data, 0
+        try:
+            while (head := self._head(data[at : at + LONGEST_HEADER])) is not None:
+                start, size = at + head[0], head[1]
+                if len(data) < start + size:
+                    return
+                first, mask, at = data[at], data[start - 4 : start], start + size
+                yield from self._take(first, unmask(data[start:at], mask))
+        finally:
+            self._data = data[at:]  # once: a read can hold thousands of frames
 
-    def _head(self) -> tuple[int, int] | None:
-        """Where the first frame's payload starts and how long it is; None while its header is not complete."""
-        data = self._data
+    def _head(self, data: bytes) -> tuple[int, int] | None:
+        """Where a frame's payload starts and how long it is; None while its header is not complete."""
         if len(data) < 2:
             return None
         self._check(data[0], data[1])

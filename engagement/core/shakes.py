@@ -39,9 +39,13 @@ class FrameLimit:
         self._frame_ns = 10**9 // per_second
         self._burst_ns = self.BURST * self._frame_ns
 
-    def take(self, full_at: int, now: int) -> int:
-        """When the bucket is full again after one more frame; raises PhoneFault where it has no room for one."""
-        full_at = (full_at if full_at > now else now) + self._frame_ns
+    def take(self, full_at: int, now: int, held_up: int = 0) -> int:
+        """When the bucket is full again after one more frame; raises PhoneFault where it has no room for one.
+
+        Where this process was held up for so long, what came one by one meanwhile is read all at once: that time is
+        credited. As the bucket's time only goes forward, nobody can use it twice.
+        """
+        full_at = max(full_at, now - held_up) + self._frame_ns
         excess = full_at - now - self._burst_ns
         if excess > 0:
             wait_ms = max(self.RETRY_MS, excess // 10**6)

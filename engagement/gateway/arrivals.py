@@ -40,9 +40,9 @@ class Arrivals:
         self._welcoming: asyncio.Task[None] | None = None
 
     @property
-    def silent(self) -> list[Guest]:
-        """Who has not said hello."""
-        return list(self._silent)
+    def guests(self) -> list[Guest]:
+        """Who is not welcomed yet."""
+        return [*self._silent, *(arrival.guest for arrival in self._greeted)]
 
     def expect(self, guest: Guest) -> None:
         self._silent[guest] = monotonic() + HELLO_S
@@ -81,7 +81,7 @@ class Arrivals:
                 if guest not in guest.audience.guests:
                     guest.dismiss(PhoneFault(WireError.OVERLOADED, "please come again", RETRY_MS))
         finally:
-            self._welcoming = None
+            self._welcoming = asyncio.create_task(self._welcome_all()) if self._greeted else None
 
     def _welcome(self, arrival: Arrival, totals: dict[tuple[str, bytes], int]) -> None:
         guest = arrival.guest

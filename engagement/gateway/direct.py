@@ -81,28 +81,42 @@ class DirectSocket(asyncio.Protocol):
         try:
             for opcode, payload in reader.feed(data):
                 self._hear(opcode, payload)
+                if self.closed and len(data) > self._max_bytes:
+                    self._turn_deaf()
+                    return
         except FrameFault as fault:
             self.close(fault.code)
+            self._turn_deaf()
+            return
         if reader.idle:
             self._reader = None
+
+    def _turn_deaf(self) -> None:
+        """Nothing of this peer is read any more, not even its answer to our close."""
+        self._reader = None
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def _hear(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
             self._hang_up(payload)
-        elif self.closed or opcode == PONG:
+        elif self.closed or self._listener is None:
             return
-        elif opcode == PING:
-            if self.blocked_since is None:  # who does not read gets no answers to keep
-                self.put(frame(PONG, payload))
-        else:
-            self._listener.take(payload if opcode == TEXT else None)  # type: ignore[union-attr]
+        elif opcode not in (PING, PONG):
+            self._listener.take(payload if opcode == TEXT else None)
+        # Who does not read gets no answers to keep.
+        elif self._listener.heed() and opcode == PING and self.blocked_since is None:
+            self.put(frame(PONG, payload))
 
     def _hang_up(self, payload: bytes) -> None:
         """The phone says goodbye, or answers ours."""
         if not self.closed:
             self.closed = True
-            self.put(frame(CLOSE, payload[:2]))
-        self._transport.close()
+            self.put(frame(CLOSE, payload[:2] if len(payload) > 1 else b""))
+        if self.blocked_since is None:
+            self._transport.close()
+        else:
+            self._transport.abort()  # it would wait for ever for a peer that does not read
 
     def eof_received(self) -> None:
         """Nothing: the transport closes itself, and `connection_lost` follows."""

@@ -57,7 +57,8 @@ class FastHttp(HttpToolsProtocol):
             and headers.get(b"sec-websocket-version") == b"13"
             and _is_key(headers.get(b"sec-websocket-key", b""))
             and len(headers) == len(self.headers)  # no header came twice
-            # What is still to be written of an earlier answer would come after what is written past the transport.
+            # An earlier answer that is not there yet, or not written, would come in the middle of the frames.
+            and (self.cycle is None or self.cycle.response_complete)
             and not self.transport.get_write_buffer_size()
         )
 

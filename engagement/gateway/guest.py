@@ -50,6 +50,15 @@ class Guest:
         except PhoneFault as fault:
             self._refuse(fault, message)
 
+    def heed(self) -> bool:
+        """A ping or pong; whether it is within the limit of frames."""
+        try:
+            self._limit()
+        except PhoneFault as fault:
+            self._refuse(fault, None)
+            return False
+        return True
+
     def gone(self) -> None:
         """The socket is closed."""
         self._hub.release(self)
@@ -85,12 +94,8 @@ class Guest:
             self.dismiss(fault)
 
     def _limit(self) -> None:
-        limit, now = self._hub.frame_limit, monotonic_ns()
-        try:
-            self._full_at = limit.take(self._full_at, now)
-        except PhoneFault:
-            # Where this process was held up, what came one by one meanwhile is read all at once.
-            self._full_at = limit.take(self._full_at - self._hub.meter.behind_ns, now)
+        hub = self._hub
+        self._full_at = hub.frame_limit.take(self._full_at, monotonic_ns(), hub.meter.behind_ns)
 
     # --- messages ---
 

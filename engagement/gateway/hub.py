@@ -43,7 +43,8 @@ RETRY_MS = 2_000
 SPARE_DESCRIPTORS = 400  # for Redis, logs, pages, and phones that are told why they may not stay
 EXPLAINED_PER_S = 100  # so many; each takes a descriptor for up to CLOSE_S
 RESTART = 1012  # RFC 6455, 7.4.1 and the IANA registry: the service is restarting
-RESTART_FLUSH_S = 2.0
+RESTART_FLUSH_S = 1.0
+STOP_FLUSH_S = 1.0
 STOP_ATTEMPTS = 5
 
 
@@ -93,9 +94,10 @@ class Hub:
             if running:
                 await asyncio.wait(running, timeout=0.3)
         self.meter.stop()
-        with contextlib.suppress(RedisError, OSError):
-            await self.totals.flush()
-            await tally.say_goodbye(self.redis, self.name)
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(STOP_FLUSH_S):
+                await self.totals.flush()
+                await tally.say_goodbye(self.redis, self.name)
         await self.redis.aclose(close_connection_pool=True)
 
     # --- shows and sockets ---
@@ -175,7 +177,7 @@ class Hub:
             async with asyncio.timeout(RESTART_FLUSH_S):
                 await self.totals.flush()
         guests = [guest for audience in self.audiences.values() for guest in audience.guests]
-        for guest in [*guests, *self.arrivals.silent]:
+        for guest in [*guests, *self.arrivals.guests]:
             guest.socket.close(RESTART)
 
     # --- totals ---
@@ -284,7 +286,7 @@ class Hub:
                 if now >= found.window.grace_ends_at:
                     await self._confirm(self.totals.totals_of(segment))
         for known in self.totals.segments.keys() - on_air:
-            if not self.totals.segments[known].dirty:
+            if not (self.totals.segments[known].dirty or self.totals.segments[known].writing):
                 del self.totals.segments[known]
 
     async def _confirm(self, totals: SegmentTotals) -> None:

@@ -15,7 +15,7 @@ from engagement.gateway.stepping import start
 Event = dict[str, Any]
 Send = Callable[[Event], Coroutine[Any, Any, None]]
 
-CLOSE_S = 2.0  # a peer that does not answer a close within this time is dropped
+CLOSE_S = 1.5  # a peer that does not answer a close within this time is dropped
 
 
 class Frame:
@@ -40,6 +40,9 @@ class Listener(Protocol):
 
     def take(self, message: str | bytes | None) -> None:
         """A text message, None for a binary one. Never raises."""
+
+    def heed(self) -> bool:
+        """A control frame, where the server leaves those to us; whether it is within the limit."""
 
     def gone(self) -> None:
         """The socket is closed, once."""

@@ -33,6 +33,7 @@ class SegmentTotals:
     shards: int
     accepted: dict[bytes, int] = field(default_factory=dict)
     dirty: dict[bytes, int] = field(default_factory=dict)
+    writing: dict[bytes, int] = field(default_factory=dict)  # on its way
     written: dict[bytes, int] = field(default_factory=dict)  # and acknowledged
     live: dict[str, int] = field(default_factory=lambda: {"shakes": 0, "reports": 0, "clamped": 0})
     leaders: dict[bytes, int] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class WriteBehind:
         self._on_written = on_written
         self._dirty_since: float | None = None
         self._failing = False
+        self._rewrites = 0
         self._flushing = asyncio.Lock()
         self.segments: dict[int, SegmentTotals] = {}
 
@@ -82,6 +84,7 @@ class WriteBehind:
 
         Segments that take no reports any more, too: until the freeze is complete, theirs are needed.
         """
+        self._rewrites += 1
         for totals in self.segments.values():
             totals.dirty = merge(totals.written, totals.dirty)
             totals.confirmed = False
@@ -90,7 +93,7 @@ class WriteBehind:
     @property
     def pending(self) -> int:
         """How many viewers wait for an ack."""
-        return sum(len(totals.dirty) for totals in self.segments.values())
+        return sum(len(totals.dirty) + len(totals.writing) for totals in self.segments.values())
 
     @property
     def lag_ms(self) -> int:
@@ -113,16 +116,18 @@ class WriteBehind:
 
     async def _write_dirty(self, segment: int, totals: SegmentTotals) -> bool:
         left = _split(totals.dirty, BATCH)
-        totals.dirty = {}
+        totals.writing, totals.dirty = totals.dirty, {}
         try:
             while left and await self._write(segment, totals, left[0]):
                 del left[0]
         finally:  # also when this process is about to end
+            totals.writing = {}
             for part in left:
                 totals.dirty = merge(part, totals.dirty)  # reports have come in meanwhile
         return not left
 
     async def _write(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> bool:
+        rewrites = self._rewrites
         try:
             open_ = await tally.write_totals(
                 self._redis, totals.key, totals.shards, batch, self._gateway, totals.live
@@ -131,7 +136,10 @@ class WriteBehind:
             self._complain(error)
             return False
         self._failing = False
-        if open_:
+        if self._rewrites != rewrites:
+            # Redis was emptied meanwhile, perhaps after it took this.
+            totals.dirty = merge(batch, totals.dirty)
+        elif open_:
             self._acknowledge(segment, totals, batch)
         else:
             totals.closed = True  # the fence came first: these totals were not acknowledged and do not count

@@ -44,7 +44,7 @@ def test_the_gateway_bounds_frames_and_finds_dead_phones() -> None:
         "ws_ping_timeout": 20.0,
         "ws_per_message_deflate": False,
         "backlog": 4096,
-        "timeout_graceful_shutdown": 4,
+        "timeout_graceful_shutdown": 3,
         "access_log": False,
         "proxy_headers": False,
     }

@@ -2,6 +2,7 @@
 
 from itertools import accumulate
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,15 @@ def test_frames_within_four_a_second_are_always_welcome() -> None:
 def test_a_burst_of_ten_is_welcome_again_after_the_bucket_has_filled() -> None:
     bursts = [start for start in (0, 2_500, 60_000) for _ in range(11)]
     assert taken_at(bursts) == [start for start in (0, 2_500, 60_000) for _ in range(10)]
+
+
+def test_time_in_which_the_process_was_held_up_is_credited_once() -> None:
+    limit, full_at, taken = FrameLimit(per_second=4), 0, 0
+    with pytest.raises(PhoneFault):
+        for _ in range(100):
+            full_at = limit.take(full_at, 60_000 * MS, held_up=5_000 * MS)
+            taken += 1
+    assert taken == 10 + 20
 
 
 @given(st.lists(st.integers(0, 2_000), max_size=200))

@@ -18,15 +18,22 @@ def masked(opcode: Opcode, payload: bytes, fin: bool = True) -> bytes:
     return Frame(opcode, payload, fin).serialize(mask=True)
 
 
+HEEDED = 10
+
+
 class Ear:
     """Hears what a socket takes in."""
 
     def __init__(self) -> None:
         self.heard: list[str | bytes | None] = []
-        self.gone_times = self.restarts = 0
+        self.gone_times = self.restarts = self.heeded = 0
 
     def take(self, message: str | bytes | None) -> None:
         self.heard.append(message)
+
+    def heed(self) -> bool:
+        self.heeded += 1
+        return self.heeded <= HEEDED
 
     def gone(self) -> None:
         self.gone_times += 1
@@ -123,6 +130,27 @@ async def test_fragments_are_one_message(line: Line) -> None:
 async def test_a_ping_is_answered(line: Line) -> None:
     await line.say(masked(Opcode.PING, b"there?"))
     assert await line.read() == b"\x8a\x06there?"
+
+
+@on_a_line
+async def test_a_flood_of_pings_is_limited_like_any_other(line: Line) -> None:
+    await line.say(masked(Opcode.PING, b"") * 1_000)
+    assert line.ear.heeded == 1_000 and await line.read() == b"\x8a\x00" * HEEDED
+
+
+@on_a_line
+async def test_after_a_fault_nothing_is_read_or_kept_any_more(line: Line) -> None:
+    await line.say(b"\x81\xff" + (10**9).to_bytes(8, "big") + bytes(4_000))
+    assert line.socket._reader is None and not line.transport.is_reading()
+
+
+@on_a_line
+async def test_a_phone_that_says_goodbye_without_ever_reading_is_dropped(line: Line) -> None:
+    line.socket.write("state", TextFrame("x" * 1_000_000))
+    assert line.socket.blocked_since is not None
+    await line.say(masked(Opcode.CLOSE, (1000).to_bytes(2, "big")))
+    await asyncio.sleep(0.05)
+    assert line.ear.gone_times == 1 and not line.open_sockets
 
 
 @on_a_line

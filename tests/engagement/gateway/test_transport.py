@@ -85,6 +85,9 @@ class Ear:
     def take(self, message: str | bytes | None) -> None:
         self.heard.append(message)
 
+    def heed(self) -> bool:
+        raise AssertionError("ASGI servers answer pings themselves")
+
     def gone(self) -> None:
         self.gone_times += 1
 

@@ -61,6 +61,7 @@ async def test_a_flush_writes_what_was_there_at_its_start_and_leaves_the_rest_to
     flush = asyncio.create_task(behind.flush())
     await asyncio.sleep(0)
     behind.accept(totals, TWO, 7, clamped=False)  # while the write is under way
+    assert behind.pending == 2
     assert await flush and behind.told == [(7, {ONE: 5})] and totals.dirty == {TWO: 7}
 
 
@@ -109,6 +110,19 @@ async def test_an_emptied_redis_gets_everything_again_also_what_was_learned_from
     behind.rewrite_all()
     assert not totals.confirmed and await behind.flush()
     assert await held(behind, ONE, TWO) == [5, 8]
+
+
+async def test_what_was_on_its_way_when_redis_was_emptied_is_written_again_before_it_is_acknowledged(
+    behind: WriteBehind,
+) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False)
+    flush = asyncio.create_task(behind.flush())
+    await asyncio.sleep(0)
+    behind.rewrite_all()  # the beat has noticed it while the write was under way
+    await flush
+    assert behind.told == [] and totals.dirty == {ONE: 5}
+    assert await behind.flush() and behind.told == [(7, {ONE: 5})]
 
 
 async def test_writing_again_never_puts_an_older_total_in_the_place_of_a_newer_one(
