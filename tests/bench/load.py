@@ -32,6 +32,7 @@ BATCH = 512  # sockets per look at epoll: few enough to notice soon what else is
 LINGER_S = 0.1  # for whatever comes once too often
 GREETING = b"\r\n\r\n"
 TOTAL = re.compile(rb'"total":\s*(\d+)')
+MARKER = re.compile(rb"marker-(\d+)-")
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: the port is free again at once
 
 
@@ -60,7 +61,7 @@ class Phone:
     """One client: its socket, and what it has reported and heard."""
 
     __slots__ = (
-        *("acked", "expects", "fd", "number", "pace", "recv", "rest", "send", "seen", "socket"),
+        *("acked", "expects", "fd", "heard", "number", "pace", "recv", "rest", "send", "socket"),
         *("stage", "started_at", "total", "unacked", "welcomed_at"),
     )
 
@@ -71,19 +72,18 @@ class Phone:
         self.fd = -1
         self.rest = b""  # a part of a frame
         self.total = self.acked = 0
-        self.seen = 0  # how often the marker of the broadcast under way
-        self.expects = False  # this broadcast
+        self.heard = 0  # which markers, a bit for each
+        self.expects = False  # the newest marker
         self.pace = Pace(1.0, 0.0)
         self.unacked: deque[tuple[int, float]] = deque()  # totals, and when they were sent
         self.started_at = self.welcomed_at = 0.0
 
 
 class Arrivals(NamedTuple):
-    """When each phone got one broadcast, in seconds since it was sent; who never did, who more than once."""
+    """When each phone got one broadcast, in seconds since it was sent; and how many never did."""
 
     times: list[float]
     missing: int
-    doubles: int
     cpu_s: float
 
 
@@ -97,7 +97,8 @@ class Crowd:
         self.running, self.dialect = running, running.dialect
         self.phones: list[Phone] = []
         self.lost: Counter[str] = Counter()
-        self.ready = self.sent = 0
+        self.ready = self.sent = self.markers = 0
+        self.doubles = 0  # markers that a phone got once more, however late
         self.hear: Hear = _ignore
         # A load that sleeps has to be woken up for every message, which costs the server more than sending it. It stays
         # awake while it waits, as long as no server is on its own core.
@@ -199,6 +200,12 @@ class Crowd:
         del self._by_fd[phone.fd]
         phone.socket.close()  # which takes it out of epoll, too
         phone.socket = None
+
+    @property
+    def arrived_s(self) -> float:
+        """From the first connect that was started to the last welcome."""
+        first = min(phone.started_at for phone in self.phones)
+        return max(phone.welcomed_at for phone in self.phones) - first
 
     # --- reading ---
 
@@ -315,6 +322,11 @@ class Crowd:
             phone.total = total
             self.sent += 1
 
+    def report_once(self) -> None:
+        """One report more from everybody."""
+        for phone in self.online:
+            self.report((phone,), phone.total + 1)
+
     def _report(self, total: int) -> bytes:
         if total not in self._reports:
             self._reports[total] = client_frame(self.dialect.report(total))
@@ -325,11 +337,30 @@ class Crowd:
 
     def note_ack(self, phone: Phone, data: bytes) -> int:
         """Remembers the largest total that a phone was told to be counted; 0 where this is no ack."""
-        found = TOTAL.search(data) if self.dialect.ack is not None and self.dialect.ack in data else None
+        if self.dialect.ack is None or self.dialect.ack not in data:
+            self.note_marker(phone, data)
+            return 0
+        found = TOTAL.search(data)
         total = int(found[1]) if found else 0
         if total > phone.acked:
             phone.acked = total
         return total
+
+    def new_marker(self) -> tuple[bytes, int]:
+        """What the next broadcast is known by, and its bit in what a phone has heard."""
+        number = self.markers
+        self.markers += 1
+        return b"marker-%d-" % number, 1 << number
+
+    def note_marker(self, phone: Phone, data: bytes) -> int:
+        """The bit of a marker that this phone hears for the first time, else 0; a second time is counted."""
+        found = MARKER.search(data)
+        bit = 1 << int(found[1]) if found else 0
+        if phone.heard & bit:
+            self.doubles += 1
+            return 0
+        phone.heard |= bit
+        return bit
 
     @property
     def told(self) -> dict[int, int]:
@@ -364,21 +395,15 @@ class Crowd:
         """The processor time of the servers so far."""
         return cpu_seconds(self.running.pids)
 
-    def broadcast(self, marker: bytes, patience_s: float = 20) -> Arrivals:
+    def broadcast(self, patience_s: float = 20) -> Arrivals:
         """Has the server send one message to everybody, and waits for it on every socket."""
         times: list[float] = []
-        doubles = 0
-        for phone in self.phones:
-            phone.seen = 0
+        marker, bit = self.new_marker()
 
         def hear(phone: Phone, data: bytes) -> None:
-            nonlocal doubles
-            if marker in data:
-                phone.seen += 1
-                if phone.seen == 1:
-                    times.append(perf_counter() - start)
-                else:
-                    doubles += 1
+            if marker in data and not phone.heard & bit:
+                phone.heard |= bit
+                times.append(perf_counter() - start)
             else:
                 self.note_ack(phone, data)
 
@@ -387,7 +412,7 @@ class Crowd:
         self.listen(hear, start + patience_s, lambda: len(times) >= expected)
         cpu_s = self.cpu_seconds() - cpu_before
         self.listen(hear, perf_counter() + LINGER_S, lambda: False)
-        return Arrivals(sorted(times), expected - len(times), doubles, cpu_s)
+        return Arrivals(sorted(times), expected - len(times), cpu_s)
 
 
 def _ignore(phone: Phone, data: bytes) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from time import perf_counter
 
-from tests.bench.load import Crowd, Pace, Phone, Stage
+from tests.bench.load import MARKER, Crowd, Pace, Phone, Stage
 
 PACE = b'"report_every_ms"'
 TURN_S = 0.02
@@ -30,11 +30,11 @@ class OpenLoop:
         self.seconds = 0.0
         self.reconnects = 0
         self.late_s = 0.0  # how far this load generator was behind its own clock at worst
-        self.marker: bytes | None = None
+        self.marker = 0  # the bit of the newest broadcast
         self.marked_at = 0.0
         self.arrivals: array[float] = array("d")
-        self.expected = self.doubles = 0
-        self.pulses = 0
+        self.expected = 0
+        self.pulses = 0  # and whatever else nobody waits for
         self._random = random.Random(2026)
         self._paces: dict[bytes, Pace] = {}
         for phone in crowd.phones:
@@ -86,26 +86,26 @@ class OpenLoop:
 
     # --- what comes ---
 
-    def announce(self, marker: bytes) -> None:
+    def announce(self) -> None:
         """Has the server broadcast a message that every phone of this moment must get once."""
-        self.marker, self.marked_at = marker, perf_counter()
-        self.arrivals, self.doubles = array("d"), 0
+        marker, self.marker = self.crowd.new_marker()
+        self.arrivals, self.marked_at = array("d"), perf_counter()
         self.expected = self.crowd.ready
         for phone in self.crowd.phones:
-            phone.expects, phone.seen = phone.stage is Stage.READY, 0
+            phone.expects = phone.stage is Stage.READY
         self.crowd.running.broadcast(marker)
 
     @property
     def missing(self) -> int:
         """Phones that were there when it was announced, have stayed, and have not got it."""
-        return sum(phone.expects and not phone.seen for phone in self.crowd.online)
+        return sum(phone.expects and not phone.heard & self.marker for phone in self.crowd.online)
 
     def _hear(self, phone: Phone, data: bytes) -> None:
         ack = self.crowd.dialect.ack
         if ack is not None and ack in data:
             self._take_ack(phone, data)
-        elif self.marker is not None and self.marker in data:
-            self._take_marker(phone)
+        elif MARKER.search(data):
+            self._take_marker(phone, data)
         elif self.obeys and PACE in data:
             self._obey(phone, data)
         else:
@@ -120,11 +120,10 @@ class OpenLoop:
                 self.ack_ms[second] = Counter()
             self.ack_ms[second][round((now - sent_at) * 1000)] += 1
 
-    def _take_marker(self, phone: Phone) -> None:
-        phone.seen += 1
-        if phone.seen == 1 and phone.expects:
+    def _take_marker(self, phone: Phone, data: bytes) -> None:
+        bit = self.crowd.note_marker(phone, data)
+        if bit and bit == self.marker and phone.expects:
             self.arrivals.append(perf_counter() - self.marked_at)
-        self.doubles += phone.seen > 1
 
     def _obey(self, phone: Phone, data: bytes) -> None:
         """From its next report on; the message is the same for all, so it is read once."""
@@ -141,8 +140,7 @@ class OpenLoop:
     def finish(self, patience_s: float = 10) -> bool:
         """Everybody is back and reports once more; whether all of them were told that it counts."""
         self.crowd.connect(patience_s=patience_s)
-        for phone in self.crowd.online:
-            self.crowd.report((phone,), phone.total + 1)
+        self.crowd.report_once()
         return self.crowd.wait_for_acks(patience_s)
 
     @property

@@ -68,7 +68,7 @@ def held(pids: list[int]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def busy_loops(number: int, core: int) -> Iterator[None]:
+def busy_loops(number: int, core: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """So many processes that want the whole of a core: another one there gets 1 / (number + 1) of it.
 
     Each leads a session of its own, like the gateway: where the kernel groups by session (autogroup), a nice value
@@ -80,6 +80,6 @@ def busy_loops(number: int, core: int) -> Iterator[None]:
         try:
             for _ in range(number):
                 loops.append(spawn(command, env=os.environ, log=log))
-            yield
+            yield loops
         finally:
             stop_all(loops, 2)

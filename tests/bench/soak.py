@@ -19,7 +19,7 @@ from tests.bench.contenders import CONTENDERS
 from tests.bench.draw import at_least
 from tests.bench.gateway import SPARE_DESCRIPTORS, pin
 from tests.bench.load import Crowd
-from tests.bench.measures import check_connected, check_result
+from tests.bench.measures import check_connected, check_doubles, check_result
 from tests.bench.open_loop import OpenLoop
 from tests.bench.processes import cpu_seconds, descriptors, resident_kib, threads
 from tests.bench.table import OURS
@@ -130,7 +130,7 @@ def play_minute(
     crowd, sent, back, cpu = load.crowd, load.crowd.sent, load.reconnects, cpu_seconds([pid])
     load.ack_ms.clear()
     load.reconnects_per_s = options.phones * options.reconnect / options.minute
-    load.run(options.minute, [(options.minute / 2, lambda: load.announce(b"result-%d-" % minute))])
+    load.run(options.minute, [(options.minute / 2, load.announce)])
     seconds_of_cpu, reports = cpu_seconds([pid]) - cpu, crowd.sent - sent
     load.reconnects_per_s = 0
     problems = [f"minute {minute}: {what}" for what in check_result(load)]
@@ -175,7 +175,7 @@ def check_end(load: OpenLoop) -> list[str]:
     problems = [] if told else ["some phones were not told their last total"]
     if crowd.lost:
         problems.append(f"sockets lost: {dict(crowd.lost)}")
-    return problems + list(crowd.running.check_tally(crowd.told))
+    return problems + check_doubles(crowd) + list(crowd.running.check_tally(crowd.told))
 
 
 def check_all_gone(pid: int, before: Vitals) -> list[str]:

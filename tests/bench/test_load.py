@@ -1,6 +1,7 @@
 """The load generator speaks WebSocket to a server of another make, and notices what that does wrong."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from tests.bench.figures import median, percentile
 from tests.bench.frames import PING, TEXT, client_frame, close_code, is_one_text, split_frames
 from tests.bench.load import Crowd
-from tests.bench.measures import check_arrivals, check_totals
+from tests.bench.measures import check_arrivals, check_doubles, check_promises, check_totals
 from tests.bench.open_loop import OpenLoop
+from tests.bench.processes import busy_loops
 from tests.bench.rounds import sustained_rounds
+from tests.bench.scaling import check_busy
 from tests.bench.stand_in import StandIn
 
 
@@ -115,14 +118,70 @@ def test_a_socket_that_the_server_closes_is_found_with_its_code():
 
 def test_phones_that_a_broadcast_does_not_reach_are_counted():
     with crowd_at(StandIn(deaf=2)) as crowd:
-        arrivals = crowd.broadcast(b"marker", patience_s=0.5)
+        arrivals = crowd.broadcast(patience_s=0.5)
         assert check_arrivals([arrivals]) == ["2 of 5 deliveries never came"]
 
 
 def test_a_broadcast_that_comes_twice_is_counted():
     with crowd_at(StandIn(twice=True)) as crowd:
-        arrivals = crowd.broadcast(b"marker")
-        assert check_arrivals([arrivals]) == ["5 came more than once"]
+        assert check_arrivals([crowd.broadcast()]) == []
+        assert check_doubles(crowd) == ["5 messages came more than once"]
+
+
+def test_an_older_broadcast_that_comes_once_more_is_counted_whatever_is_waited_for():
+    with crowd_at(StandIn()) as crowd:
+        crowd.broadcast()
+        crowd.running.broadcast(b"marker-0-")
+        assert check_arrivals([crowd.broadcast()]) == []
+        assert check_doubles(crowd) == ["5 messages came more than once"]
+        load = OpenLoop(crowd)
+        crowd.running.broadcast(b"marker-1-")
+        load.run(0.3)
+        assert crowd.doubles == 10
+
+
+def test_a_broadcast_that_comes_late_came_once():
+    with crowd_at(StandIn()) as crowd:
+        crowd.new_marker()
+        crowd.running.broadcast(b"marker-0-")
+        crowd.broadcast()
+        assert crowd.doubles == 0
+
+
+def test_a_phone_that_was_told_more_than_it_sent_is_found():
+    with crowd_at(StandIn()) as crowd:
+        crowd.report(crowd.phones, 7)
+        crowd.phones[0].acked = 8
+        assert check_totals(crowd) == ["1 phones were told more than they had sent"]
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ({}, []),
+        ({"loses": 1}, ["5 reports were sent, 4 counted"]),
+        ({"deaf": 1}, ["1 of 5 deliveries never came"]),
+        ({"twice": True}, ["5 messages came more than once"]),
+    ],
+)
+def test_after_every_measure_the_promises_are_checked(does, says):
+    with crowd_at(StandIn(**does)) as crowd:
+        assert check_promises(crowd, 0.3) == says
+
+
+def test_a_storm_lasts_from_the_first_connect_to_the_last_welcome():
+    with crowd_at(StandIn(), phones=3) as crowd:
+        for phone, started_at, welcomed_at in zip(crowd.phones, (1, 2, 5), (4, 7, 6), strict=True):
+            phone.started_at, phone.welcomed_at = started_at, welcomed_at
+        assert crowd.arrived_s == 6
+
+
+def test_a_busy_loop_that_has_ended_is_found():
+    with busy_loops(2, min(os.sched_getaffinity(0))) as loops:
+        assert check_busy(loops) == []
+        loops[0].kill()
+        loops[0].wait(5)
+        assert check_busy(loops) == ["1 of 2 busy loops ended early"]
 
 
 def test_phones_that_report_by_the_clock_come_back_and_lose_nothing():
