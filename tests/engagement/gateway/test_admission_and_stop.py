@@ -19,6 +19,7 @@ from engagement.core.messages import encode
 from engagement.gateway.hub import EXPLAINED_PER_S
 from engagement.models import Segment, Show
 from engagement.passes import issue_guest_pass
+from gala.embedded import start_server
 from gala.processes import spawn
 from tests.cast import armed_segment, make_show, put_on_air, totals_in_tally
 from tests.client import TestPhone
@@ -90,6 +91,21 @@ async def refusal(address: str, slug: str) -> int:
             return (await phone.closed())[0]
     except InvalidStatus as error:
         return error.response.status_code
+
+
+async def test_a_restart_while_redis_hangs_ends_within_five_seconds(tmp_path: Path) -> None:
+    redis = start_server(tmp_path / "redis")
+    try:
+        with running_gateway(tmp_path / "log", REDIS_URL=redis.url) as (address, process):
+            async with TestPhone(address, "any") as phone:
+                assert (await phone.closed())[0] == 4503  # nobody has written any show there
+            os.kill(redis.process.pid, signal.SIGSTOP)
+            await asyncio.sleep(0.5)
+            process.terminate()
+            await asyncio.to_thread(process.wait, 5)
+    finally:
+        os.kill(redis.process.pid, signal.SIGCONT)
+        redis.stop()
 
 
 async def test_a_crowd_comes_back_after_a_restart_and_goes_on_from_its_totals(tmp_path: Path) -> None:
