@@ -4,9 +4,8 @@ from typing import Any
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A  # first bytes of whole frames
 SMALL, LARGE = 126, 127  # lengths up to 125 stand in the header; these two say that 2 or 8 bytes follow
-MASK = bytes.fromhex(
-    "37fa213d"
-)  # the one of the examples in RFC 6455, 5.7; the same for all, so frames can be shared
+# The one of the examples in RFC 6455, 5.7; the same for all, so that frames can be shared.
+MASK = bytes.fromhex("37fa213d")
 
 
 def client_frame(payload: bytes, first: int = TEXT) -> bytes:

@@ -14,7 +14,6 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.bench.contenders import CONTENDERS
 from tests.bench.draw import describe_machine, say
 from tests.bench.measures import FULL, SHORT, Measure, Place, Sizes
 from tests.bench.table import OURS, Results, broken_promises, compare, format_table, judge
+from tests.bench.versions import find_versions
 
 MEASURES: dict[str, Measure] = {
     "intake": measures.intake,
@@ -51,15 +51,26 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None, contenders: Sequence[Any] = CONTENDERS) -> int:
     options = make_parser(contenders).parse_args(arguments)
     sizes = SHORT if options.short else FULL
+    named, names = options.contenders, options.only or list(MEASURES)
+    chosen, everybody = (
+        [one for one in contenders if not named or one.key in named],
+        bool(named) or options.all,
+    )
+    if not any(takes_part(one, name, everybody) for one in chosen for name in names):
+        print(f"nothing to measure: nobody of those chosen takes part in {', '.join(names)}", file=sys.stderr)
+        return 2
     try:
-        require_descriptors(most_sockets(sizes), SPARE_DESCRIPTORS)
+        require_descriptors(most_sockets(sizes, names), SPARE_DESCRIPTORS)
     except TooFewDescriptors as error:
         print(error, file=sys.stderr)
         return 1
-    named, names = options.contenders, options.only or list(MEASURES)
-    chosen = [one for one in contenders if not named or one.key in named]
+    here = installed(chosen)
+    print(
+        "\n".join(filter(None, [describe(), "" if everybody else describe_left_out(names, here, sizes)])),
+        flush=True,
+    )
     try:
-        results = run(names, installed(chosen), sizes, everybody=bool(named) or options.all)
+        results = run(names, here, sizes, everybody=everybody)
     except KeyboardInterrupt:
         print("Stopped by hand.", file=sys.stderr)
         return INTERRUPTED
@@ -84,7 +95,7 @@ def make_parser(contenders: Sequence[Any]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--all", action="store_true", help="everybody in every measure, a quarter of an hour")
     parser.add_argument("--short", action="store_true", help="a few sockets only, to see that it runs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures to this file, too")
     return parser
 
 
@@ -101,9 +112,18 @@ def some_of(known: Any) -> Callable[[str], list[str]]:
     return names
 
 
-def most_sockets(sizes: Sizes) -> int:
-    numbers = [number for field in sizes for number in (field if isinstance(field, tuple) else (field,))]
-    return int(max(numbers))
+def new_file(text: str) -> Path:
+    """Refused now rather than after some minutes."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file in a folder that is there, got {text!r}")
+    return path
+
+
+def most_sockets(sizes: Sizes, names: Sequence[str]) -> int:
+    """In the largest of these measures."""
+    found = sizes._asdict() | {"storm": max(sizes.storm, sizes.storm_of_ours)}
+    return max(max(sockets) if isinstance(sockets := found[name], tuple) else sockets for name in names)
 
 
 def installed(contenders: Sequence[Any]) -> list[Any]:
@@ -161,7 +181,8 @@ def measure_one(name: str, contender: Any, core: int, sizes: Sizes) -> dict[str,
             return MEASURES[name](contender, Place(Path(folder), core, sizes))
         except Exception as error:
             traceback.print_exc()
-            failed = f"failed: {type(error).__name__}: {str(error).strip().splitlines()[-1:]}"
+            last_line = (str(error).strip().splitlines() or [""])[-1]
+            failed = f"failed: {type(error).__name__}: {last_line}"
             return {name: {"value": None, "unit": "", "details": "", "wrong": [failed]}}
 
 
@@ -169,25 +190,35 @@ def measure_one(name: str, contender: Any, core: int, sizes: Sizes) -> dict[str,
 
 
 def tell(results: Results, file: Path | None) -> int:
-    machine = describe()
-    cores = f"{machine['cores']} cores, Python {machine['python']}"
-    print(f"{machine['processor']}, {cores}, {machine['date']}\n{format_table(results)}")
+    print(format_table(results))
     if file:
-        file.write_text(json.dumps({**results, "machine": machine}, indent=1) + "\n")
+        file.write_text(json.dumps(results, indent=1) + "\n")
     wrong = broken_promises(results)
     for what in wrong:
         print(f"BROKEN: {what}", file=sys.stderr)
     return 1 if wrong else 0
 
 
-def describe() -> dict[str, Any]:
-    packages = ("uvicorn", "uvloop", "channels", "channels-redis", "daphne")
-    return {
-        **describe_machine(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+def describe() -> str:
+    """The machine, the date and the versions, in one line."""
+    machine, date = describe_machine(), datetime.now(UTC).isoformat(timespec="seconds")
+    versions = {"Python": platform.python_version(), **find_versions()}
+    numbers = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"{machine['processor']}, {machine['cores']} cores; {date}; {numbers}"
+
+
+def describe_left_out(names: Sequence[str], contenders: Sequence[Any], sizes: Sizes) -> str:
+    """Who could take part in a measure, and does only with `--all` or `--contenders`; "" where there is nobody."""
+    left = {
+        name: [
+            one.key for one in contenders if takes_part(one, name, True) and not takes_part(one, name, False)
+        ]
+        for name in names
     }
+    if "fanout" in names:
+        left[f"fanout {sizes.fanout[-1]}"] = [one.key for one in contenders if one.key not in LARGE_FANOUT]
+    told = [f"{name}: {', '.join(keys)}" for name, keys in left.items() if keys]
+    return f"left out unless --all: {'; '.join(told)}" if told else ""
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def scaling(contender: Any, place: Place) -> Rows:
         wrong = check_connected(crowd) + check_promises(crowd)
     for kind, field in (("reports", "value"), ("deliveries", "cpu_us_per_delivery")):
         costs = [row[field] for label, row in rows.items() if label in _sized(place)]
-        rows[f"scaling, {kind}"] = _flatness(costs, wrong)
+        rows[f"flatness {kind}"] = _flatness(costs, wrong)
     return rows
 
 

@@ -5,6 +5,7 @@ says that memory, sockets, tasks or acknowledged totals are not what they should
 """
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -13,10 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engagement.clock import now_ms
-from engagement.descriptors import require_descriptors
+from engagement.descriptors import TooFewDescriptors, require_descriptors
 from engagement.mock.figures import percentile
 from tests.bench.contenders import CONTENDERS
-from tests.bench.draw import at_least
 from tests.bench.gateway import SPARE_DESCRIPTORS, pin
 from tests.bench.load import Crowd
 from tests.bench.measures import check_connected, check_doubles, check_result
@@ -24,7 +24,7 @@ from tests.bench.open_loop import OpenLoop
 from tests.bench.processes import cpu_seconds, descriptors, resident_kib, threads
 from tests.bench.table import OURS
 
-GROWTH = 1.05  # of resident memory since the end of the first minute
+GROWTH = 1.02  # of resident memory since the end of the first minute
 POOL = 8  # connections to Redis that a gateway opens when it first needs them, and keeps
 WARM_UP = 100  # phones
 QUIET_S = 10.0  # for what has been closed to be gone everywhere
@@ -36,19 +36,28 @@ HEADINGS = (
 
 
 class Vitals(NamedTuple):
-    """What a gateway process holds at one moment; the last two as it says itself."""
+    """What a gateway process holds at one moment; the last three as it says itself."""
 
     rss_kib: int
     descriptors: int
     threads: int
     tasks: int
     connections: int
+    guests: int  # phones and screens of its shows
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
-    require_descriptors(options.phones, SPARE_DESCRIPTORS)
-    contender, core = next(one for one in CONTENDERS if one.key == OURS), pin()
+    contender = next(one for one in CONTENDERS if one.key == OURS)
+    try:
+        require_descriptors(max(options.phones, WARM_UP), SPARE_DESCRIPTORS)
+    except TooFewDescriptors as error:
+        print(error, file=sys.stderr)
+        return 2
+    if missing := contender.missing():
+        print(missing, file=sys.stderr)
+        return 2
+    core = pin()
     with tempfile.TemporaryDirectory(prefix="bench-soak-") as folder:
         try:
             with contender.start(Path(folder), core=core) as running:
@@ -68,15 +77,39 @@ def make_parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--minutes", type=at_least(2), default=10, help="how long (default: %(default)s)")
     parser.add_argument(
-        "--minute", type=float, default=60.0, metavar="S", help="seconds in a minute (default: %(default)s)"
+        "--minutes", type=a_number(int, 2), default=10, help="how long (default: %(default)s)"
     )
-    parser.add_argument("--phones", type=at_least(1), default=10_000, help="default: %(default)s")
     parser.add_argument(
-        "--reconnect", type=float, default=0.05, help="share that does so each minute (default: %(default)s)"
+        "--minute",
+        type=a_number(float, 1, 3600),
+        default=60.0,
+        metavar="S",
+        help="seconds in a minute (default: %(default)s)",
+    )
+    parser.add_argument("--phones", type=a_number(int, 1), default=10_000, help="default: %(default)s")
+    parser.add_argument(
+        "--reconnect",
+        type=a_number(float, 0, 1),
+        default=0.05,
+        help="share that does so each minute (default: %(default)s)",
     )
     return parser
+
+
+def a_number(kind: type[int] | type[float], least: float, most: float = math.inf) -> Callable[[str], Any]:
+    def number(text: str) -> float:
+        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            words = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"expected {words} {limits}, got {text!r}")
+        return value
+
+    return number
 
 
 def soak(running: Any, options: argparse.Namespace) -> list[str]:
@@ -107,8 +140,12 @@ def read_vitals(pid: int) -> Vitals:
 
     # A heartbeat names its process; a gateway that has just started has not sent one yet.
     beats = [beat for name, beat in read_gateways(now_ms()).items() if f"-{pid}-" in name]
-    told = [beats[0][field] if beats else -1 for field in ("tasks", "connections")]
-    return Vitals(resident_kib([pid]), descriptors(pid), threads(pid), *told)
+    told = [(beat["tasks"], beat["connections"], _guests(beat)) for beat in beats] or [(-1, -1, -1)]
+    return Vitals(resident_kib([pid]), descriptors(pid), threads(pid), *told[0])
+
+
+def _guests(beat: dict[str, Any]) -> int:
+    return sum(show["phones"] + show["screens"] for show in beat["shows"].values())
 
 
 def wait_until(done: Callable[[], bool], step: Callable[[], None] = lambda: time.sleep(0.2)) -> bool:
@@ -184,7 +221,7 @@ def check_all_gone(pid: int, before: Vitals) -> list[str]:
     def gone() -> bool:
         now = read_vitals(pid)
         files = now.descriptors - before.descriptors
-        return now.connections == 0 and files <= POOL and now.tasks <= before.tasks
+        return now.connections == now.guests == 0 and files <= POOL and now.tasks <= before.tasks
 
     if wait_until(gone):
         return []

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench import gateway
 from tests.bench.contenders import CONTENDERS
-from tests.bench.measures import SHORT
+from tests.bench.measures import FULL, SHORT
 from tests.bench.stand_in import StandIn
 from tests.bench.table import broken_promises, compare, find_target, judge
 
@@ -65,6 +65,32 @@ def test_names_that_do_not_exist_are_refused(wrong, capsys):
     assert "expected some of" in capsys.readouterr().err
 
 
+def test_figures_for_a_folder_that_is_not_there_are_refused_before_the_run(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        gateway.main(["--json", str(tmp_path / "nowhere" / "figures.json")])
+    assert "expected a file in a folder that is there" in capsys.readouterr().err
+
+
+def test_a_choice_in_which_nobody_takes_part_is_refused(capsys):
+    assert gateway.main(["--only", "intake,pace", "--contenders", "nchan"]) == 2
+    assert "nobody of those chosen takes part in intake, pace" in capsys.readouterr().err
+
+
+def test_only_the_sockets_of_the_chosen_measures_must_fit():
+    assert gateway.most_sockets(FULL, ["intake"]) == 1_000
+    assert gateway.most_sockets(FULL, ["storm", "intake"]) == 15_000
+    assert gateway.most_sockets(FULL, list(gateway.MEASURES)) == 16_000
+
+
+def test_the_first_lines_say_with_what_and_without_whom(capsys):
+    other = StandIn()
+    other.key = "other"
+    assert gateway.main(["--short", "--only", "mixed"], [StandIn(), other]) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert "uvicorn" in first and "Python" in first
+    assert second == "left out unless --all: mixed: other"
+
+
 def row(value, **fields):
     return {"name": "", "value": value, "unit": "", "details": "", "wrong": [], **fields}
 
@@ -105,11 +131,10 @@ def figures(tmp_path_factory):
 def test_all_who_are_installed_take_part(figures):
     here = {one.key for one in CONTENDERS if not one.missing()}
     assert here >= {"gateway", "gateway-daphne", "tutorial-pubsub", "tutorial-core"}
-    assert set(figures) == {"intake", "fanout 20", "fanout 40", "machine"}
+    assert set(figures) == {"intake", "fanout 20", "fanout 40"}
     assert set(figures["intake"]) == here - {"nchan"}
     assert set(figures["fanout 20"]) == here
     assert set(figures["fanout 40"]) == here & gateway.LARGE_FANOUT
-    assert {"processor", "cores", "date", "python"} <= set(figures["machine"])
 
 
 def test_every_figure_has_a_value_a_unit_and_the_ratio_of_ours_to_it(figures):
@@ -128,8 +153,8 @@ def test_every_measure_of_ours_holds_its_equations(tmp_path):
     )
     found = json.loads(path.read_text())
     sized = {f"scaling {sockets}" for sockets in SHORT.scaling}
-    assert set(found) - {"machine"} == sized | {
-        *("memory", "storm 40", "storm 80", "mixed", "scaling, reports", "scaling, deliveries"),
+    assert set(found) == sized | {
+        *("memory", "storm 40", "storm 80", "mixed", "flatness reports", "flatness deliveries"),
         *("processes", "pace"),
     }
 

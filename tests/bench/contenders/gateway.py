@@ -4,7 +4,6 @@ A show of its own in every run, with an open segment in which nothing is clamped
 """
 
 import contextlib
-import inspect
 import itertools
 import os
 import secrets
@@ -213,15 +212,8 @@ def _daphne(port: int) -> list[str]:
     return [sys.executable, "-m", "daphne", "--endpoint", endpoint, "-v", "0", "gala.asgi:application"]
 
 
-def _plain() -> list[Contender]:
-    """Without the fast path, where there is one to leave out."""
-    if "fast" not in inspect.signature(entrypoints.gateway).parameters:
-        return []
-    return [Gateway("gateway, plain uvicorn", "gateway-plain", _uvicorn(fast=False))]
-
-
 GATEWAYS: list[Contender] = [
     Gateway("gateway, uvicorn", "gateway", _uvicorn()),
-    *_plain(),
+    Gateway("gateway, plain uvicorn", "gateway-plain", _uvicorn(fast=False)),
     Gateway("gateway, Daphne", "gateway-daphne", _daphne),
 ]

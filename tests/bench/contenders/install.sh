@@ -8,6 +8,15 @@ packages=""
 [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || packages=" nginx libnginx-mod-nchan"
 command -v npm > /dev/null || packages="$packages nodejs npm"
 
+install_node_packages() {
+    # Of these only bufferutil has an install script, which would do nothing: it brings its binary along.
+    if [ -d "$here/node/node_modules" ] && npm ls --prefix "$here/node" --silent > /dev/null 2>&1; then
+        echo "The packages from npm are here already."
+    else
+        npm ci --prefix "$here/node" --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
+    fi
+}
+
 install_packages() {
     # Debian would start nginx on port 80, now and at every boot; the benchmark starts its own. A policy of the
     # administrator's is left alone, and so is an nginx that was here before.
@@ -27,6 +36,10 @@ install_packages() {
     fi
 }
 
+# First what needs no root; npm itself may have to come from Debian.
+had_npm=$(command -v npm || true)
+[ -z "$had_npm" ] || install_node_packages
+
 if [ -z "$packages" ]; then
     echo "Debian's packages are here already."
 elif ! command -v apt-get > /dev/null; then
@@ -40,9 +53,4 @@ else
     install_packages
 fi
 
-# Of these packages only bufferutil has an install script, which would do nothing: it brings its binary along.
-if [ -d "$here/node/node_modules" ] && npm ls --prefix "$here/node" --silent > /dev/null 2>&1; then
-    echo "The packages from npm are here already."
-else
-    npm ci --prefix "$here/node" --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
-fi
+[ -n "$had_npm" ] || install_node_packages

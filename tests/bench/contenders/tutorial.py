@@ -5,12 +5,10 @@ each one, in a thread (`aclose_old_connections`), whether there is a database or
 """
 
 import contextlib
-import inspect
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from gala import entrypoints
 from tests.bench.contenders.base import (
@@ -74,10 +72,7 @@ def _dialect(room: str) -> Dialect:
 
 def _command(port: int) -> list[str]:
     """Our own command with another application."""
-    plain: dict[str, Any] = (
-        {"fast": False} if "fast" in inspect.signature(entrypoints.gateway).parameters else {}
-    )
-    words = entrypoints.gateway(HOST, port, graceful_seconds=2, **plain)
+    words = entrypoints.gateway(HOST, port, graceful_seconds=2, fast=False)
     words[words.index("gala.asgi:application")] = "mysite.asgi:application"
     words[words.index(str(ROOT))] = str(HERE / "tutorial_site")
     return words
