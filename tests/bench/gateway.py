@@ -52,10 +52,8 @@ def main(arguments: list[str] | None = None, contenders: Sequence[Any] = CONTEND
     options = make_parser(contenders).parse_args(arguments)
     sizes = SHORT if options.short else FULL
     named, names = options.contenders, options.only or list(MEASURES)
-    chosen, everybody = (
-        [one for one in contenders if not named or one.key in named],
-        bool(named) or options.all,
-    )
+    everybody = bool(named) or options.all
+    chosen = [one for one in contenders if not named or one.key in named]
     if not any(takes_part(one, name, everybody) for one in chosen for name in names):
         print(f"nothing to measure: nobody of those chosen takes part in {', '.join(names)}", file=sys.stderr)
         return 2
@@ -65,10 +63,9 @@ def main(arguments: list[str] | None = None, contenders: Sequence[Any] = CONTEND
         print(error, file=sys.stderr)
         return 1
     here = installed(chosen)
-    print(
-        "\n".join(filter(None, [describe(), "" if everybody else describe_left_out(names, here, sizes)])),
-        flush=True,
-    )
+    print(describe(), flush=True)
+    if not everybody and (left_out := describe_left_out(names, here, sizes)):
+        print(left_out, flush=True)
     try:
         results = run(names, here, sizes, everybody=everybody)
     except KeyboardInterrupt:
