@@ -263,19 +263,26 @@ def _storm(contender: Any, place: Place, sockets: int) -> Row:
     with contender.start(place.folder, core=place.core) as running, Crowd(running, 1) as early:
         early.connect()  # the process has served somebody before
         with Crowd(running, sockets, first=1) as crowd:
+            cpu_before = crowd.cpu_seconds()
             times = crowd.connect(at_once=sockets)
+            cpu_s = crowd.cpu_seconds() - cpu_before
             failed = sockets - len(times)
             lasted_s = crowd.arrived_s if times else 0.0
             wrong = check_connected(crowd) + check_promises(crowd, place.sizes.patience_s)
     p99 = percentile(times, 0.99) or 0.0
+    # The load has to start them all: where the server is not busy, that is what takes the time.
+    each, share = cpu_s / max(1, len(times)) * 1e6, cpu_s / lasted_s if times else 0.0
+    cost = f"{each:.0f} µs CPU each, server {share:.0%} busy"
     return {
         "value": len(times) / lasted_s if times else None,
         "unit": "welcomes/s",
+        "cpu_us_per_welcome": each,
+        "server_share": share,
         "sockets": sockets,
         "failures": failed,
         "p99_ms": p99 * 1000,
         "last_ms": lasted_s * 1000,
-        "details": f"{failed} failed; p99 {p99 * 1000:,.0f} ms, last {lasted_s * 1000:,.0f}",
+        "details": f"{failed} failed; p99 {p99 * 1000:,.0f} ms, last {lasted_s * 1000:,.0f}; {cost}",
         "wrong": wrong,
     }
 
