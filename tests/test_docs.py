@@ -18,6 +18,8 @@ from engagement.core.show_state import demo_state, state_fields
 from engagement.gateway.audience import result_frame
 from prizes.audit import STEPS
 from prizes.verify_draw import NAMES, make_parser
+from tests.bench.contenders import CONTENDERS
+from tests.bench.gateway import make_parser as make_bench_parser
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -156,7 +158,8 @@ def test_every_option_of_make_show_exists(page: Path) -> None:
 @each_page
 def test_every_other_option_belongs_to_one_of_our_commands(page: Path) -> None:
     ours = set().union(*(options_of(command) for command in OUR_COMMANDS))
-    ours |= {option for action in make_parser()._actions for option in action.option_strings}
+    parsers = (make_parser(), make_bench_parser(CONTENDERS))
+    ours |= {option for parser in parsers for action in parser._actions for option in action.option_strings}
     for line in code_of(page):
         if not re.search(r"manage\.py|make \w", line):
             assert options_in(line) <= ours | FOREIGN, line
