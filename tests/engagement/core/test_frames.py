@@ -80,6 +80,13 @@ def test_messages_come_out_whole_however_the_bytes_are_cut(messages: list, cuts:
     assert read(data, cuts) == expected
 
 
+@pytest.mark.parametrize("size", [0, 5, 125, 126, 200, MAX])
+def test_a_frame_comes_out_whole_when_it_is_cut_anywhere_in_its_header(size: int) -> None:
+    data = masked(Opcode.TEXT, bytes(size))
+    for cut in range(14):
+        assert read(data, [cut]) == [(TEXT, bytes(size))]
+
+
 def test_a_ping_between_fragments_is_heard_at_once() -> None:
     data = masked(Opcode.TEXT, b"he", fin=False) + masked(Opcode.PING, b"?") + masked(Opcode.CONT, b"llo")
     assert read(data) == [(PING, b"?"), (TEXT, b"hello")]
