@@ -41,7 +41,8 @@ class Audience:
         self.pulsed_at = 0
         self._pulses = 0
         self._pulse: Frame | None = None  # the newest
-        self.set_pace(pace)
+        self.pace = pace
+        self._pace_frame: Frame | None = None  # made when somebody is to be told
         self._shakes: list[tuple[int, int, int]] = []  # (when, segment, live shakes)
         self._take(state)
 
@@ -158,13 +159,14 @@ class Audience:
         if self._pulse is not None and guest.pulses != self._pulses:
             guest.pulses, frames["pulse"] = self._pulses, self._pulse
         if guest.every_ms != self.pace.report_every_ms:
+            self._pace_frame = self._pace_frame or Frame(encode("pace", **self.pace._asdict()))
             guest.every_ms, frames["pace"] = self.pace.report_every_ms, self._pace_frame
         return frames
 
     def set_pace(self, pace: Pace) -> None:
         """Phones are told with their next ack: who does not report needs no pace."""
         self.pace = pace
-        self._pace_frame = Frame(encode("pace", **pace._asdict()))
+        self._pace_frame = None
 
     def pulse(self, now: int, phones: int, live: dict[str, int], leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""

@@ -50,9 +50,8 @@ class DirectSocket(asyncio.Protocol):
         self._silent_s = 0
         self.blocked_since: float | None = None
         self.closed = False
-        transport.set_write_buffer_limits(
-            0
-        )  # what the kernel does not take at once makes the socket a slow one
+        # What the kernel does not take at once makes the socket a slow one.
+        transport.set_write_buffer_limits(0)
 
     def listen(self, listener: Listener) -> None:
         self._listener = listener

@@ -38,18 +38,31 @@ class Dialect(NamedTuple):
     ack: bytes | None  # occurs in acks; None where there is none
 
 
-class Running:
+# Of those who take plain JSON and answer nothing but what they are asked.
+JSON_DIALECT = Dialect(
+    target=lambda client: "/",
+    subprotocol=None,
+    hello=lambda client: [b'{"type":"hello"}'],
+    welcomed=b'"welcome"',
+    report=lambda total: b'{"type":"shakes","segment":7,"total":%d}' % total,
+    sync=b'{"type":"sync"}',
+    synced=b'"synced"',
+    ack=None,
+)
+
+
+class Running(ABC):
     """The server processes of a contender while they run; `pids` and `addresses` are in the same order."""
 
     def __init__(self, addresses: list[Address], pids: list[int], dialect: Dialect) -> None:
         self.addresses, self.pids, self.dialect = addresses, pids, dialect
 
+    @abstractmethod
     def broadcast(self, marker: bytes) -> None:
         """Has one message with `marker` (letters, digits, dashes) sent to all sockets; does not wait for that.
 
         The whole payload that a client gets, with the contender's own envelope, is MESSAGE_BYTES long.
         """
-        raise NotImplementedError
 
     def accepted(self) -> int | None:
         """The reports that the server has counted, as it says itself; None where it counts none."""
@@ -58,9 +71,6 @@ class Running:
     def check_tally(self, told: dict[int, int]) -> list[str]:
         """How the tally differs from what clients were told (client number: last acked total); [] when it does not."""
         return []
-
-    def close(self) -> None:
-        """Raises what went wrong in the broadcasts."""
 
 
 class Contender(ABC):
@@ -98,6 +108,7 @@ class Controlled(Running):
         self._asked.append(connection)  # answered when everybody has been sent the message
 
     def close(self) -> None:
+        """Raises what went wrong in the broadcasts."""
         for connection in self._asked:
             status = connection.getresponse().status
             connection.close()

@@ -64,8 +64,7 @@ class Gateway(Contender):
             running = RunningGateway(
                 [address for address, _ in servers], [process.pid for _, process in servers], show
             )
-            with contextlib.closing(running):
-                yield running
+            yield running
 
 
 class RunningGateway(Running):

@@ -6,7 +6,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.contenders.base import HERE, Contender, Controlled, Dialect, Running, running_server
+from tests.bench.contenders.base import (
+    HERE,
+    JSON_DIALECT,
+    Contender,
+    Controlled,
+    Dialect,
+    Running,
+    running_server,
+)
 
 FOLDER = HERE / "node"
 
@@ -38,17 +46,6 @@ class Node(Contender):
         return ["node", str(self._script), str(port)]
 
 
-WS = Dialect(
-    target=lambda client: "/",
-    subprotocol=None,
-    hello=lambda client: [b'{"type":"hello"}'],
-    welcomed=b'"welcome"',
-    report=lambda total: b'{"type":"shakes","segment":7,"total":%d}' % total,
-    sync=b'{"type":"sync"}',
-    synced=b'"synced"',
-    ack=None,
-)
-
 # Engine.IO's protocol 4: "4" is a message; Socket.IO's "0" in it asks for the namespace, "2" is an event. An event may
 # be sent only after the answer to "40", so the server's first event is the welcome.
 SOCKET_IO = Dialect(
@@ -63,6 +60,6 @@ SOCKET_IO = Dialect(
 )
 
 NODE: list[Contender] = [
-    Node("Node.js ws", "ws", "ws.js", WS, envelope=""),
+    Node("Node.js ws", "ws", "ws.js", JSON_DIALECT, envelope=""),
     Node("Socket.IO", "socketio", "socketio.js", SOCKET_IO, envelope='42["result",""]'),
 ]

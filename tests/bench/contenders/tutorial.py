@@ -14,6 +14,7 @@ from gala import entrypoints
 from tests.bench.contenders.base import (
     HERE,
     HOST,
+    JSON_DIALECT,
     ROOT,
     Contender,
     Controlled,
@@ -58,16 +59,7 @@ class Tutorial(Contender):
 
 
 def _dialect(room: str) -> Dialect:
-    return Dialect(
-        target=lambda client: f"/ws/chat/{room}/",
-        subprotocol=None,
-        hello=lambda client: [b'{"type":"hello"}'],
-        welcomed=b'"welcome"',
-        report=lambda total: b'{"type":"shakes","segment":7,"total":%d}' % total,
-        sync=b'{"type":"sync"}',
-        synced=b'"synced"',
-        ack=None,
-    )
+    return JSON_DIALECT._replace(target=lambda client: f"/ws/chat/{room}/")
 
 
 def _command(port: int) -> list[str]:
