@@ -2,13 +2,25 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.test import TransactionTestCase
 from hypothesis import settings
 
-from tests.guards import flush_without_guards
+from tests.guards import empty_tables
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays with one worker, and so do all files of the browser: they share a night in real processes."""
+    for item in items:
+        folder = item.path.parent
+        item.add_marker(
+            pytest.mark.xdist_group(
+                "browser" if folder.name == "browser" else f"{folder.name}/{item.path.stem}"
+            )
+        )
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +36,16 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 
 @pytest.fixture(scope="session", autouse=True)
-def tables_can_be_emptied() -> Iterator[None]:
-    """Between tests that commit all tables are emptied, which their guards would refuse."""
-    with flush_without_guards():
+def tables_are_emptied_quickly() -> Iterator[None]:
+    """After tests that commit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables())
         yield
 
 
 @pytest.fixture(autouse=True)
-def plain_static(settings) -> None:
-    """Static files under their own names, so that no test has to collect them first."""
+def small_and_plain(settings) -> None:
+    """Few shards; and static files under their own names, so that no test has to collect them first."""
+    settings.TALLY_SHARDS = 4
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}

@@ -108,7 +108,7 @@ class Arrivals:
                 written = await tally.read_totals(self._redis, rows)
         except (RedisError, OSError, TimeoutError):
             return {
-                (key, viewer): self._totals.totals_of(segment).written.get(viewer, 0)
+                (key, viewer): self._totals.recall(self._totals.totals_of(segment), viewer)
                 for (key, viewer), segment in wanted.items()
             }
         for ((_, viewer), segment), total in zip(wanted.items(), written, strict=True):

@@ -1,6 +1,6 @@
 """The sockets of one show in this process: who they are, and the frames they get, each encoded once."""
 
-from collections.abc import Iterable
+import heapq
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from engagement.gateway.guest import Guest
 
 RATE_MS = 2_000  # shakes per second are measured over this time
+LEADERS = 5
+QUIET_PULSE_MS = 9_000  # at least one every 10 s
+PULSES_PER_REPORT = 2
 PULSES_WITH_ACKS = 4  # so many may pass before a phone that gets no ack gets one by itself
 
 
@@ -44,6 +47,10 @@ class Audience:
         self.pace = pace
         self._pace_frame: Frame | None = None  # made when somebody is to be told
         self._shakes: list[tuple[int, int, int]] = []  # (when, segment, live shakes)
+        self.leaders: dict[
+            bytes, int
+        ] = {}  # of the current segment, those whom this process has acknowledged
+        self._leaders_of: int | None = None
         self._take(state)
 
     def _take(self, state: ShowState) -> None:
@@ -55,6 +62,8 @@ class Audience:
         self._fields: dict[str | None, msgspec.Raw] = {}
         self._wins = _wins_by_viewer(state.results)
         self._pulse = None  # of another segment, perhaps
+        if self._leaders_of != state.current:
+            self.leaders, self._leaders_of = {}, state.current
 
     # --- who is here ---
 
@@ -138,10 +147,12 @@ class Audience:
         for guest in list(self.guests):
             guest.socket.write(kind, frame)
 
-    def acknowledge(self, segment: int, written: Iterable[tuple[bytes, int]]) -> None:
+    def acknowledge(self, segment: int, written: dict[bytes, int]) -> None:
         """Tells every device of a viewer what is in the tally now."""
+        if segment == self.state.current:
+            self.leaders = choose_leaders({**self.leaders, **written})
         frames: dict[int, Frame] = {}  # thousands of phones share some hundred totals
-        for viewer, total in written:
+        for viewer, total in written.items():
             guests = self.by_viewer.get(viewer)
             if guests:
                 frame = frames.get(total)
@@ -168,6 +179,10 @@ class Audience:
         self.pace = pace
         self._pace_frame = None
 
+    def pulse_ms(self, now: int) -> int:
+        """How long after the last pulse the next one is due."""
+        return self.pace.report_every_ms // PULSES_PER_REPORT if self.on_air(now) else QUIET_PULSE_MS
+
     def pulse(self, now: int, phones: int, live: dict[str, int], leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""
         segment = self.state.current
@@ -183,11 +198,15 @@ class Audience:
         )
         self.pulsed_at = now
         self._pulse, self._pulses = Frame(frame), self._pulses + 1
-        latest = self._pulses - (PULSES_WITH_ACKS if self.on_air(now) else 1)
+        latest = self._pulses - (self._pulses_with_acks() if self.on_air(now) else 1)
         for guest in list(self.guests):
             if guest.viewer is None or guest.pulses <= latest:
                 guest.pulses = self._pulses
                 guest.socket.write("pulse", self._pulse)
+
+    def _pulses_with_acks(self) -> int:
+        """How many a phone without an ack may miss; nobody is left without one for 10 s."""
+        return min(PULSES_WITH_ACKS, PULSES_PER_REPORT * QUIET_PULSE_MS // self.pace.report_every_ms)
 
     def _per_second(self, now: int, segment: int, shakes: int) -> int:
         self._shakes = [row for row in self._shakes if row[1] == segment and row[0] >= now - RATE_MS]
@@ -224,6 +243,12 @@ class Audience:
         return (
             segment.phase in (Phase.ARMED, Phase.OPEN, Phase.CLOSING) and segment.opens_at <= now < open_until
         )
+
+
+def choose_leaders(totals: dict[bytes, int]) -> dict[bytes, int]:
+    """The few with the largest totals, the first of them first."""
+    top = heapq.nsmallest(LEADERS, ((-total, viewer) for viewer, total in totals.items()))
+    return {viewer: -total for total, viewer in top}
 
 
 def result_frame(seq: int, result: dict[str, Any]) -> str:

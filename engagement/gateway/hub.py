@@ -23,11 +23,11 @@ from engagement.core.shakes import FrameLimit
 from engagement.core.show_state import parse_state
 from engagement.descriptors import allowed_descriptors
 from engagement.gateway.arrivals import Arrivals
-from engagement.gateway.audience import Audience
+from engagement.gateway.audience import Audience, choose_leaders
 from engagement.gateway.guest import Guest
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.transport import Socket
-from engagement.gateway.write_behind import SegmentTotals, WriteBehind, largest
+from engagement.gateway.write_behind import SegmentTotals, WriteBehind
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,6 @@ PULSE_S = 0.5
 PACE_S = 0.25
 ARRIVALS_S = 0.25
 REFRESH_S = 3.0
-QUIET_PULSE_MS = 9_000  # at least every 10 s when nothing is on air
-LATE_MS = 250
 BLOCKED_S = 9.0  # a blocked socket is closed within 10 s
 RETRY_MS = 2_000
 SPARE_DESCRIPTORS = 400  # for Redis, logs, pages, and phones that are told why they may not stay
@@ -63,7 +61,6 @@ class Hub:
         self.meter = LoadMeter()
         self.pace: Pace = make_pace(SHORTEST_MS, phones=0)
         self._pace_control = PaceControl()
-        self._late_ms = 0
         self._layer = get_channel_layer()
         self._channel = ""
         self._opening: dict[str, asyncio.Task[Audience]] = {}
@@ -185,7 +182,7 @@ class Hub:
     def _written(self, segment: int, batch: dict[bytes, int]) -> None:
         for audience in self.audiences.values():
             if audience.state.segment(segment) is not None:
-                audience.acknowledge(segment, batch.items())
+                audience.acknowledge(segment, batch)
 
     # --- loops ---
 
@@ -230,17 +227,11 @@ class Hub:
             audience = self.audiences[slug]
             if audience.current_key != segment:
                 continue  # changed while Redis answered: the next beat knows
-            if now - audience.pulsed_at >= self._pulse_ms(audience, now):
+            if now - audience.pulsed_at >= audience.pulse_ms(now) - PULSE_S * 500:  # give or take half a beat
                 shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
                 phones = sum(show["phones"] for show in shows)
                 audience.pulse(now, phones, live[segment], _merge_leaders(shows))
         await self._end_segments(now)
-
-    def _pulse_ms(self, audience: Audience, now: int) -> int:
-        """How long after the last pulse the next one is due."""
-        if self._late_ms > LATE_MS or not audience.on_air(now):
-            return QUIET_PULSE_MS  # whoever is late does what matters first
-        return self.pace.report_every_ms // 2 - int(PULSE_S * 500)  # two per report, give or take half a beat
 
     def _heartbeat(self, now: int) -> dict[str, Any]:
         shows = {
@@ -248,7 +239,7 @@ class Hub:
                 "phones": audience.phones,
                 "screens": len(audience.guests) - audience.phones,
                 "refused": audience.refused,
-                "leaders": self._leaders(audience),
+                "leaders": {viewer.hex(): total for viewer, total in audience.leaders.items()},
             }
             for slug, audience in self.audiences.items()
         }
@@ -263,13 +254,8 @@ class Hub:
             "shows": shows,
         }
 
-    def _leaders(self, audience: Audience) -> dict[str, int]:
-        totals = self.totals.segments.get(audience.state.current or 0)
-        return {viewer.hex(): total for viewer, total in totals.leaders.items()} if totals else {}
-
     async def _set_pace(self) -> None:
         load = self.meter.sample(self.totals.lag_ms)
-        self._late_ms = load.late_ms
         self.pace = self._pace_control.follow(load, phones=self.connections, now_ms=monotonic_ns() // 10**6)
         for audience in self.audiences.values():
             audience.set_pace(self.pace)
@@ -284,16 +270,17 @@ class Hub:
                     continue
                 on_air.add(segment.id)
                 if now >= found.window.grace_ends_at:
-                    await self._confirm(self.totals.totals_of(segment))
+                    await self._confirm(audience, self.totals.totals_of(segment))
         for known in self.totals.segments.keys() - on_air:
             if not (self.totals.segments[known].dirty or self.totals.segments[known].writing):
                 del self.totals.segments[known]
 
-    async def _confirm(self, totals: SegmentTotals) -> None:
+    async def _confirm(self, audience: Audience, totals: SegmentTotals) -> None:
         totals.closed = True
         if not totals.confirmed and await self.totals.flush():
             await tally.confirm_flushed(self.redis, totals.key, self.name)
             totals.confirmed = True
+            audience.pulsed_at = 0  # the last figures are told without delay
 
     async def _watch_sockets(self) -> None:
         """Closes the sockets whose phones do not read, and those whose phones are gone."""
@@ -312,7 +299,7 @@ def _merge_leaders(shows: list[dict[str, Any]]) -> dict[bytes, int]:
     for show in shows:
         for viewer, total in show["leaders"].items():
             merged[bytes.fromhex(viewer)] = max(total, merged.get(bytes.fromhex(viewer), 0))
-    return largest(merged)
+    return choose_leaders(merged)
 
 
 async def _forever(name: str, pause_s: float, step: Callable[[], Awaitable[Any]]) -> None:

@@ -20,7 +20,6 @@ from engagement.core.show_state import SegmentState
 log = logging.getLogger(__name__)
 
 BATCH = 10_000  # totals per transaction: bounds how long one flush can hold Redis
-LEADERS = 5
 
 Written = Callable[[int, dict[bytes, int]], None]
 
@@ -36,7 +35,7 @@ class SegmentTotals:
     writing: dict[bytes, int] = field(default_factory=dict)  # on its way
     written: dict[bytes, int] = field(default_factory=dict)  # and acknowledged
     live: dict[str, int] = field(default_factory=lambda: {"shakes": 0, "reports": 0, "clamped": 0})
-    leaders: dict[bytes, int] = field(default_factory=dict)
+    unknown: set[bytes] = field(default_factory=set)  # nobody could say what the tally holds of them
     closed: bool = False
     confirmed: bool = False
 
@@ -62,16 +61,27 @@ class WriteBehind:
 
     def learn(self, totals: SegmentTotals, viewer: bytes, total: int) -> None:
         """Takes over what the tally holds of a viewer who came from another process, which may be gone."""
+        totals.unknown.discard(viewer)
         if total > totals.written.get(viewer, 0):
             totals.written[viewer] = total
             totals.accepted[viewer] = max(total, totals.accepted.get(viewer, 0))
+
+    def recall(self, totals: SegmentTotals, viewer: bytes) -> int:
+        """What this process knows to be written of a viewer, while the tally cannot be asked."""
+        if viewer not in totals.accepted:
+            totals.unknown.add(viewer)
+        return totals.written.get(viewer, 0)
 
     def accept(self, totals: SegmentTotals, viewer: bytes, total: int, *, clamped: bool) -> None:
         """Takes one clamped total; it is acknowledged once it is written, a repeated one at the next flush."""
         known = totals.accepted.get(viewer, 0)
         if total > known:
             totals.accepted[viewer] = total
-            totals.live["shakes"] += total - known
+            if viewer in totals.unknown:
+                # Another process may have counted most of it: live figures rather show a little less for a while.
+                totals.unknown.remove(viewer)
+            else:
+                totals.live["shakes"] += total - known
         totals.dirty[viewer] = max(total, known)
         totals.live["reports"] += 1
         if clamped:
@@ -147,7 +157,6 @@ class WriteBehind:
 
     def _acknowledge(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> None:
         totals.written.update(batch)
-        totals.leaders = largest({**totals.leaders, **batch})
         self._on_written(segment, batch)
 
     def _complain(self, error: BaseException) -> None:
@@ -159,12 +168,6 @@ class WriteBehind:
 def merge(one: dict[bytes, int], two: dict[bytes, int]) -> dict[bytes, int]:
     """The larger total of each viewer."""
     return {**one, **{viewer: max(total, one.get(viewer, 0)) for viewer, total in two.items()}}
-
-
-def largest(totals: dict[bytes, int]) -> dict[bytes, int]:
-    """The leaders among some totals."""
-    top = sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:LEADERS]
-    return dict(top)
 
 
 def _split(totals: dict[bytes, int], size: int) -> list[dict[bytes, int]]:

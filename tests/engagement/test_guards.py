@@ -10,6 +10,7 @@ from engagement.guards import (
     append_only,
     frozen_columns,
     install,
+    install_guards,
     keep_rows,
     lift,
     missing_guards,
@@ -44,6 +45,7 @@ def table() -> Iterator[None]:
     run("INSERT INTO kept (id, name) VALUES (1, 'a')")
     yield
     run("DROP TABLE kept")
+    install_guards(connection.alias)
 
 
 def triggers() -> set[str]:

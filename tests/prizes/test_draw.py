@@ -47,7 +47,7 @@ from tests.cast import (
     make_show,
 )
 from tests.clock import Clock
-from tests.guards import without_guards
+from tests.guards import empty_tables, without_guards
 from tests.prizes.steps import (
     VIEWERS,
     Killed,
@@ -165,7 +165,7 @@ def no_chance(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
 
 def draw_from_nothing(monkeypatch: pytest.MonkeyPatch, where: str | None) -> tuple[bytes, bytes]:
     """Record and roll of the same draw in an empty database, killed at `where` once."""
-    call_command("flush", interactive=False, reset_sequences=True)
+    empty_tables(reset_sequences=True)
     tally.connect().flushdb()
     shutil.rmtree(settings.DRAWS_DIR, ignore_errors=True)
     show = make_show(slug="same", title="Same", k_show=lock_secret(bytes(32)))

@@ -31,6 +31,12 @@ def on_air(show: Show) -> Segment:
     return put_on_air(armed_segment(show))
 
 
+@pytest.fixture
+def nearly_over(show: Show) -> Segment:
+    """A segment that closes in a moment."""
+    return put_on_air(armed_segment(show), left_ms=700)
+
+
 # --- hello ---
 
 
@@ -286,6 +292,20 @@ async def test_pulses_come_at_most_twice_a_second(gateway: str, on_air: Segment)
         for _ in range(4):
             await phone.hear("pulse")
         assert loop.time() - started > 1.6
+
+
+async def test_the_last_figures_of_a_segment_are_told_without_delay(
+    gateway: str, nearly_over: Segment
+) -> None:
+    async with TestPhone(gateway, nearly_over.show.slug) as phone:
+        token = issue_guest_pass(nearly_over.show.slug)
+        welcome = await phone.hello(token, feed="tv")  # the last one to close
+        await phone.shake(nearly_over.pk, 14)
+        over_at = welcome["state"]["segment"]["closes_at"] + nearly_over.show.grace_ms
+        pulse = await phone.hear("pulse", shakes=14)
+        while now_ms() < over_at:
+            pulse = await phone.hear("pulse", patience_s=6)  # off air, they come every 9 s
+    assert pulse["shakes"] == pulse["leaders"][0]["total"] == 14
 
 
 # --- what is refused ---

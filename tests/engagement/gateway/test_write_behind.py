@@ -158,6 +158,19 @@ async def test_without_redis_a_welcome_tells_only_what_is_known_to_be_written(be
     await hub.redis.aclose(close_connection_pool=True)
 
 
+async def test_a_total_of_which_nobody_can_tell_who_counted_it_is_not_counted_twice(
+    behind: WriteBehind,
+) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False)
+    assert [behind.recall(totals, viewer) for viewer in (ONE, TWO)] == [0, 0]
+    behind.accept(totals, ONE, 6, clamped=False)  # all of it came here
+    behind.accept(totals, TWO, 40, clamped=False)  # most of it to a gateway that was killed, perhaps
+    assert totals.live["shakes"] == 6
+    behind.accept(totals, TWO, 42, clamped=False)
+    assert totals.live["shakes"] == 8 and totals.accepted == {ONE: 6, TWO: 42}
+
+
 async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(behind: WriteBehind) -> None:
     hub = Hub()
     os.kill(behind.server.process.pid, signal.SIGSTOP)
@@ -195,3 +208,19 @@ def test_invented_segments_are_not_remembered() -> None:
     audience = Audience(STATE, make_pace(1_000, phones=0))
     assert [audience.reporting(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
     assert audience.reporting(7, "tv") is not None and len(audience._reporting) == 1
+
+
+def test_the_leaders_are_those_of_the_current_segment() -> None:
+    audience = Audience(STATE, make_pace(1_000, phones=0))
+    current = STATE.current or 0
+    written = {bytes([number]) * 14: number % 7 for number in range(1, 30)}
+    audience.acknowledge(current, written)
+    audience.acknowledge(current + 1, {ONE: 99})  # a late ack of another one
+    audience.acknowledge(current, {TWO: 8})
+    assert list(audience.leaders.items()) == [
+        (TWO, 8), *((bytes([number]) * 14, 6) for number in (6, 13, 20, 27)),
+    ]  # fmt: skip
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1))
+    assert len(audience.leaders) == 5
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 2, current=None))
+    assert audience.leaders == {}
