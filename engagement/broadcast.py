@@ -4,11 +4,14 @@ One group per show, joined once per gateway process. A broadcast that gets lost 
 kept in Redis, and gateways read it again every few seconds.
 """
 
+import asyncio
+import functools
 import logging
+import os
+import threading
 from typing import Any
 
 import msgspec
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
@@ -19,6 +22,7 @@ from engagement.tally import connect
 log = logging.getLogger(__name__)
 
 COMPLETE = "shows:complete"
+SEND_S = 2.0
 
 
 def group_of(slug: str) -> str:
@@ -98,4 +102,20 @@ async def fetch_state(redis: AsyncRedis, slug: str) -> ShowState | None:
 
 
 def _send(slug: str, message: dict[str, Any]) -> None:
-    async_to_sync(get_channel_layer().group_send)(group_of(slug), message)
+    sending = get_channel_layer().group_send(group_of(slug), message)
+    asyncio.run_coroutine_threadsafe(sending, _loop()).result(SEND_S)
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Runs in a thread of its own for as long as this process lives, and keeps the channel layer's connection.
+
+    `async_to_sync` would make a loop and a connection for every broadcast: 3 ms, a tenth of what reaching 3,000
+    phones takes.
+    """
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="broadcast", daemon=True).start()
+    return loop
+
+
+os.register_at_fork(after_in_child=_loop.cache_clear)  # the thread stays behind

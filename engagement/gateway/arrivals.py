@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 HELLO_S = 5.0
 RETRY_MS = 1_000
+LOOK_UP_S = 0.02  # between two look-ups: a storm shares a few, and a single phone waits for none
 TOGETHER = 500  # welcomes in a row, before others get their turn
 
 
@@ -38,6 +39,7 @@ class Arrivals:
         self._silent: dict[Guest, float] = {}  # until when hello is waited for; the oldest first
         self._greeted: list[Arrival] = []
         self._welcoming: asyncio.Task[None] | None = None
+        self._looked_up_at = 0.0
 
     @property
     def guests(self) -> list[Guest]:
@@ -68,6 +70,8 @@ class Arrivals:
     async def _welcome_all(self) -> None:
         try:
             while self._greeted:
+                await asyncio.sleep(self._looked_up_at + LOOK_UP_S - monotonic())
+                self._looked_up_at = monotonic()
                 arrivals, self._greeted = self._greeted, []
                 totals = await self._read_totals(arrivals)
                 for number, arrival in enumerate(arrivals):
