@@ -4,6 +4,7 @@ from random import Random
 from typing import Protocol
 
 BURST_MS, PAUSE_MS = 4_000.0, 1_000.0
+LEAST_BURST_MS = 1_000.0  # everybody shakes at least once
 TALENT = 0.25  # the spread of the log-normal talent
 LEAST_TALENT, MOST_TALENT = 0.5, 1.6
 
@@ -50,7 +51,8 @@ class HumanHand:
         """From a pause to a burst, or the other way round."""
         pausing = self._speed_hz == 0
         self._speed_hz = self._mean_hz * rng.uniform(0.8, 1.2) if pausing else 0.0
-        self._left_ms = rng.expovariate(1 / (BURST_MS if pausing else PAUSE_MS)) + 1
+        least, mean = (LEAST_BURST_MS, BURST_MS) if pausing else (1.0, PAUSE_MS)
+        self._left_ms = least + rng.expovariate(1 / (mean - least))
 
 
 class SteadyHand:

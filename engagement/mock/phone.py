@@ -244,7 +244,7 @@ class Phone:
         self.clock = Clock()
         self.clock.sample(self._hello_at, message["now"], message["now"], now)
         self._sync_at = now + rng.uniform(0, self.pace.jitter_ms)
-        self._take_pace(message, now, rng)
+        self._set_pace(message)
         news = self._state(message["state"], now, rng)
         self.seq = max(self.seq, message["seq"])
         if message["state"]["segment"]:
@@ -331,8 +331,14 @@ class Phone:
         return NOTHING
 
     def _take_pace(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
-        self.pace = Pace(message["report_every_ms"], message["jitter_ms"], message["spread_ms"])
+        """Also for the wait that has begun: whoever is overloaded is not told once more at the old pace."""
+        self._set_pace(message)
+        self._report_at = NEVER
+        self._plan_report(now, rng)
         return NOTHING
+
+    def _set_pace(self, message: Message) -> None:
+        self.pace = Pace(message["report_every_ms"], message["jitter_ms"], message["spread_ms"])
 
     def _synced(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
         self.clock.sample(message["t0"], message["t1"], message["t2"], now)

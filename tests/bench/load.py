@@ -61,7 +61,7 @@ class Phone:
     """One client: its socket, and what it has reported and heard."""
 
     __slots__ = (
-        *("acked", "expects", "fd", "heard", "number", "pace", "recv", "rest", "send", "socket"),
+        *("acked", "expects", "fd", "heard", "number", "pace", "recv", "rest", "send", "sent_at", "socket"),
         *("stage", "started_at", "total", "unacked", "welcomed_at"),
     )
 
@@ -76,6 +76,7 @@ class Phone:
         self.expects = False  # the newest marker
         self.pace = Pace(1.0, 0.0)
         self.unacked: deque[tuple[int, float]] = deque()  # totals, and when they were sent
+        self.sent_at = 0.0  # its newest report
         self.started_at = self.welcomed_at = 0.0
 
 

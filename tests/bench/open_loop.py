@@ -40,11 +40,14 @@ class OpenLoop:
         for phone in crowd.phones:
             phone.pace = Pace(every_s, 0.0)
             phone.unacked.clear()
+            phone.sent_at = 0.0
         self._started = perf_counter()
         self._due = [
             (self._started + every_s * number / len(crowd.phones), number)
             for number in range(len(crowd.phones))
         ]
+        # Phones that were told another pace while they waited: when their next report is due instead.
+        self._put_off: dict[int, float] = {}
 
     def run(self, seconds: float, happenings: list[Happening] | None = None) -> None:
         """Goes on for so long; `happenings` are done at their second."""
@@ -68,12 +71,16 @@ class OpenLoop:
         while due[0][0] <= now:
             at, number = due[0]
             phone = crowd.phones[number]
-            every_s, jitter_s = phone.pace
+            later = self._put_off.pop(phone.number, at)
+            if later > at:
+                heapq.heapreplace(due, (later, number))
+                continue
             # From when it was due, not from when it was done: nothing is put off by a load generator that is late.
-            heapq.heapreplace(due, (at + every_s + jitter_s * self._random.random(), number))
+            heapq.heapreplace(due, (at + self._wait_s(phone), number))
             if phone.stage is Stage.READY:
                 crowd.report((phone,), phone.total + 1)
-                phone.unacked.append((phone.total, perf_counter()))
+                phone.sent_at = perf_counter()
+                phone.unacked.append((phone.total, phone.sent_at))
 
     def _reconnect(self) -> None:
         phone = self._random.choice(self.crowd.phones)
@@ -125,8 +132,11 @@ class OpenLoop:
         if bit and bit == self.marker and phone.expects:
             self.arrivals.append(perf_counter() - self.marked_at)
 
+    def _wait_s(self, phone: Phone) -> float:
+        return phone.pace.every_s + phone.pace.jitter_s * self._random.random()
+
     def _obey(self, phone: Phone, data: bytes) -> None:
-        """From its next report on; the message is the same for all, so it is read once."""
+        """Also in the wait that has begun; the message is the same for all, so it is read once."""
         pace = self._paces.get(data)
         if pace is None:
             message = json.loads(data[data.index(b"{") :])
@@ -134,6 +144,8 @@ class OpenLoop:
             if message["type"] == "pace":
                 self._paces[data] = pace
         phone.pace = pace
+        if phone.sent_at:
+            self._put_off[phone.number] = phone.sent_at + self._wait_s(phone)
 
     # --- the end ---
 

@@ -130,6 +130,16 @@ def test_a_phone_reports_no_faster_than_the_pace(page: Page, gateway: Gateway) -
     assert len(gateway.all("shakes")) <= 4
 
 
+def test_a_new_pace_holds_for_the_wait_that_has_begun(page: Page, gateway: Gateway) -> None:
+    gateway.say("pace", report_every_ms=1_000, jitter_ms=10, spread_ms=100)
+    tap(page)
+    gateway.wait_for("shakes")
+    gateway.say("pace", report_every_ms=60_000, jitter_ms=10, spread_ms=100)
+    reports = len(gateway.all("shakes"))
+    page.wait_for_timeout(1_500)
+    assert len(gateway.all("shakes")) == reports
+
+
 def test_a_repeated_or_older_state_is_dropped_and_a_new_epoch_taken(page: Page, gateway: Gateway) -> None:
     title = page.locator("#segment")
     gateway.say("state", **state(12, "Newer"))

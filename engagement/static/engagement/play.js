@@ -78,6 +78,7 @@
 
   const reporter = {
     at: 0, // server time of the next report
+    reportedAt: 0,
     moment: "", // the moment that `at` was chosen for
     done: false, // the server takes no more for this segment
 
@@ -88,6 +89,7 @@
       this.at = now + Math.random() * spread;
       this.done = false;
       this.moment = moment;
+      this.reportedAt = 0;
     },
 
     tick(moment, now) {
@@ -95,7 +97,13 @@
       const report = now < this.at ? null : count.leftover || this.due(moment);
       if (report === null) return;
       connection.send("shakes", report);
+      this.reportedAt = now;
       this.at = now + this.pause(moment);
+    },
+
+    /** A new pace holds for the wait that has begun, too. */
+    followPace() {
+      if (this.moment === "open" && this.reportedAt) this.at = this.reportedAt + this.pause(this.moment);
     },
 
     /** The report that this moment asks for, or null. */
@@ -333,6 +341,7 @@
         drawWon();
       },
       ack: (message) => count.acknowledge(message),
+      pace: () => reporter.followPace(),
       error: (message) => reporter.refused(message),
     },
   });

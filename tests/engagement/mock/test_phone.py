@@ -207,6 +207,17 @@ def test_a_slower_pace_is_honoured() -> None:
     assert len(theatre.reported_at) <= 3
 
 
+def test_a_new_pace_holds_for_the_wait_that_has_begun() -> None:
+    phone, rng = welcomed()
+    phone.shake(OPENS, 3)
+    first = next(now for now in range(OPENS, CLOSES, 10) if reports(phone, now, rng))
+    phone.shake(first, 3)
+    pace = {"type": "pace", "report_every_ms": 4_000, "jitter_ms": 100, "spread_ms": 9_000}
+    phone.receive(pace, first + 200, rng)
+    second = next(now for now in range(first + 200, CLOSES + 2_000, 10) if reports(phone, now, rng))
+    assert first + 4_000 <= second <= first + 4_110
+
+
 def test_the_final_report_comes_within_a_second_of_the_end_whatever_the_pace() -> None:
     phone, rng = welcomed(report_every_ms=10_000, jitter_ms=5_000)
     phone.shake(CLOSES - 1, 3)
