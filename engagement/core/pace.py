@@ -31,28 +31,29 @@ class Pace(NamedTuple):
 class Load(NamedTuple):
     """What a gateway process measured of itself since it last looked.
 
-    `busy` is the share of that time in which it ran or waited for a processor, 0 to 1; `loop_lag_ms` how late the
-    event loop came to a timer at worst; `flush_ms` how long the oldest accepted total has been waiting for the tally.
+    `busy` is the share of that time in which it ran or waited for a processor, 0 to 1; `lag_ms` how late it came at
+    worst to a timer, or to what phones had said; `flush_ms` how long the oldest accepted total has been waiting for
+    the tally.
     """
 
     busy: float
-    loop_lag_ms: int
+    lag_ms: int
     flush_ms: int
 
     @property
     def late_ms(self) -> int:
         """How long work waits beyond the ordinary.
 
-        >>> Load(busy=0.1, loop_lag_ms=20, flush_ms=1_700).late_ms
+        >>> Load(busy=0.1, lag_ms=20, flush_ms=1_700).late_ms
         1200
         """
-        return max(self.loop_lag_ms, self.flush_ms - FLUSH_MS)
+        return max(self.lag_ms, self.flush_ms - FLUSH_MS)
 
     @property
     def demand(self) -> float:
         """The work there is, as a share of what one process can do: what it does, and what waits.
 
-        >>> Load(busy=1.0, loop_lag_ms=400, flush_ms=250).demand
+        >>> Load(busy=1.0, lag_ms=400, flush_ms=250).demand
         1.8
         """
         return self.busy + self.late_ms / CATCH_UP_MS
@@ -72,9 +73,9 @@ class PaceControl:
     """The pace of one gateway process, which follows its load; milliseconds of any clock that never goes back.
 
     >>> control = PaceControl()
-    >>> control.follow(Load(busy=0.3, loop_lag_ms=5, flush_ms=250), phones=9_000, now_ms=0)
+    >>> control.follow(Load(busy=0.3, lag_ms=5, flush_ms=250), phones=9_000, now_ms=0)
     Pace(report_every_ms=1000, jitter_ms=500, spread_ms=5000)
-    >>> control.follow(Load(busy=1.0, loop_lag_ms=400, flush_ms=600), phones=9_000, now_ms=500)
+    >>> control.follow(Load(busy=1.0, lag_ms=400, flush_ms=600), phones=9_000, now_ms=500)
     Pace(report_every_ms=2750, jitter_ms=1375, spread_ms=5000)
     """
 

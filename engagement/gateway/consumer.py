@@ -13,7 +13,7 @@ from engagement.core.errors import PhoneFault
 from engagement.core.messages import SUBPROTOCOL
 from engagement.gateway.direct import DirectSocket
 from engagement.gateway.fast_http import EXTENSION
-from engagement.gateway.hub import get_hub
+from engagement.gateway.hub import Hub, get_hub
 from engagement.gateway.transport import AsgiSocket, dismiss
 
 
@@ -32,7 +32,7 @@ class ShakeConsumer(AsyncConsumer):
                 await receive()
                 await send({"type": "websocket.close"})  # refuses the handshake: nothing stays open
                 return
-        socket = await _accept(scope, receive, send)
+        socket = await _accept(hub, scope, receive, send)
         if audience is None or refusal is not None:
             assert refusal is not None
             dismiss(socket, refusal)
@@ -42,11 +42,11 @@ class ShakeConsumer(AsyncConsumer):
             await socket.read(receive)
 
 
-async def _accept(scope: Any, receive: Any, send: Any) -> AsgiSocket | DirectSocket:
+async def _accept(hub: Hub, scope: Any, receive: Any, send: Any) -> AsgiSocket | DirectSocket:
     chosen = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", []) else None
     direct = scope.get("extensions", {}).get(EXTENSION)
     if direct is not None:
-        socket: DirectSocket = direct["take_over"](chosen)
+        socket: DirectSocket = direct["take_over"](chosen, hub.intake)
         return socket
     await receive()  # websocket.connect
     await send({"type": "websocket.accept", "subprotocol": chosen})

@@ -23,6 +23,7 @@ from engagement.core.frames import (
     close_frame,
     frame,
 )
+from engagement.gateway.intake import Intake
 from engagement.gateway.transport import CLOSE_S, Frame, Listener
 
 SILENT_S = 20  # then the phone is asked whether it is there; after twice that it is gone
@@ -32,15 +33,19 @@ LONGEST_SHORT = HEADER + 126
 
 
 class DirectSocket(asyncio.Protocol):
-    """One phone's connection after the handshake. All there is per phone: no task, no queue, no timer."""
+    """One phone's connection after the handshake. All there is per phone: no task, no queue, no timer.
+
+    The intake reads it; of the transport remain what the kernel does not take at once, and the end.
+    """
 
     __slots__ = (
-        "_fd", "_listener", "_max_bytes", "_open_sockets", "_reader", "_silent_s", "_transport", "_waiting",
+        "_fd", "_intake", "_listener", "_max_bytes", "_open_sockets", "_reader", "_silent_s", "_transport", "_waiting",
         "blocked_since", "closed",
     )  # fmt: skip
 
-    def __init__(self, transport: Any, open_sockets: set[Any], max_bytes: int) -> None:
+    def __init__(self, transport: Any, intake: Intake, open_sockets: set[Any], max_bytes: int) -> None:
         self._transport = transport
+        self._intake = intake
         self._fd: int = transport.get_extra_info("socket").fileno()
         self._open_sockets = open_sockets  # of the server, which tells them when it ends
         self._max_bytes = max_bytes
@@ -52,6 +57,8 @@ class DirectSocket(asyncio.Protocol):
         self.closed = False
         # What the kernel does not take at once makes the socket a slow one.
         transport.set_write_buffer_limits(0)
+        transport.pause_reading()
+        intake.add(self._fd, self)
 
     def listen(self, listener: Listener) -> None:
         self._listener = listener
@@ -93,8 +100,7 @@ class DirectSocket(asyncio.Protocol):
     def _turn_deaf(self) -> None:
         """Nothing of this peer is read any more, not even its answer to our close."""
         self._reader = None
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._intake.remove(self._fd)
 
     def _hear(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
@@ -112,15 +118,17 @@ class DirectSocket(asyncio.Protocol):
         if not self.closed:
             self.closed = True
             self.put(frame(CLOSE, payload[:2] if len(payload) > 1 else b""))
+        self.eof_received()
+
+    def eof_received(self) -> None:
+        """The peer says nothing any more; `connection_lost` follows."""
         if self.blocked_since is None:
             self._transport.close()
         else:
             self._transport.abort()  # it would wait for ever for a peer that does not read
 
-    def eof_received(self) -> None:
-        """Nothing: the transport closes itself, and `connection_lost` follows."""
-
     def connection_lost(self, error: Exception | None) -> None:
+        self._intake.remove(self._fd)
         self.closed = True
         self.blocked_since, self._waiting = None, None
         self._open_sockets.discard(self)

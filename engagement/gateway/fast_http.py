@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from engagement.core.frames import accept_key
 from engagement.gateway.direct import DirectSocket
+from engagement.gateway.intake import Intake
 from engagement.gateway.stepping import start
 
 log = logging.getLogger(__name__)
@@ -76,16 +77,15 @@ class FastHttp(HttpToolsProtocol):
             "extensions": {EXTENSION: {"take_over": handshake.take_over}},
         }
 
-    def give_away(self, greeting: bytes) -> DirectSocket:
+    def give_away(self, greeting: bytes, intake: Intake) -> DirectSocket:
         """Hands the connection over; this object is of no use after that."""
         if self.transport.is_closing():
             raise ConnectionResetError("the peer has gone")
         self.connections.discard(self)
         self.parser = None  # type: ignore[assignment]  # it points back: without it no garbage is left to collect
-        socket = DirectSocket(self.transport, self.connections, self.config.ws_max_size)
+        socket = DirectSocket(self.transport, intake, self.connections, self.config.ws_max_size)
         self.connections.add(socket)  # type: ignore[arg-type]
         self.transport.set_protocol(socket)
-        self.transport.resume_reading()
         socket.put(greeting)
         return socket
 
@@ -100,13 +100,13 @@ class Handshake:
         self._accept = accept
         self._answered = False
 
-    def take_over(self, subprotocol: str | None) -> DirectSocket:
-        """Accepts, and gives the connection away."""
+    def take_over(self, subprotocol: str | None, intake: Intake) -> DirectSocket:
+        """Accepts, and gives the connection away, to be read by that intake."""
         self._answered = True
         lines = b"Sec-WebSocket-Accept: " + self._accept + b"\r\n"
         if subprotocol is not None:
             lines += b"Sec-WebSocket-Protocol: " + subprotocol.encode() + b"\r\n"
-        return self._http.give_away(SWITCHING + lines + b"\r\n")
+        return self._http.give_away(SWITCHING + lines + b"\r\n", intake)
 
     async def receive(self) -> dict[str, Any]:
         """ASGI: the wish to connect, and after the answer nothing but the end comes this way."""

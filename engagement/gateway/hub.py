@@ -25,6 +25,7 @@ from engagement.descriptors import allowed_descriptors
 from engagement.gateway.arrivals import Arrivals
 from engagement.gateway.audience import Audience, choose_leaders
 from engagement.gateway.guest import Guest
+from engagement.gateway.intake import Intake
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.transport import Socket
 from engagement.gateway.write_behind import SegmentTotals, WriteBehind
@@ -54,11 +55,12 @@ class Hub:
         self.redis = tally.connect_async()
         self.totals = WriteBehind(self.redis, self.name, self._written)
         self.arrivals = Arrivals(self.redis, self.totals)
+        self.intake = Intake()
         self.audiences: dict[str, Audience] = {}
         self.frame_limit = FrameLimit(settings.FRAMES_PER_SECOND)
         self.connections = 0
         self.max_connections = settings.MAX_CONNECTIONS or allowed_descriptors() - SPARE_DESCRIPTORS
-        self.meter = LoadMeter()
+        self.meter = LoadMeter(unread_ns=lambda: self.intake.behind_ns)
         self.pace: Pace = make_pace(SHORTEST_MS, phones=0)
         self._pace_control = PaceControl()
         self._layer = get_channel_layer()
@@ -91,6 +93,7 @@ class Hub:
             if running:
                 await asyncio.wait(running, timeout=0.3)
         self.meter.stop()
+        self.intake.close()
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(STOP_FLUSH_S):
                 await self.totals.flush()

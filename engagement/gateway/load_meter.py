@@ -1,7 +1,8 @@
-"""What a gateway process measures of itself: how busy it is, and how late its event loop comes."""
+"""What a gateway process measures of itself: how busy it is, and how late it comes to what is due."""
 
 import asyncio
 import io
+from collections.abc import Callable
 from time import monotonic_ns, thread_time_ns
 
 from engagement.core.pace import Load
@@ -16,10 +17,14 @@ class LoadMeter:
     A process that shares its core with others is saturated long before it has used a core's time, so the time in
     which it waited for the processor counts as busy, too. Linux counts both (Documentation/scheduler/sched-stats.rst);
     elsewhere the time on the processor must do.
+
+    It is late by as much as its event loop comes too late to a timer, or by the time for which something has been
+    waiting to be read, which `unread_ns` tells.
     """
 
-    def __init__(self, schedstat: str = SCHEDSTAT) -> None:
+    def __init__(self, schedstat: str = SCHEDSTAT, unread_ns: Callable[[], int] = lambda: 0) -> None:
         self._path = schedstat
+        self._unread_ns = unread_ns
         self._schedstat: io.FileIO | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = monotonic_ns()
@@ -42,25 +47,25 @@ class LoadMeter:
         """The load since the last sample; `flush_ms`, how long totals wait for the tally, is passed through."""
         wanted, now = self._read_wanted_ns(), monotonic_ns()
         busy = (wanted - self._wanted_ns) / max(1, now - self._sampled_ns)
-        lag = max(self._lag_ns, now - self._due_ns, 0)  # the timer may be overdue itself
+        lag = max(self._lag_ns, now - self._due_ns, self._unread_ns())  # the timer may be overdue itself
         self._wanted_ns, self._sampled_ns = wanted, now
         self._lag_before_ns, self._lag_ns = lag, 0
         return Load(min(1.0, busy), lag // 1_000_000, flush_ms)
 
     @property
     def behind_ns(self) -> int:
-        """How late the event loop is now, or was at worst since the last sample but one.
+        """How late the process is now, or was at worst since the last sample but one.
 
         What has piled up in the sockets meanwhile is read after the timers have been run, a sample among them.
         """
-        return max(self._lag_before_ns, self._lag_ns, monotonic_ns() - self._due_ns)
+        return max(self._lag_before_ns, self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns())
 
     def _set_timer(self) -> None:
         self._due_ns = monotonic_ns() + int(TICK_S * 1e9)
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        self._lag_ns = max(self._lag_ns, monotonic_ns() - self._due_ns)
+        self._lag_ns = max(self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns())
         self._set_timer()
 
     def _read_wanted_ns(self) -> int:

@@ -69,7 +69,7 @@ class Count:
     """What this phone has counted in one segment, and what the server has acknowledged of it."""
 
     __slots__ = (
-        "acknowledged", "called_off", "closes_at", "finished", "opens_at", "reported", "reported_at",
+        "acknowledged", "called_off", "closes_at", "finished", "left_out", "opens_at", "reported", "reported_at",
         "reported_before", "short_acks", "surprises", "total", "was_final",
     )  # fmt: skip
 
@@ -81,6 +81,7 @@ class Count:
         self.reported = 0
         self.reported_before = 0
         self.reported_at: float | None = None  # when the report was sent that is not answered yet
+        self.left_out = False  # a turn, since then
         self.was_final = False  # that report was sent after the end of the window
         self.short_acks = 0
         self.surprises = 0
@@ -90,6 +91,11 @@ class Count:
     def is_late_answer(self, total: int) -> bool:
         """Whether this ack is for the report before the last one: then it says nothing about the last one."""
         return total == self.reported_before < self.reported
+
+    def leaves_out(self) -> bool:
+        """Whether this turn is left out: a report waits for its ack, and no turn was left out for it yet."""
+        self.left_out, before = self.reported_at is not None, self.left_out
+        return self.left_out and not before
 
     @property
     def told(self) -> bool:
@@ -196,7 +202,10 @@ class Phone:
         self._plan_report(now, rng)
         if due is None:
             return None
-        count = self._reported = self.counts[due]
+        count = self.counts[due]
+        if now < self._window_of(count)[1] and count.leaves_out():
+            return None
+        self._reported, count.left_out = count, False
         count.reported_before, count.reported, count.reported_at = count.reported, count.total, now
         count.was_final = now >= self._window_of(count)[1]
         return f'{{"type":"shakes","segment":{due},"total":{count.total}}}'

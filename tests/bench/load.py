@@ -61,7 +61,20 @@ class Phone:
     """One client: its socket, and what it has reported and heard."""
 
     __slots__ = (
-        *("acked", "expects", "fd", "heard", "number", "pace", "recv", "rest", "send", "sent_at", "socket"),
+        *(
+            "acked",
+            "expects",
+            "fd",
+            "heard",
+            "left_out",
+            "number",
+            "pace",
+            "recv",
+            "rest",
+            "send",
+            "sent_at",
+            "socket",
+        ),
         *("stage", "started_at", "total", "unacked", "welcomed_at"),
     )
 
@@ -77,6 +90,7 @@ class Phone:
         self.pace = Pace(1.0, 0.0)
         self.unacked: deque[tuple[int, float]] = deque()  # totals, and when they were sent
         self.sent_at = 0.0  # its newest report
+        self.left_out = False  # its last turn
         self.started_at = self.welcomed_at = 0.0
 
 

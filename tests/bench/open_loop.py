@@ -1,4 +1,4 @@
-"""Phones that report by the clock, whatever the server does, as an audience would."""
+"""Phones that report by the clock, whatever the server does; those that obey it do as docs/protocol.md says."""
 
 import heapq
 import json
@@ -16,7 +16,8 @@ Happening = tuple[float, Callable[[], None]]  # at this second of the run, do th
 
 
 class OpenLoop:
-    """Every phone of a crowd reports once in `every_s`, evenly spread, or obeys the pace that the server asks for.
+    """Every phone of a crowd reports once in `every_s`, evenly spread, or obeys the pace that the server asks for, and
+    leaves out a turn while it waits for an ack.
 
     Latencies of acks are counted in whole milliseconds by the second in which they came: a long run stays small.
     """
@@ -40,7 +41,7 @@ class OpenLoop:
         for phone in crowd.phones:
             phone.pace = Pace(every_s, 0.0)
             phone.unacked.clear()
-            phone.sent_at = 0.0
+            phone.sent_at, phone.left_out = 0.0, False
         self._started = perf_counter()
         self._due = [
             (self._started + every_s * number / len(crowd.phones), number)
@@ -77,7 +78,7 @@ class OpenLoop:
                 continue
             # From when it was due, not from when it was done: nothing is put off by a load generator that is late.
             heapq.heapreplace(due, (at + self._wait_s(phone), number))
-            if phone.stage is Stage.READY:
+            if phone.stage is Stage.READY and not self._leaves_out(phone):
                 crowd.report((phone,), phone.total + 1)
                 phone.sent_at = perf_counter()
                 phone.unacked.append((phone.total, phone.sent_at))
@@ -131,6 +132,11 @@ class OpenLoop:
         bit = self.crowd.note_marker(phone, data)
         if bit and bit == self.marker and phone.expects:
             self.arrivals.append(perf_counter() - self.marked_at)
+
+    def _leaves_out(self, phone: Phone) -> bool:
+        """Whether it leaves out this turn, because its last report waits for an ack; one turn for each."""
+        phone.left_out = self.obeys and bool(phone.unacked) and not phone.left_out
+        return phone.left_out
 
     def _wait_s(self, phone: Phone) -> float:
         return phone.pace.every_s + phone.pace.jitter_s * self._random.random()

@@ -27,8 +27,17 @@ class StandIn:
 
     key, name = "gateway", "stand-in"
 
-    def __init__(self, *, deaf: int = 0, twice: bool = False, loses: int = 0, wrong: list[str] | None = None):
+    def __init__(
+        self,
+        *,
+        deaf: int = 0,
+        twice: bool = False,
+        loses: int = 0,
+        wrong: list[str] | None = None,
+        silent: bool = False,
+    ):
         self.deaf, self.twice, self.loses, self.wrong = deaf, twice, loses, wrong or []
+        self.silent = silent  # never acknowledges
         self.dialect = DIALECT
         self.pids: list[int] = []  # it has no process of its own
         self.addresses: list[tuple[str, int]] = []
@@ -77,7 +86,8 @@ class StandIn:
             await connection.send("welcome")
         elif verb == "report":
             self.reports += 1
-            await connection.send(f'ack "total":{number}')
+            if not self.silent:
+                await connection.send(f'ack "total":{number}')
         elif verb == "sync":
             await connection.send("synced")
         elif verb == "bye":

@@ -214,3 +214,9 @@ def test_a_slower_pace_puts_off_the_report_that_is_waited_for():
         assert len(crowd.phones) < sent < 2 * len(crowd.phones)
         load.run(0.5)
         assert crowd.sent == sent
+
+
+def test_phones_that_obey_leave_out_one_turn_while_they_wait_for_an_ack():
+    with crowd_at(StandIn(silent=True)) as crowd:
+        OpenLoop(crowd, every_s=0.2, obeys=True).run(1.1)
+        assert 2 * len(crowd.phones) < crowd.sent <= 3 * len(crowd.phones)

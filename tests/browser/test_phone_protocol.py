@@ -130,6 +130,15 @@ def test_a_phone_reports_no_faster_than_the_pace(page: Page, gateway: Gateway) -
     assert len(gateway.all("shakes")) <= 4
 
 
+def test_a_phone_leaves_out_one_turn_while_its_report_waits_for_an_ack(page: Page, gateway: Gateway) -> None:
+    gateway.say("pace", report_every_ms=700, jitter_ms=10, spread_ms=100)
+    tap(page)
+    gateway.wait_for("shakes")
+    page.wait_for_timeout(1_000)
+    assert len(gateway.all("shakes")) == 1
+    gateway.wait_for("shakes", 2)
+
+
 def test_a_new_pace_holds_for_the_wait_that_has_begun(page: Page, gateway: Gateway) -> None:
     gateway.say("pace", report_every_ms=1_000, jitter_ms=10, spread_ms=100)
     tap(page)

@@ -80,6 +80,7 @@
     at: 0, // server time of the next report
     reportedAt: 0,
     moment: "", // the moment that `at` was chosen for
+    waiting: false, // for the ack of the last report
     done: false, // the server takes no more for this segment
 
     /** Spreads the phones: everybody's window begins and ends in the same instant. */
@@ -96,9 +97,13 @@
       if (moment !== this.moment) this.enter(moment, now);
       const report = now < this.at ? null : count.leftover || this.due(moment);
       if (report === null) return;
+      this.at = now + this.pause(moment);
+      // A server that is busy gets no second report before the ack of the first; but one turn is enough to leave out.
+      const leavesOut = moment === "open" && this.waiting;
+      this.waiting = !leavesOut;
+      if (leavesOut) return;
       connection.send("shakes", report);
       this.reportedAt = now;
-      this.at = now + this.pause(moment);
     },
 
     /** A new pace holds for the wait that has begun, too. */
@@ -324,6 +329,7 @@
     on: {
       status: drawStatus,
       welcome(message) {
+        reporter.waiting = false; // what was not answered on the last connection is said again
         identities.remember({ ...message, pass });
         count.resume(message.viewer, message.state.segment?.id ?? null, message.total);
         Shake.setText("show", Shake.localized(message.show, "title"));
@@ -340,7 +346,10 @@
         wins.take(message);
         drawWon();
       },
-      ack: (message) => count.acknowledge(message),
+      ack(message) {
+        count.acknowledge(message);
+        reporter.waiting = false;
+      },
       pace: () => reporter.followPace(),
       error: (message) => reporter.refused(message),
     },

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engagement.core.pace import LONGEST_MS, SHORTEST_MS, Load, Pace, PaceControl, make_pace
 
 TICK_MS, BEAT_MS, FLUSH_MS = 50, 500, 250
-CALM = Load(busy=0.1, loop_lag_ms=5, flush_ms=FLUSH_MS)
+CALM = Load(busy=0.1, lag_ms=5, flush_ms=FLUSH_MS)
 
 Share = Callable[
     [float], float
@@ -242,9 +242,7 @@ def test_reconnects_are_spread_over_what_a_process_admits_and_a_minute_at_most()
     ]
 
 
-LOADS = st.builds(
-    Load, busy=st.floats(0, 1), loop_lag_ms=st.integers(0, 10**6), flush_ms=st.integers(0, 10**7)
-)
+LOADS = st.builds(Load, busy=st.floats(0, 1), lag_ms=st.integers(0, 10**6), flush_ms=st.integers(0, 10**7))
 
 
 @given(st.lists(st.tuples(LOADS, st.integers(0, 10**6), st.integers(0, 60_000)), max_size=200))

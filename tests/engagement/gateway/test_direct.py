@@ -10,6 +10,7 @@ from websockets.frames import Close, Frame, Opcode
 
 from engagement.core.errors import PhoneFault, WireError
 from engagement.gateway.direct import SILENT_S, DirectSocket
+from engagement.gateway.intake import Intake
 from engagement.gateway.transport import CLOSE_S, dismiss
 from engagement.gateway.transport import Frame as TextFrame
 
@@ -55,7 +56,7 @@ class Line:
             end.setblocking(False)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
-        self.socket = DirectSocket(self.transport, self.open_sockets, max_bytes=4096)
+        self.socket = DirectSocket(self.transport, Intake(), self.open_sockets, max_bytes=4096)
         self.open_sockets.add(self.socket)
         self.transport.set_protocol(self.socket)
         self.socket.listen(self.ear)

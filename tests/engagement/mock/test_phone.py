@@ -1,5 +1,6 @@
 """The reference client, without any socket: it is pure, so its server can be a few lines of the real rules."""
 
+import itertools
 from random import Random
 from typing import Any
 
@@ -213,9 +214,21 @@ def test_a_new_pace_holds_for_the_wait_that_has_begun() -> None:
     first = next(now for now in range(OPENS, CLOSES, 10) if reports(phone, now, rng))
     phone.shake(first, 3)
     pace = {"type": "pace", "report_every_ms": 4_000, "jitter_ms": 100, "spread_ms": 9_000}
+    phone.receive({"type": "ack", "segment": 7, "total": 3}, first + 200, rng)
     phone.receive(pace, first + 200, rng)
     second = next(now for now in range(first + 200, CLOSES + 2_000, 10) if reports(phone, now, rng))
     assert first + 4_000 <= second <= first + 4_110
+
+
+def test_a_phone_leaves_out_one_turn_while_its_report_waits_for_an_ack() -> None:
+    phone, rng = welcomed()
+    sent = []
+    for now in range(OPENS, CLOSES - 100, 10):
+        phone.shake(now)
+        if reports(phone, now, rng):
+            sent.append(now)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sent)]
+    assert len(gaps) >= 2 and all(2_000 <= gap <= 3_020 for gap in gaps)  # nothing is ever answered
 
 
 def test_the_final_report_comes_within_a_second_of_the_end_whatever_the_pace() -> None:
