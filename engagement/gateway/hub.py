@@ -55,12 +55,12 @@ class Hub:
         self.redis = tally.connect_async()
         self.totals = WriteBehind(self.redis, self.name, self._written)
         self.arrivals = Arrivals(self.redis, self.totals)
-        self.intake = Intake()
         self.audiences: dict[str, Audience] = {}
         self.frame_limit = FrameLimit(settings.FRAMES_PER_SECOND)
         self.connections = 0
         self.max_connections = settings.MAX_CONNECTIONS or allowed_descriptors() - SPARE_DESCRIPTORS
         self.meter = LoadMeter(unread_ns=lambda: self.intake.behind_ns)
+        self.intake = Intake(before_turn=self.meter.look)
         self.pace: Pace = make_pace(SHORTEST_MS, phones=0)
         self._pace_control = PaceControl()
         self._layer = get_channel_layer()

@@ -7,6 +7,7 @@ seconds before it wrote its first ack. See docs/decisions/0023-the-fast-path.md.
 import asyncio
 import os
 import select
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol
 
@@ -27,7 +28,8 @@ class Source(Protocol):
 class Intake:
     """An `epoll` of phones' sockets inside the event loop's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_turn: Callable[[], None] = lambda: None) -> None:
+        self._before_turn = before_turn
         self._epoll = select.epoll()
         self._sources: dict[int, Source] = {}
         self._loop = asyncio.get_running_loop()
@@ -59,6 +61,7 @@ class Intake:
         self._sources.clear()
 
     def _take_turn(self) -> None:
+        self._before_turn()
         sources, read = self._sources, os.read
         ready = self._epoll.poll(0, IN_A_TURN)
         self._note(len(ready))

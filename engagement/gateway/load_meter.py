@@ -30,6 +30,9 @@ class LoadMeter:
         self._due_ns = monotonic_ns()
         self._lag_ns = 0
         self._lag_before_ns = 0
+        # How late the process is, or was at worst since the last sample but one: what has piled up in the sockets
+        # meanwhile is read after the timers have been run, a sample among them.
+        self.behind_ns = 0
 
     def start(self) -> None:
         # Kept open: a process that has run out of descriptors is one that needs its figures.
@@ -50,15 +53,14 @@ class LoadMeter:
         lag = max(self._lag_ns, now - self._due_ns, self._unread_ns())  # the timer may be overdue itself
         self._wanted_ns, self._sampled_ns = wanted, now
         self._lag_before_ns, self._lag_ns = lag, 0
+        self.look()
         return Load(min(1.0, busy), lag // 1_000_000, flush_ms)
 
-    @property
-    def behind_ns(self) -> int:
-        """How late the process is now, or was at worst since the last sample but one.
-
-        What has piled up in the sockets meanwhile is read after the timers have been run, a sample among them.
-        """
-        return max(self._lag_before_ns, self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns())
+    def look(self) -> None:
+        """Brings `behind_ns` up to date: before many reads, each of which wants to know."""
+        self.behind_ns = max(
+            self._lag_before_ns, self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns()
+        )
 
     def _set_timer(self) -> None:
         self._due_ns = monotonic_ns() + int(TICK_S * 1e9)
@@ -66,6 +68,7 @@ class LoadMeter:
 
     def _tick(self) -> None:
         self._lag_ns = max(self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns())
+        self.look()
         self._set_timer()
 
     def _read_wanted_ns(self) -> int:
