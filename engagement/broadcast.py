@@ -103,7 +103,16 @@ async def fetch_state(redis: AsyncRedis, slug: str) -> ShowState | None:
 
 def _send(slug: str, message: dict[str, Any]) -> None:
     sending = get_channel_layer().group_send(group_of(slug), message)
-    asyncio.run_coroutine_threadsafe(sending, _loop()).result(SEND_S)
+    with _starting:
+        loop = _loop()
+    sent = asyncio.run_coroutine_threadsafe(sending, loop)
+    try:
+        sent.result(SEND_S)
+    finally:
+        sent.cancel()  # nothing is sent after the caller was told that it was not
+
+
+_starting = threading.Lock()
 
 
 @functools.cache
@@ -118,4 +127,11 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-os.register_at_fork(after_in_child=_loop.cache_clear)  # the thread stays behind
+def _forget_loop() -> None:
+    """In a forked process: the thread stays behind, and perhaps somebody who held the lock."""
+    global _starting
+    _starting = threading.Lock()
+    _loop.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget_loop)

@@ -1,9 +1,11 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.guards import empty_tables
 
@@ -12,15 +14,16 @@ settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByFile(LoadScopeScheduling):
     """A file stays with one worker, and so do all files of the browser: they share a night in real processes."""
-    for item in items:
-        folder = item.path.parent
-        item.add_marker(
-            pytest.mark.xdist_group(
-                "browser" if folder.name == "browser" else f"{folder.name}/{item.path.stem}"
-            )
-        )
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

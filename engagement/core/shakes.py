@@ -19,9 +19,9 @@ def clamp(reported: int, *, burst: int, max_hz: int, elapsed_ms: int) -> int:
 class FrameLimit:
     """A token bucket per socket: bursts of 10 frames, `per_second` sustained. Times are nanoseconds, monotonic.
 
-    One number is the whole bucket of a socket: the moment at which it will be full again; it starts with 0.
+    One number is the whole bucket of a socket: the moment at which it will be full again; it starts with now.
 
-    >>> limit, full_at = FrameLimit(per_second=4), 0
+    >>> limit, full_at = FrameLimit(per_second=4), 5
     >>> for _ in range(10):
     ...     full_at = limit.take(full_at, 5)
     >>> limit.take(full_at, 5)  # the eleventh

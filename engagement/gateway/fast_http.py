@@ -123,7 +123,9 @@ class Handshake:
     def fail(self) -> None:
         """The application has raised: it is logged, unless only the peer has gone."""
         log.exception("a handshake failed")
-        if not self._answered:
+        if self._answered:
+            self._http.transport.abort()
+        else:
             self._refuse(500)
 
     def _refuse(self, status: int) -> None:

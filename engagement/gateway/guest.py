@@ -29,7 +29,7 @@ class Guest:
 
     def __init__(self, hub: "Hub", audience: Audience, socket: Socket) -> None:
         self._hub = hub
-        self._full_at = 0  # of the frame limit
+        self._full_at = monotonic_ns()  # of the frame limit: there is no credit for the time before
         self._strikes = 0
         self.audience = audience
         self.socket = socket

@@ -5,11 +5,14 @@ seconds before it wrote its first ack. See docs/decisions/0023-the-fast-path.md.
 """
 
 import asyncio
+import logging
 import os
 import select
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 READ_BYTES = 16_384
 IN_A_TURN = 256  # reads: a few milliseconds
@@ -34,13 +37,15 @@ class Intake:
         self._sources: dict[int, Source] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._epoll.fileno(), self._take_turn)
-        self._full_since: int | None = None
+        self._full_since: int | None = None  # a moment from which on not everything has been read
+        self._reads = 0  # since then
+        self._sweep_ns = 0  # how long it took to look at everybody once
         self._again: asyncio.Handle | None = None
 
     def add(self, fd: int, source: Source) -> None:
         """From now on this socket is read."""
-        self._sources[fd] = source
         self._epoll.register(fd, select.EPOLLIN)
+        self._sources[fd] = source
 
     def remove(self, fd: int) -> None:
         """Nothing is read from it any more; to be called before it is closed, any number of times."""
@@ -49,8 +54,8 @@ class Intake:
 
     @property
     def behind_ns(self) -> int:
-        """For how long there has been more to read than a turn takes; 0 when everything has been read."""
-        return 0 if self._full_since is None else monotonic_ns() - self._full_since
+        """How long something may have been waiting to be read: one sweep over all sockets, 0 when nothing is left."""
+        return 0 if self._full_since is None else max(self._sweep_ns, monotonic_ns() - self._full_since)
 
     def close(self) -> None:
         """Reads from nobody any more."""
@@ -75,20 +80,35 @@ class Intake:
                 continue
             except OSError:
                 data = b""
+            self._hand_over(fd, source, data)
+
+    def _hand_over(self, fd: int, source: Source, data: bytes) -> None:
+        try:
             if data:
                 source.data_received(data)
-            else:
-                self.remove(fd)
-                source.eof_received()
+                return
+        except Exception:
+            log.exception("a socket is given up")  # as the event loop would do with its own; the others go on
+        self.remove(fd)
+        source.eof_received()
 
     def _note(self, ready: int) -> None:
         """More than this may be there to read: then another turn follows, which also finds out when there is not."""
         if ready < IN_A_TURN:
-            self._full_since = None
+            self._full_since, self._sweep_ns = None, 0
             return
-        self._full_since = self._full_since or monotonic_ns()
+        self._count(ready)
         if self._again is None:
             self._again = self._loop.call_soon(self._take_another)
+
+    def _count(self, ready: int) -> None:
+        """Sockets are ready in turns: after as many reads as there are sockets, everybody was looked at."""
+        now = monotonic_ns()
+        if self._full_since is None:
+            self._full_since, self._reads = now, 0
+        self._reads += ready
+        if self._reads >= len(self._sources):
+            self._sweep_ns, self._full_since, self._reads = now - self._full_since, now, 0
 
     def _take_another(self) -> None:
         self._again = None

@@ -78,7 +78,7 @@ class WriteBehind:
         if total > known:
             totals.accepted[viewer] = total
             if viewer in totals.unknown:
-                # Another process may have counted most of it: live figures rather show a little less for a while.
+                # Another process may have counted most of it: live figures rather show a little less.
                 totals.unknown.remove(viewer)
             else:
                 totals.live["shakes"] += total - known

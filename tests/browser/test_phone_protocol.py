@@ -143,6 +143,8 @@ def test_a_new_pace_holds_for_the_wait_that_has_begun(page: Page, gateway: Gatew
     gateway.say("pace", report_every_ms=1_000, jitter_ms=10, spread_ms=100)
     tap(page)
     gateway.wait_for("shakes")
+    gateway.say("ack", segment=1, total=8)
+    tap(page)
     gateway.say("pace", report_every_ms=60_000, jitter_ms=10, spread_ms=100)
     reports = len(gateway.all("shakes"))
     page.wait_for_timeout(1_500)

@@ -78,7 +78,7 @@
 
   const reporter = {
     at: 0, // server time of the next report
-    reportedAt: 0,
+    turnAt: 0, // when it was last the time for one, left out or not
     moment: "", // the moment that `at` was chosen for
     waiting: false, // for the ack of the last report
     done: false, // the server takes no more for this segment
@@ -90,25 +90,26 @@
       this.at = now + Math.random() * spread;
       this.done = false;
       this.moment = moment;
-      this.reportedAt = 0;
+      this.turnAt = 0;
+      this.waiting = false;
     },
 
     tick(moment, now) {
       if (moment !== this.moment) this.enter(moment, now);
       const report = now < this.at ? null : count.leftover || this.due(moment);
       if (report === null) return;
+      this.turnAt = now;
       this.at = now + this.pause(moment);
       // A server that is busy gets no second report before the ack of the first; but one turn is enough to leave out.
       const leavesOut = moment === "open" && this.waiting;
       this.waiting = !leavesOut;
       if (leavesOut) return;
       connection.send("shakes", report);
-      this.reportedAt = now;
     },
 
     /** A new pace holds for the wait that has begun, too. */
     followPace() {
-      if (this.moment === "open" && this.reportedAt) this.at = this.reportedAt + this.pause(this.moment);
+      if (this.moment === "open" && this.turnAt) this.at = this.turnAt + this.pause(this.moment);
     },
 
     /** The report that this moment asks for, or null. */
@@ -125,6 +126,7 @@
 
     refused({ code }) {
       if (code !== "not_open") return;
+      this.waiting = false;
       // While the window is open by our clock it opens by the server's in a moment; after it there is nothing to add.
       if (count.leftover) count.leftover = null;
       else if (this.moment === "closing") this.done = true;
