@@ -132,8 +132,12 @@ class DirectSocket(asyncio.Protocol):
         self.closed = True
         self.blocked_since, self._waiting = None, None
         self._open_sockets.discard(self)
-        if self._listener is not None:
-            self._listener.gone()
+        listener, self._listener = (
+            self._listener,
+            None,
+        )  # they point at each other: nothing is left to collect
+        if listener is not None:
+            listener.gone()
 
     # --- out ---
 

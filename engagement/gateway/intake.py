@@ -14,9 +14,7 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
-READ_BYTES = (
-    450  # with its header a small object of Python; larger ones come from malloc, whose heap grew with them
-)
+READ_BYTES = 450  # with its header a small object of Python: larger ones come from malloc
 IN_A_TURN = 256  # reads: a few milliseconds
 
 
