@@ -47,10 +47,8 @@ class Audience:
         self.pace = pace
         self._pace_frame: Frame | None = None  # made when somebody is to be told
         self._shakes: list[tuple[int, int, int]] = []  # (when, segment, live shakes)
-        self.leaders: dict[
-            bytes, int
-        ] = {}  # of the current segment, those whom this process has acknowledged
-        self._leaders_of: int | None = None
+        # Of the current segment, those whom this process has acknowledged.
+        self.leaders: dict[bytes, int] = {}
         self._take(state)
 
     def _take(self, state: ShowState) -> None:
@@ -62,8 +60,6 @@ class Audience:
         self._fields: dict[str | None, msgspec.Raw] = {}
         self._wins = _wins_by_viewer(state.results)
         self._pulse = None  # of another segment, perhaps
-        if self._leaders_of != state.current:
-            self.leaders, self._leaders_of = {}, state.current
 
     # --- who is here ---
 
@@ -105,6 +101,8 @@ class Audience:
     def adopt(self, state: ShowState) -> None:
         """Takes a newer state and tells everybody; an older one, or the same, is ignored."""
         if state.epoch != self.state.epoch or state.seq > self.seq:
+            if state.current != self.state.current:
+                self.leaders = {}
             self._take(state)
             for guest in list(self.guests):
                 guest.socket.write("state", self.state_frame(guest.feed))

@@ -84,12 +84,14 @@ class DirectSocket(asyncio.Protocol):
         """Everything else: several frames in one read, a part of one, long ones, control frames."""
         reader = self._reader or FrameReader(self._max_bytes)
         self._reader = reader
+        if self.closed:  # only a short answer to our close is waited for
+            self._max_bytes -= len(data)
+            if self._max_bytes < 0:
+                self._turn_deaf()
+                return
         try:
             for opcode, payload in reader.feed(data):
                 self._hear(opcode, payload)
-                if self.closed and len(data) > self._max_bytes:
-                    self._turn_deaf()
-                    return
         except FrameFault as fault:
             self.close(fault.code)
             self._turn_deaf()
@@ -132,10 +134,8 @@ class DirectSocket(asyncio.Protocol):
         self.closed = True
         self.blocked_since, self._waiting = None, None
         self._open_sockets.discard(self)
-        listener, self._listener = (
-            self._listener,
-            None,
-        )  # they point at each other: nothing is left to collect
+        # They point at each other: nothing is left to collect.
+        listener, self._listener = self._listener, None
         if listener is not None:
             listener.gone()
 

@@ -50,7 +50,7 @@ class LoadMeter:
         """The load since the last sample; `flush_ms`, how long totals wait for the tally, is passed through."""
         wanted, now = self._read_wanted_ns(), monotonic_ns()
         busy = (wanted - self._wanted_ns) / max(1, now - self._sampled_ns)
-        lag = max(self._lag_ns, now - self._due_ns, self._unread_ns())  # the timer may be overdue itself
+        lag = self._worst_ns()
         self._wanted_ns, self._sampled_ns = wanted, now
         self._lag_before_ns, self._lag_ns = lag, 0
         self.look()
@@ -58,16 +58,18 @@ class LoadMeter:
 
     def look(self) -> None:
         """Brings `behind_ns` up to date: before many reads, each of which wants to know."""
-        self.behind_ns = max(
-            self._lag_before_ns, self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns()
-        )
+        self.behind_ns = max(self._lag_before_ns, self._worst_ns())
+
+    def _worst_ns(self) -> int:
+        """Since the last sample; the timer may be overdue itself."""
+        return max(self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns())
 
     def _set_timer(self) -> None:
         self._due_ns = monotonic_ns() + int(TICK_S * 1e9)
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        self._lag_ns = max(self._lag_ns, monotonic_ns() - self._due_ns, self._unread_ns())
+        self._lag_ns = self._worst_ns()
         self.look()
         self._set_timer()
 

@@ -61,20 +61,8 @@ class Phone:
     """One client: its socket, and what it has reported and heard."""
 
     __slots__ = (
-        *(
-            "acked",
-            "expects",
-            "fd",
-            "heard",
-            "left_out",
-            "number",
-            "pace",
-            "recv",
-            "rest",
-            "send",
-            "sent_at",
-            "socket",
-        ),
+        *("acked", "expects", "fd", "heard", "left_out", "number", "pace", "recv", "rest"),
+        *("send", "sent_at", "socket"),
         *("stage", "started_at", "total", "unacked", "welcomed_at"),
     )
 

@@ -153,6 +153,16 @@ async def test_after_a_fault_nothing_is_read_or_kept_any_more(line: Line) -> Non
 
 
 @on_a_line
+async def test_a_flood_after_our_close_is_not_read(line: Line) -> None:
+    line.socket.close(4400)
+    with pytest.raises(BlockingIOError):  # the buffers are full
+        for _ in range(100):
+            line.phone.send(masked(Opcode.PING, b"") * 200)
+            await asyncio.sleep(0.005)
+    assert line.ear.heeded == 0
+
+
+@on_a_line
 async def test_a_phone_that_says_goodbye_without_ever_reading_is_dropped(line: Line) -> None:
     line.socket.write("state", TextFrame("x" * 1_000_000))
     assert line.socket.blocked_since is not None
