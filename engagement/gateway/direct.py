@@ -5,7 +5,7 @@ See docs/decisions/0023-the-fast-path.md.
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from websockets.speedups import apply_mask
@@ -24,8 +24,9 @@ from engagement.core.frames import (
     frame,
 )
 from engagement.gateway.intake import Intake
-from engagement.gateway.transport import CLOSE_S, Frame, Listener
+from engagement.gateway.transport import CLOSE_S, Frame, Listener, Socket
 
+NOT_NOW = -1  # instead of a descriptor
 SILENT_S = 20  # then the phone is asked whether it is there; after twice that it is gone
 WHOLE_TEXT = FIN | TEXT
 HEADER = 6  # bytes before the payload of a short masked frame
@@ -40,13 +41,14 @@ class DirectSocket(asyncio.Protocol):
 
     __slots__ = (
         "_fd", "_intake", "_listener", "_max_bytes", "_open_sockets", "_reader", "_silent_s", "_transport", "_waiting",
-        "blocked_since", "closed",
+        "blocked_since", "closed", "fd",
     )  # fmt: skip
 
     def __init__(self, transport: Any, intake: Intake, open_sockets: set[Any], max_bytes: int) -> None:
         self._transport = transport
         self._intake = intake
         self._fd: int = transport.get_extra_info("socket").fileno()
+        self.fd = self._fd  # for frames; NOT_NOW while the phone does not read, and after the end
         self._open_sockets = open_sockets  # of the server, which tells them when it ends
         self._max_bytes = max_bytes
         self._listener: Listener | None = None
@@ -118,7 +120,7 @@ class DirectSocket(asyncio.Protocol):
     def _hang_up(self, payload: bytes) -> None:
         """The phone says goodbye, or answers ours."""
         if not self.closed:
-            self.closed = True
+            self._end()
             self.put(frame(CLOSE, payload[:2] if len(payload) > 1 else b""))
         self.eof_received()
 
@@ -131,8 +133,8 @@ class DirectSocket(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._intake.remove(self._fd)
-        self.closed = True
-        self.blocked_since, self._waiting = None, None
+        self._end()
+        self.blocked_since = None
         self._open_sockets.discard(self)
         # They point at each other: nothing is left to collect.
         listener, self._listener = self._listener, None
@@ -142,22 +144,22 @@ class DirectSocket(asyncio.Protocol):
     # --- out ---
 
     def write(self, kind: str, frame: Frame) -> None:
-        if self.blocked_since is not None:
+        if self.fd != NOT_NOW:
+            self.put(frame.wire)
+        elif not self.closed:
             if self._waiting is None:
                 self._waiting = {}
             self._waiting[kind] = frame
-        elif not self.closed:
-            self.put(frame.wire)
 
     def write_together(self, frames: Mapping[str, Frame]) -> None:
-        if self.blocked_since is not None:
+        if self.fd != NOT_NOW:
+            self.put(b"".join([one.wire for one in frames.values()]))
+        else:
             for kind, one in frames.items():
                 self.write(kind, one)
-        elif not self.closed:
-            self.put(b"".join([one.wire for one in frames.values()]))
 
     def put(self, data: bytes) -> None:
-        """Hands bytes to the kernel; the transport keeps what it does not take, and calls `pause_writing`."""
+        """Hands bytes to the kernel; the transport keeps what it does not take."""
         if self.blocked_since is None:
             try:
                 sent = os.write(self._fd, data)
@@ -168,13 +170,19 @@ class DirectSocket(asyncio.Protocol):
             if sent == len(data):
                 return
             data = data[sent:]
+        self.put_later(data)
+
+    def put_later(self, data: bytes) -> None:
+        """As soon as the kernel takes it; until then `pause_writing` holds."""
         self._transport.write(data)
 
     def pause_writing(self) -> None:
-        self.blocked_since = asyncio.get_running_loop().time()
+        self.blocked_since, self.fd = asyncio.get_running_loop().time(), NOT_NOW
 
     def resume_writing(self) -> None:
         self.blocked_since = None
+        if not self.closed:
+            self.fd = self._fd
         waiting, self._waiting = self._waiting, None
         for kind, newest in (waiting or {}).items():
             self.write(kind, newest)
@@ -191,13 +199,33 @@ class DirectSocket(asyncio.Protocol):
     def close(self, code: int, reason: str = "", last_word: Frame | None = None) -> None:
         if self.closed:
             return
-        self.closed = True
-        self._waiting = None
+        self._end()
         # The answer is waited for: closing with unread bytes would reset the connection, and ours would be lost.
         self.put((last_word.wire if last_word else b"") + close_frame(code, reason))
         asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
+
+    def _end(self) -> None:
+        """From now on nothing is written but what is put."""
+        self.closed, self.fd, self._waiting = True, NOT_NOW, None
 
     def shutdown(self) -> None:
         """Called by the server for each of its connections when it is about to end."""
         if self._listener is not None:
             self._listener.restart()
+
+
+def fan_out(sockets: Iterable[Socket], kind: str, frame: Frame) -> None:
+    """Sends one frame to all of them: a `write` on each, but mostly without the calls that lead there."""
+    wire, size, write = frame.wire, len(frame.wire), os.write
+    for socket in sockets:
+        if type(socket) is not DirectSocket or socket.fd == NOT_NOW:
+            socket.write(kind, frame)
+            continue
+        try:
+            sent = write(socket.fd, wire)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            continue  # as in `put`
+        if sent < size:
+            socket.put_later(wire[sent:])

@@ -10,7 +10,7 @@ import uvloop
 from websockets.frames import Close, Frame, Opcode
 
 from engagement.core.errors import PhoneFault, WireError
-from engagement.gateway.direct import SILENT_S, DirectSocket
+from engagement.gateway.direct import SILENT_S, DirectSocket, fan_out
 from engagement.gateway.intake import Intake
 from engagement.gateway.transport import CLOSE_S, dismiss
 from engagement.gateway.transport import Frame as TextFrame
@@ -201,6 +201,41 @@ async def test_while_the_phone_does_not_read_the_newest_of_each_kind_waits(line:
     assert line.socket.blocked_since is None
     line.socket.write("state", TextFrame("after"))
     assert await line.read() == b"\x81\x05after"
+
+
+@on_a_line
+async def test_a_fan_out_reaches_who_reads_at_once_who_does_not_later_and_leaves_out_the_others(
+    line: Line,
+) -> None:
+    slow, leaving, closed = [await Line().open() for _ in range(3)]
+    sockets = [leaving.socket, slow.socket, closed.socket, line.socket]
+    leaving.phone.close()
+    closed.socket.close(1000)
+    filling = "x" * 100_000
+    slow.socket.write("state", TextFrame(filling))
+    for number in range(3):
+        fan_out(sockets, "result", TextFrame(f"result {number}"))
+    assert line.phone.recv(100) == b"".join(TextFrame(f"result {number}").wire for number in range(3))
+    found = b""
+    while not found.endswith(b"result 2"):
+        found += await slow.read()
+    assert found == TextFrame(filling).wire + TextFrame("result 2").wire
+    assert b"result" not in closed.phone.recv(100)
+    for one in (slow, closed):
+        one.phone.close()
+    await asyncio.sleep(0.05)
+    assert [one.ear.gone_times for one in (slow, leaving, closed)] == [1, 1, 1]
+
+
+@on_a_line
+async def test_what_the_kernel_does_not_take_of_a_fan_out_comes_later(line: Line) -> None:
+    long = TextFrame("x" * 100_000)
+    for number in range(20):
+        fan_out([line.socket], "result", long if number == 0 else TextFrame(str(number)))
+    found = b""
+    while not found.endswith(b"19"):
+        found += await line.read()
+    assert found == long.wire + TextFrame("19").wire
 
 
 @on_a_line
