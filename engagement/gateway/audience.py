@@ -24,6 +24,7 @@ RATE_MS = 2_000  # shakes per second are measured over this time
 LEADERS = 5
 QUIET_PULSE_MS = 9_000  # at least one every 10 s
 PULSES_PER_REPORT = 2
+HALF_A_BEAT_MS = 250  # of the hub, which asks whether one is due: give or take
 PULSES_WITH_ACKS = 4  # so many may pass before a phone that gets no ack gets one by itself
 
 
@@ -44,7 +45,8 @@ class Audience:
         self.by_viewer: dict[bytes, tuple[Guest, ...]] = {}
         self.phones = 0  # connected ones, without the screens
         self.refused = 0
-        self.pulsed_at = 0
+        self._pulsed_at = 0
+        self._told: tuple[int, dict[bytes, int]] | None = None  # shakes and leaders of the newest pulse
         self._pulses = 0
         self._pulse: Frame | None = None  # the newest
         self.pace = pace
@@ -181,11 +183,13 @@ class Audience:
         self.pace = pace
         self._pace_frame = None
 
-    def pulse_ms(self, now: int) -> int:
-        """How long after the last pulse the next one is due."""
-        return self.pace.report_every_ms // PULSES_PER_REPORT if self.on_air(now) else QUIET_PULSE_MS
+    def pulse_is_due(self, now: int, shakes: int, leaders: dict[bytes, int]) -> bool:
+        """Whether it is time for one, or figures have changed off air: the last totals of all gateways come then."""
+        if not self.on_air(now):
+            return self._told != (shakes, leaders) or now - self._pulsed_at >= QUIET_PULSE_MS
+        return now - self._pulsed_at >= self.pace.report_every_ms // PULSES_PER_REPORT - HALF_A_BEAT_MS
 
-    def pulse(self, now: int, phones: int, live: dict[str, int], leaders: dict[bytes, int]) -> None:
+    def pulse(self, now: int, phones: int, shakes: int, leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""
         segment = self.state.current
         frame = encode(
@@ -194,11 +198,11 @@ class Audience:
             seq=self.seq,
             segment=segment,
             phones=phones,
-            shakes=live.get("shakes", 0),
-            per_second=self._per_second(now, segment or 0, live.get("shakes", 0)),
+            shakes=shakes,
+            per_second=self._per_second(now, segment or 0, shakes),
             leaders=[{"name": stage_name(viewer), "total": total} for viewer, total in leaders.items()],
         )
-        self.pulsed_at = now
+        self._pulsed_at, self._told = now, (shakes, leaders)
         self._pulse, self._pulses = Frame(frame), self._pulses + 1
         latest = self._pulses - (self._pulses_with_acks() if self.on_air(now) else 1)
         due = [guest for guest in self.guests if guest.viewer is None or guest.pulses <= latest]

@@ -73,8 +73,10 @@ class Hub:
 
     async def start(self) -> None:
         self.meter.start()
+        # Before the first phone waits for it, or misses what is broadcast; without Redis, the loops go on trying.
         with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await self.redis.ping()  # connected before the first phone waits for it
+            await self.redis.ping()
+            self._channel = await self._layer.new_channel()
         self._loops = [
             asyncio.create_task(_forever("flush", FLUSH_S, self.totals.flush)),
             asyncio.create_task(_forever("pulse", PULSE_S, self._beat)),
@@ -230,10 +232,10 @@ class Hub:
             audience = self.audiences[slug]
             if audience.current_key != segment:
                 continue  # changed while Redis answered: the next beat knows
-            if now - audience.pulsed_at >= audience.pulse_ms(now) - PULSE_S * 500:  # give or take half a beat
-                shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
-                phones = sum(show["phones"] for show in shows)
-                audience.pulse(now, phones, live[segment], _merge_leaders(shows))
+            shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
+            shakes, leaders = live[segment].get("shakes", 0), _merge_leaders(shows)
+            if audience.pulse_is_due(now, shakes, leaders):
+                audience.pulse(now, sum(show["phones"] for show in shows), shakes, leaders)
         await self._end_segments(now)
 
     def _heartbeat(self, now: int) -> dict[str, Any]:
@@ -273,17 +275,16 @@ class Hub:
                     continue
                 on_air.add(segment.id)
                 if now >= found.window.grace_ends_at:
-                    await self._confirm(audience, self.totals.totals_of(segment))
+                    await self._confirm(self.totals.totals_of(segment))
         for known in self.totals.segments.keys() - on_air:
             if not (self.totals.segments[known].dirty or self.totals.segments[known].writing):
                 del self.totals.segments[known]
 
-    async def _confirm(self, audience: Audience, totals: SegmentTotals) -> None:
+    async def _confirm(self, totals: SegmentTotals) -> None:
         totals.closed = True
         if not totals.confirmed and await self.totals.flush():
             await tally.confirm_flushed(self.redis, totals.key, self.name)
             totals.confirmed = True
-            audience.pulsed_at = 0  # the last figures are told without delay
 
     async def _watch_sockets(self) -> None:
         """Closes the sockets whose phones do not read, and those whose phones are gone."""

@@ -10,12 +10,8 @@ import msgspec
 import pytest
 
 from engagement import tally
-from engagement.core.pace import make_pace
 from engagement.core.show_state import demo_state, pack_state
-from engagement.gateway.audience import Audience
-from engagement.gateway.guest import Guest
 from engagement.gateway.hub import Hub
-from engagement.gateway.transport import AsgiSocket
 from engagement.gateway.write_behind import WriteBehind
 from engagement.vault import lock_secret
 from gala.embedded import start_server
@@ -184,43 +180,3 @@ async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(be
     await behind._redis.set("show:demo", pack_state(STATE))
     assert (await hub.audience("demo")).state == STATE
     await hub.redis.aclose(close_connection_pool=True)
-
-
-# --- the audience ---
-
-
-async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybody_else() -> None:
-    audience, hub, sent = Audience(STATE, make_pace(1_000, phones=0)), Hub(), []
-
-    async def send(event: dict) -> None:
-        sent.append(event)
-
-    for number, feed in enumerate(("tv", "app", "tv")):
-        guest = Guest(hub, audience, AsgiSocket(send))
-        guest.viewer, guest.feed = bytes([number]) * 14, feed
-        audience.join(guest)
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds={"app": 0}))
-    assert len(sent) == 3
-    await hub.redis.aclose(close_connection_pool=True)
-
-
-def test_invented_segments_are_not_remembered() -> None:
-    audience = Audience(STATE, make_pace(1_000, phones=0))
-    assert [audience.reporting(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
-    assert audience.reporting(7, "tv") is not None and len(audience._reporting) == 1
-
-
-def test_the_leaders_are_those_of_the_current_segment() -> None:
-    audience = Audience(STATE, make_pace(1_000, phones=0))
-    current = STATE.current or 0
-    written = {bytes([number]) * 14: number % 7 for number in range(1, 30)}
-    audience.acknowledge(current, written)
-    audience.acknowledge(current + 1, {ONE: 99})  # a late ack of another one
-    audience.acknowledge(current, {TWO: 8})
-    assert list(audience.leaders.items()) == [
-        (TWO, 8), *((bytes([number]) * 14, 6) for number in (6, 13, 20, 27)),
-    ]  # fmt: skip
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1))
-    assert len(audience.leaders) == 5
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 2, current=None))
-    assert audience.leaders == {}

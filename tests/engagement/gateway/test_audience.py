@@ -1,0 +1,71 @@
+"""The sockets of a show: who is told what, and when pulses are due."""
+
+import msgspec
+
+from engagement.core.pace import make_pace
+from engagement.core.show_state import demo_state
+from engagement.gateway.audience import QUIET_PULSE_MS, Audience
+from engagement.gateway.guest import Guest
+from engagement.gateway.hub import Hub
+from engagement.gateway.transport import AsgiSocket
+from engagement.vault import lock_secret
+
+ONE, TWO = b"1" * 14, b"2" * 14
+STATE = msgspec.structs.replace(demo_state(), k_show=lock_secret(bytes(32)))
+
+
+async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybody_else() -> None:
+    audience, hub, sent = Audience(STATE, make_pace(1_000, phones=0)), Hub(), []
+
+    async def send(event: dict) -> None:
+        sent.append(event)
+
+    for number, feed in enumerate(("tv", "app", "tv")):
+        guest = Guest(hub, audience, AsgiSocket(send))
+        guest.viewer, guest.feed = bytes([number]) * 14, feed
+        audience.join(guest)
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds={"app": 0}))
+    assert len(sent) == 3
+    await hub.redis.aclose(close_connection_pool=True)
+
+
+def test_invented_segments_are_not_remembered() -> None:
+    audience = Audience(STATE, make_pace(1_000, phones=0))
+    assert [audience.reporting(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
+    assert audience.reporting(7, "tv") is not None and len(audience._reporting) == 1
+
+
+def test_the_leaders_are_those_of_the_current_segment() -> None:
+    audience = Audience(STATE, make_pace(1_000, phones=0))
+    current = STATE.current or 0
+    written = {bytes([number]) * 14: number % 7 for number in range(1, 30)}
+    audience.acknowledge(current, written)
+    audience.acknowledge(current + 1, {ONE: 99})  # a late ack of another one
+    audience.acknowledge(current, {TWO: 8})
+    assert list(audience.leaders.items()) == [
+        (TWO, 8), *((bytes([number]) * 14, 6) for number in (6, 13, 20, 27)),
+    ]  # fmt: skip
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1))
+    assert len(audience.leaders) == 5
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 2, current=None))
+    assert audience.leaders == {}
+
+
+def test_on_air_a_pulse_is_due_twice_per_report() -> None:
+    audience, now = Audience(STATE, make_pace(4_000, phones=0)), 15_000
+    assert audience.pulse_is_due(now, 0, {})
+    audience.pulse(now, 1, 0, {})
+    assert not audience.pulse_is_due(now + 1_000, 50, {ONE: 50})
+    assert audience.pulse_is_due(now + 2_000, 0, {})
+
+
+def test_off_air_a_pulse_is_due_when_figures_change_and_every_10_s() -> None:
+    audience, over = Audience(STATE, make_pace(4_000, phones=0)), 30_000 + 1_500 + 3_000
+    audience.pulse(over - 1, 1, 50, {ONE: 50})
+    assert not audience.pulse_is_due(over + 500, 50, {ONE: 50})
+    # Another gateway has written its last totals, and then tells of its leaders.
+    assert audience.pulse_is_due(over + 500, 70, {ONE: 50})
+    audience.pulse(over + 500, 1, 70, {ONE: 50})
+    assert audience.pulse_is_due(over + 1_000, 70, {TWO: 60, ONE: 10})
+    assert not audience.pulse_is_due(over + 1_000, 70, {ONE: 50})
+    assert audience.pulse_is_due(over + 500 + QUIET_PULSE_MS, 70, {ONE: 50}) and QUIET_PULSE_MS < 9_500
