@@ -27,9 +27,9 @@ class Sizes(NamedTuple):
     intake_s: float = 2.0  # for which the server runs
     warm_up_s: float = 0.5
     fanout: tuple[int, ...] = (3_000, 15_000)
-    rounds: int = 15
+    rounds: int = 8  # of those who run twice, each time
     fanout_s: float = 2.5  # per number of sockets, but at least three rounds
-    close_fanout_s: float = 6.0  # of those who are close to each other
+    close_fanout_s: float = 3.5  # of those who are close to each other
     memory: int = 10_000
     storm: int = 5_000
     storm_of_ours: int = 15_000
@@ -40,7 +40,7 @@ class Sizes(NamedTuple):
     scaling: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000, 16_000)
     scaling_rounds: int = 7
     processes: int = 8_000  # held and read within 250 ms, so that mostly no flush falls into it
-    process_rounds: int = 21
+    process_rounds: int = 11  # twice
     pace: int = 12_000
     pace_s: float = 30.0
 
@@ -64,7 +64,7 @@ SHORT = Sizes(
     scaling=(20, 40),
     scaling_rounds=3,
     processes=40,
-    process_rounds=3,
+    process_rounds=2,
     pace=40,
     pace_s=1.5,
 )
@@ -78,7 +78,7 @@ class Place(NamedTuple):
     sizes: Sizes
 
 
-# Whose fan-out is near ours, so that a few rounds more decide who is faster.
+# Whose fan-out is near ours, so that some rounds more decide who is faster.
 CLOSE = {"gateway", "ws", "socketio", "nchan"}
 
 Measure = Callable[[Any, Place], Rows]
@@ -187,12 +187,18 @@ def fanout(contender: Any, place: Place) -> Rows:
             crowd.connect()
             arrivals = broadcast_rounds(crowd, place.sizes, seconds)
             rows[f"fanout {sockets}"] = {
-                **describe_arrivals(arrivals),
+                **describe_rounds([describe_arrivals(row) for row in arrivals if row.times]),
                 "sockets": crowd.ready,
                 "wrong": check_connected(crowd) + check_arrivals(arrivals),
             }
         rows[f"fanout {sockets}"]["wrong"] += check_promises(crowd, place.sizes.patience_s)
     return rows
+
+
+def join_fanouts(one: Row, other: Row) -> Row:
+    """One row of the rounds of two."""
+    rounds = one.get("each", []) + other.get("each", [])  # none where it did not get through
+    return {**other, **describe_rounds(rounds), "wrong": one["wrong"] + other["wrong"]}
 
 
 def broadcast_rounds(crowd: Crowd, sizes: Sizes, seconds: float) -> list[Arrivals]:
@@ -204,27 +210,28 @@ def broadcast_rounds(crowd: Crowd, sizes: Sizes, seconds: float) -> list[Arrival
     return arrivals[1:] if len(arrivals) > 3 else arrivals
 
 
-def describe_arrivals(arrivals: list[Arrivals]) -> Row:
-    """The figures of some broadcasts, each the median of all of them."""
-    whole = [row for row in arrivals if row.times]
-    if not whole:
-        return {"value": None, "unit": "deliveries/s", "details": ""}
-    first, middle, p99, last = (
-        median([percentile(row.times, share) or 0.0 for row in whole]) * 1000
-        for share in (0.0, 0.5, 0.99, 1.0)
-    )
+def describe_arrivals(arrivals: Arrivals) -> dict[str, float]:
+    """The figures of one broadcast."""
+    times = arrivals.times
+    first, middle, p99, last = ((percentile(times, share) or 0.0) * 1000 for share in (0.0, 0.5, 0.99, 1.0))
     return {
-        "value": median([len(row.times) / row.times[-1] for row in whole]),
-        "unit": "deliveries/s",
+        "value": len(times) / times[-1],
         "first_ms": first,
         "median_ms": middle,
         "p99_ms": p99,
         "last_ms": last,
-        "cpu_us_per_delivery": median([row.cpu_s / len(row.times) for row in whole]) * 1e6,
-        "rounds": len(whole),
-        "details": f"first {first:,.0f} ms, median {middle:,.0f}, p99 {p99:,.0f}, last {last:,.0f};"
-        f" {len(whole)} rounds",
+        "cpu_us_per_delivery": arrivals.cpu_s / len(times) * 1e6,
     }
+
+
+def describe_rounds(each: list[dict[str, float]]) -> Row:
+    """The figures of some broadcasts: of each the median."""
+    unit = {"unit": "deliveries/s", "each": each}
+    if not each:
+        return {"value": None, "details": "", **unit}
+    middle = {name: median([figures[name] for figures in each]) for name in each[0]}
+    times = "first {first_ms:,.0f} ms, median {median_ms:,.0f}, p99 {p99_ms:,.0f}, last {last_ms:,.0f}"
+    return {**middle, **unit, "details": f"{times.format(**middle)}; {len(each)} rounds"}
 
 
 def memory(contender: Any, place: Place) -> Rows:

@@ -18,7 +18,7 @@ from tests.bench.measures import (
 )
 from tests.bench.open_loop import OpenLoop
 from tests.bench.processes import busy_loops
-from tests.bench.rounds import rested_round
+from tests.bench.rounds import HeldRound, rested_round
 
 OVERLOAD = 2.0  # how many times more is asked than the process can do
 MOST_LOOPS = 20  # where the phones are few, twice what they need is not to be had
@@ -71,20 +71,20 @@ def _flatness(costs: list[float], wrong: list[str]) -> Row:
 
 def processes(contender: Any, place: Place) -> Rows:
     """The same reports for one process on one core, and for two processes on two."""
-    times: dict[int, float] = {}
+    rounds: dict[int, list[HeldRound]] = {1: [], 2: []}
     wrong: list[str] = []
-    held_s = 0.0
-    for number in (1, 2):
+    for number in (1, 2, 2, 1):  # there and back: the machine's own speed changes, too
         with (
             contender.start(place.folder, core=place.core, processes=number) as running,
             Crowd(running, place.sizes.processes) as crowd,
         ):
             crowd.connect()
             wrong += check_connected(crowd)
-            rounds = [rested_round(crowd) for _ in range(place.sizes.process_rounds + 1)][1:]
+            rounds[number] += [rested_round(crowd) for _ in range(place.sizes.process_rounds + 1)][1:]
             wrong += check_promises(crowd)
-        times[number] = quartile([row.seconds for row in rounds])  # a flush or a pulse falls into some
-        held_s = max(held_s, *(row.held_s for row in rounds))
+    # A flush or a pulse falls into some.
+    times = {number: quartile([row.seconds for row in found]) for number, found in rounds.items()}
+    held_s = max(row.held_s for row in [*rounds[1], *rounds[2]])
     ratio, sockets = times[1] / times[2], place.sizes.processes
     return {
         "processes": {

@@ -53,6 +53,7 @@ class StandIn:
     @contextlib.contextmanager
     def start(self, folder: Path, *, core: int, processes: int = 1) -> Iterator["StandIn"]:
         """Its event loop runs in a thread; the core is everybody's."""
+        self.addresses, self.reports, self._sockets = [], 0, []  # fresh each time
         self._loop = asyncio.new_event_loop()
         thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(processes),))
         self._stop, started = asyncio.Event(), threading.Event()

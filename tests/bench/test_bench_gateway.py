@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench import gateway
 from tests.bench.contenders import CONTENDERS
-from tests.bench.measures import FULL, SHORT
+from tests.bench.measures import FULL, SHORT, join_fanouts
 from tests.bench.stand_in import StandIn
 from tests.bench.table import broken_promises, compare, find_target, judge
 
@@ -16,6 +16,9 @@ from tests.bench.table import broken_promises, compare, find_target, judge
 def _keep_the_cores(monkeypatch):
     """The other tests of this process run where they did before."""
     monkeypatch.setattr(gateway, "pin", lambda: 0)
+
+
+ROUND = dict.fromkeys(("value", "first_ms", "median_ms", "p99_ms", "last_ms", "cpu_us_per_delivery"), 1.0)
 
 
 # --- the program ---
@@ -40,6 +43,30 @@ def test_what_others_break_is_shown_and_no_error(capsys):
     other.key = "other"
     assert gateway.main(["--short", "--only", "fanout"], [other]) == 0
     assert "came more than once" in capsys.readouterr().out
+
+
+def test_those_whose_fan_out_is_close_run_there_and_back(capsys):
+    ours, close, slow = StandIn(), StandIn(twice=True), StandIn()
+    close.key = close.name = "nchan"
+    slow.key = slow.name = "tutorial-core"
+    results = gateway.run(["fanout"], [ours, slow, close], SHORT, everybody=True)
+    told = [line.split("fanout: ")[1] for line in capsys.readouterr().err.splitlines() if "fanout: " in line]
+    assert [line.split(" ...")[0] for line in told] == [
+        "stand-in", "nchan", "tutorial-core", "nchan", "stand-in",
+    ]  # fmt: skip
+    found = results["fanout 20"]
+    assert list(found) == ["gateway", "tutorial-core", "nchan"]
+    rates = sorted(figures["value"] for figures in found["gateway"]["each"])
+    assert len(rates) == 2 * len(found["tutorial-core"]["each"]) == 6
+    assert found["gateway"]["value"] == rates[2] and "6 rounds" in found["gateway"]["details"]
+    assert len(results["fanout 40"]["nchan"]["wrong"]) == 2
+
+
+def test_a_contender_that_gets_through_the_fan_out_once_has_a_figure():
+    failed, done = row(None, wrong=["failed"]), row(5.0, each=[{**ROUND, "value": 5.0}])
+    assert join_fanouts(failed, done)["value"] == join_fanouts(done, failed)["value"] == 5.0
+    assert join_fanouts(failed, done)["wrong"] == ["failed"]
+    assert join_fanouts(failed, failed)["value"] is None
 
 
 def test_a_contender_that_is_not_installed_is_named_and_left_out(capsys, monkeypatch):
