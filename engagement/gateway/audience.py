@@ -46,7 +46,7 @@ class Audience:
         self.phones = 0  # connected ones, without the screens
         self.refused = 0
         self._pulsed_at = 0
-        self._told: tuple[int, dict[bytes, int]] | None = None  # shakes and leaders of the newest pulse
+        self._told: tuple[int, dict[bytes, int]] | None = None  # shakes and leaders that everybody knows
         self._pulses = 0
         self._pulse: Frame | None = None  # the newest
         self.pace = pace
@@ -184,10 +184,11 @@ class Audience:
         self._pace_frame = None
 
     def pulse_is_due(self, now: int, shakes: int, leaders: dict[bytes, int]) -> bool:
-        """Whether it is time for one, or figures have changed off air: the last totals of all gateways come then."""
-        if not self.on_air(now):
-            return self._told != (shakes, leaders) or now - self._pulsed_at >= QUIET_PULSE_MS
-        return now - self._pulsed_at >= self.pace.report_every_ms // PULSES_PER_REPORT - HALF_A_BEAT_MS
+        """Whether it is time for one, or everybody is to know other figures off air: the last ones of all gateways."""
+        since = now - self._pulsed_at + HALF_A_BEAT_MS
+        if self.on_air(now):
+            return since >= self.pace.report_every_ms // PULSES_PER_REPORT
+        return self._told != (shakes, leaders) or since >= QUIET_PULSE_MS
 
     def pulse(self, now: int, phones: int, shakes: int, leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""
@@ -202,9 +203,11 @@ class Audience:
             per_second=self._per_second(now, segment or 0, shakes),
             leaders=[{"name": stage_name(viewer), "total": total} for viewer, total in leaders.items()],
         )
-        self._pulsed_at, self._told = now, (shakes, leaders)
+        on_air = self.on_air(now)
+        # On air a phone may have missed the newest one.
+        self._pulsed_at, self._told = now, None if on_air else (shakes, leaders)
         self._pulse, self._pulses = Frame(frame), self._pulses + 1
-        latest = self._pulses - (self._pulses_with_acks() if self.on_air(now) else 1)
+        latest = self._pulses - (self._pulses_with_acks() if on_air else 1)
         due = [guest for guest in self.guests if guest.viewer is None or guest.pulses <= latest]
         for guest in due:
             guest.pulses = self._pulses

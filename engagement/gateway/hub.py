@@ -324,20 +324,26 @@ async def _forever(name: str, pause_s: float, step: Callable[[], Awaitable[Any]]
             await asyncio.sleep(max(pause_s, 1.0))
 
 
-_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+_hubs: dict[asyncio.AbstractEventLoop, asyncio.Task[Hub]] = {}
 
 
 async def get_hub() -> Hub:
-    """The hub of the running event loop, started at its first use."""
+    """The hub of the running event loop, started at its first use; whoever asks meanwhile waits for the same one."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
-        _hubs[loop] = Hub()
-        await asyncio.create_task(_hubs[loop].start())  # whoever asks may be no task (stepping.py)
-    return _hubs[loop]
+        _hubs[loop] = asyncio.create_task(_start_hub())  # whoever asks may be no task (stepping.py)
+    started = _hubs[loop]
+    return started.result() if started.done() else await asyncio.shield(started)
+
+
+async def _start_hub() -> Hub:
+    hub = Hub()
+    await hub.start()
+    return hub
 
 
 async def stop_hub() -> None:
     """Ends the hub of the running event loop, where there is one."""
-    hub = _hubs.pop(asyncio.get_running_loop(), None)
-    if hub is not None:
-        await hub.stop()
+    started = _hubs.pop(asyncio.get_running_loop(), None)
+    if started is not None:
+        await (await started).stop()

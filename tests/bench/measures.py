@@ -27,7 +27,7 @@ class Sizes(NamedTuple):
     intake_s: float = 2.0  # for which the server runs
     warm_up_s: float = 0.5
     fanout: tuple[int, ...] = (3_000, 15_000)
-    rounds: int = 8  # of those who run twice, each time
+    rounds: int = 8  # at most; those who are close run twice
     fanout_s: float = 2.5  # per number of sockets, but at least three rounds
     close_fanout_s: float = 3.5  # of those who are close to each other
     memory: int = 10_000

@@ -1,10 +1,12 @@
 """The sockets of a show: who is told what, and when pulses are due."""
 
+import json
+
 import msgspec
 
 from engagement.core.pace import make_pace
 from engagement.core.show_state import demo_state
-from engagement.gateway.audience import QUIET_PULSE_MS, Audience
+from engagement.gateway.audience import HALF_A_BEAT_MS, QUIET_PULSE_MS, Audience
 from engagement.gateway.guest import Guest
 from engagement.gateway.hub import Hub
 from engagement.gateway.transport import AsgiSocket
@@ -25,7 +27,24 @@ async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybod
         guest.viewer, guest.feed = bytes([number]) * 14, feed
         audience.join(guest)
     audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds={"app": 0}))
-    assert len(sent) == 3
+    states = [json.loads(event["text"]) for event in sent]
+    assert [state["segment"]["opens_at"] for state in states] == [10_000] * 3
+    await hub.redis.aclose(close_connection_pool=True)
+
+
+async def test_every_phone_gets_the_state_in_the_time_of_its_feed() -> None:
+    audience, hub = Audience(STATE, make_pace(1_000, phones=0)), Hub()
+    told: dict[str | None, list[int]] = {}
+    for number, feed in enumerate(("tv", "app", "tv", None)):
+
+        async def send(event: dict, feed: str | None = feed) -> None:
+            told.setdefault(feed, []).append(json.loads(event["text"])["segment"]["opens_at"])
+
+        guest = Guest(hub, audience, AsgiSocket(send))
+        guest.viewer, guest.feed = bytes([number]) * 14, feed
+        audience.join(guest)
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1))
+    assert told == {"tv": [11_500, 11_500], "app": [10_000], None: [10_000]}
     await hub.redis.aclose(close_connection_pool=True)
 
 
@@ -56,12 +75,14 @@ def test_on_air_a_pulse_is_due_twice_per_report() -> None:
     assert audience.pulse_is_due(now, 0, {})
     audience.pulse(now, 1, 0, {})
     assert not audience.pulse_is_due(now + 1_000, 50, {ONE: 50})
-    assert audience.pulse_is_due(now + 2_000, 0, {})
+    assert audience.pulse_is_due(now + 2_000 - HALF_A_BEAT_MS, 0, {})
 
 
 def test_off_air_a_pulse_is_due_when_figures_change_and_every_10_s() -> None:
     audience, over = Audience(STATE, make_pace(4_000, phones=0)), 30_000 + 1_500 + 3_000
-    audience.pulse(over - 1, 1, 50, {ONE: 50})
+    audience.pulse(over - 1, 1, 50, {ONE: 50})  # goes with acks, not to everybody
+    assert audience.pulse_is_due(over, 50, {ONE: 50})
+    audience.pulse(over, 1, 50, {ONE: 50})
     assert not audience.pulse_is_due(over + 500, 50, {ONE: 50})
     # Another gateway has written its last totals, and then tells of its leaders.
     assert audience.pulse_is_due(over + 500, 70, {ONE: 50})

@@ -239,6 +239,20 @@ async def test_what_the_kernel_does_not_take_of_a_fan_out_comes_later(line: Line
 
 
 @on_a_line
+async def test_nothing_follows_a_close_on_a_socket_that_was_blocked(line: Line) -> None:
+    line.socket.write("state", TextFrame("x" * 100_000))
+    line.socket.write("pulse", TextFrame("waiting"))
+    line.socket.close(4508)
+    fan_out([line.socket], "result", TextFrame("too late"))
+    found = b""
+    while not found.endswith((4508).to_bytes(2, "big")):
+        found += await line.read()
+    assert line.socket.blocked_since is None
+    fan_out([line.socket], "result", TextFrame("far too late"))
+    assert await line.read_all() == b"" and b"late" not in found and b"waiting" not in found
+
+
+@on_a_line
 async def test_closing_tells_why_and_waits_for_the_answer(line: Line) -> None:
     dismiss(line.socket, PhoneFault(WireError.OVERLOADED, "full", 1500))
     dismiss(line.socket, PhoneFault(WireError.OVERLOADED, "again"))
