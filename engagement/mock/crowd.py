@@ -225,8 +225,8 @@ class Crowd:
         try:
             answer = await self.passes.claim(draw, client.phone.proof())
             outcome = str(answer.get("status") or answer.get("code") or "no_answer")
-        except CrowdError:
-            outcome = "no_answer"
+        except CrowdError as error:
+            outcome = str(error)
         self.figures.claims[client.phone.viewer] = outcome
 
     def _unclaimed(self) -> list[str]:
