@@ -118,6 +118,7 @@ class Passes:
 
     def _ask(self, path: str, body: bytes) -> tuple[int, float, Any]:
         """Status (0: no answer), seconds of Retry-After (0: not said) and content of one request."""
+        was_kept = getattr(self._kept, "connection", None) is not None
         try:
             connection = self._connection()
             headers = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -127,6 +128,8 @@ class Passes:
             return response.status, _seconds(response.getheader("Retry-After")), _parse(content)
         except (OSError, HTTPException) as error:
             self._forget()
+            if was_kept and not isinstance(error, TimeoutError):
+                return self._ask(path, body)  # servers close what they have kept for some seconds
             return 0, 0.0, {"message": f"{type(error).__name__}: {error}"}
 
     def _forget(self) -> None:

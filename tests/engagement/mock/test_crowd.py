@@ -1,5 +1,6 @@
 """The crowd against a real gateway, through the command line: what it was told is counted is in the tally."""
 
+import contextlib
 import json
 import os
 import threading
@@ -208,20 +209,43 @@ class _Refusing(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def refusing() -> Iterator[str]:
-    """The host:port of a server that is busy twice."""
-    server = HTTPServer(("127.0.0.1", 0), _Refusing)
+class _Forgetful(_Refusing):
+    """Closes each connection after its answer, and does not say so."""
+
+    protocol_version = "HTTP/1.1"
+    answers: Iterator[int] = iter([])
+
+    def do_POST(self) -> None:
+        super().do_POST()
+        self.close_connection = True
+
+
+@contextlib.contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The host:port of a small server."""
+    server = HTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
-async def test_a_busy_server_is_asked_again_when_it_says_so(refusing: str) -> None:
-    passes = Passes(parse_address(f"http://{refusing}", "demo"))
-    assert (await passes.get())["pass"] == "p"
-    assert passes.refused == {"http_429": 1, "http_503": 1}
-    passes.end()
+async def test_a_busy_server_is_asked_again_when_it_says_so() -> None:
+    with serving(_Refusing) as host:
+        passes = Passes(parse_address(f"http://{host}", "demo"))
+        assert (await passes.get())["pass"] == "p"
+        assert passes.refused == {"http_429": 1, "http_503": 1}
+        passes.end()
+
+
+async def test_a_connection_that_the_server_has_closed_meanwhile_is_no_refusal() -> None:
+    with serving(_Forgetful) as host:
+        passes = Passes(parse_address(f"http://{host}", "demo"))
+        for _ in range(5):
+            assert (await passes.get())["pass"] == "p"
+        assert passes.refused == {}
+        passes.end()
