@@ -40,7 +40,7 @@ class Sizes(NamedTuple):
     scaling: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000, 16_000)
     scaling_rounds: int = 7
     processes: int = 8_000  # held and read within 250 ms, so that mostly no flush falls into it
-    process_rounds: int = 11  # twice
+    process_rounds: int = 21
     pace: int = 12_000
     pace_s: float = 30.0
 
@@ -64,7 +64,7 @@ SHORT = Sizes(
     scaling=(20, 40),
     scaling_rounds=3,
     processes=40,
-    process_rounds=2,
+    process_rounds=3,
     pace=40,
     pace_s=1.5,
 )

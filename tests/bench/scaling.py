@@ -1,5 +1,6 @@
 """What only the gateway is asked: more sockets, a second process, and more load than it can take."""
 
+import contextlib
 import subprocess
 from math import ceil
 from time import perf_counter
@@ -18,7 +19,7 @@ from tests.bench.measures import (
 )
 from tests.bench.open_loop import OpenLoop
 from tests.bench.processes import busy_loops
-from tests.bench.rounds import HeldRound, rested_round
+from tests.bench.rounds import ACKS_S, HeldRound, rested_round
 
 OVERLOAD = 2.0  # how many times more is asked than the process can do
 MOST_LOOPS = 20  # where the phones are few, twice what they need is not to be had
@@ -70,18 +71,19 @@ def _flatness(costs: list[float], wrong: list[str]) -> Row:
 
 
 def processes(contender: Any, place: Place) -> Rows:
-    """The same reports for one process on one core, and for two processes on two."""
+    """The same reports for one process on one core, and for two processes on two; in turns, because the machine's own
+    speed changes, too."""
     rounds: dict[int, list[HeldRound]] = {1: [], 2: []}
-    wrong: list[str] = []
-    for number in (1, 2, 2, 1):  # there and back: the machine's own speed changes, too
-        with (
-            contender.start(place.folder, core=place.core, processes=number) as running,
-            Crowd(running, place.sizes.processes) as crowd,
-        ):
-            crowd.connect()
-            wrong += check_connected(crowd)
-            rounds[number] += [rested_round(crowd) for _ in range(place.sizes.process_rounds + 1)][1:]
+    with contextlib.ExitStack() as stack:
+        crowds = {number: _crowd_of(stack, contender, place, number) for number in rounds}
+        wrong = [what for crowd in crowds.values() for what in check_connected(crowd)]
+        for _ in range(place.sizes.process_rounds + 1):
+            for number, crowd in crowds.items():
+                rounds[number].append(rested_round(crowd))
+                crowd.wait_for_acks(ACKS_S)  # the others' turn begins when these servers rest
+        for crowd in crowds.values():
             wrong += check_promises(crowd)
+    rounds = {number: found[1:] for number, found in rounds.items()}  # the first ones warm up
     # A flush or a pulse falls into some.
     times = {number: quartile([row.seconds for row in found]) for number, found in rounds.items()}
     held_s = max(row.held_s for row in [*rounds[1], *rounds[2]])
@@ -99,6 +101,15 @@ def processes(contender: Any, place: Place) -> Rows:
             "wrong": wrong,
         }
     }
+
+
+def _crowd_of(stack: contextlib.ExitStack, contender: Any, place: Place, processes: int) -> Crowd:
+    folder = place.folder / str(processes)
+    folder.mkdir()
+    running = stack.enter_context(contender.start(folder, core=place.core, processes=processes))
+    crowd = stack.enter_context(Crowd(running, place.sizes.processes))
+    crowd.connect()
+    return crowd
 
 
 # --- more than it can take ---
