@@ -26,7 +26,6 @@ from engagement.core.frames import (
 from engagement.gateway.intake import Intake
 from engagement.gateway.transport import CLOSE_S, Frame, Listener, Socket
 
-NOT_NOW = -1  # instead of a descriptor
 SILENT_S = 20  # then the phone is asked whether it is there; after twice that it is gone
 WHOLE_TEXT = FIN | TEXT
 HEADER = 6  # bytes before the payload of a short masked frame
@@ -40,15 +39,14 @@ class DirectSocket(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_fd", "_intake", "_listener", "_max_bytes", "_open_sockets", "_reader", "_silent_s", "_transport", "_waiting",
+        "_intake", "_listener", "_max_bytes", "_open_sockets", "_reader", "_silent_s", "_transport", "_waiting",
         "blocked_since", "closed", "fd",
     )  # fmt: skip
 
     def __init__(self, transport: Any, intake: Intake, open_sockets: set[Any], max_bytes: int) -> None:
         self._transport = transport
         self._intake = intake
-        self._fd: int = transport.get_extra_info("socket").fileno()
-        self.fd = self._fd  # for frames; NOT_NOW while the phone does not read, and after the end
+        self.fd: int = transport.get_extra_info("socket").fileno()
         self._open_sockets = open_sockets  # of the server, which tells them when it ends
         self._max_bytes = max_bytes
         self._listener: Listener | None = None
@@ -60,7 +58,7 @@ class DirectSocket(asyncio.Protocol):
         # What the kernel does not take at once makes the socket a slow one.
         transport.set_write_buffer_limits(0)
         transport.pause_reading()
-        intake.add(self._fd, self)
+        intake.add(self.fd, self)
 
     def listen(self, listener: Listener) -> None:
         self._listener = listener
@@ -104,7 +102,7 @@ class DirectSocket(asyncio.Protocol):
     def _turn_deaf(self) -> None:
         """Nothing of this peer is read any more, not even its answer to our close."""
         self._reader = None
-        self._intake.remove(self._fd)
+        self._intake.remove(self.fd)
 
     def _hear(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
@@ -132,7 +130,7 @@ class DirectSocket(asyncio.Protocol):
             self._transport.abort()  # it would wait for ever for a peer that does not read
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._intake.remove(self._fd)
+        self._intake.remove(self.fd)
         self._end()
         self.blocked_since = None
         self._open_sockets.discard(self)
@@ -144,15 +142,16 @@ class DirectSocket(asyncio.Protocol):
     # --- out ---
 
     def write(self, kind: str, frame: Frame) -> None:
-        if self.fd != NOT_NOW:
+        if self.closed:
+            return
+        if self.blocked_since is None:
             self.put(frame.wire)
-        elif not self.closed:
-            if self._waiting is None:
-                self._waiting = {}
+        else:
+            self._waiting = self._waiting or {}
             self._waiting[kind] = frame
 
     def write_together(self, frames: Mapping[str, Frame]) -> None:
-        if self.fd != NOT_NOW:
+        if self.blocked_since is None and not self.closed:
             self.put(b"".join([one.wire for one in frames.values()]))
         else:
             for kind, one in frames.items():
@@ -162,7 +161,7 @@ class DirectSocket(asyncio.Protocol):
         """Hands bytes to the kernel; the transport keeps what it does not take."""
         if self.blocked_since is None:
             try:
-                sent = os.write(self._fd, data)
+                sent = os.write(self.fd, data)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -170,19 +169,13 @@ class DirectSocket(asyncio.Protocol):
             if sent == len(data):
                 return
             data = data[sent:]
-        self.put_later(data)
-
-    def put_later(self, data: bytes) -> None:
-        """As soon as the kernel takes it; until then `pause_writing` holds."""
         self._transport.write(data)
 
     def pause_writing(self) -> None:
-        self.blocked_since, self.fd = asyncio.get_running_loop().time(), NOT_NOW
+        self.blocked_since = asyncio.get_running_loop().time()
 
     def resume_writing(self) -> None:
         self.blocked_since = None
-        if not self.closed:
-            self.fd = self._fd
         waiting, self._waiting = self._waiting, None
         for kind, newest in (waiting or {}).items():
             self.write(kind, newest)
@@ -206,7 +199,7 @@ class DirectSocket(asyncio.Protocol):
 
     def _end(self) -> None:
         """From now on nothing is written but what is put."""
-        self.closed, self.fd, self._waiting = True, NOT_NOW, None
+        self.closed, self._waiting = True, None
 
     def shutdown(self) -> None:
         """Called by the server for each of its connections when it is about to end."""
@@ -218,14 +211,12 @@ def fan_out(sockets: Iterable[Socket], kind: str, frame: Frame) -> None:
     """Sends one frame to all of them: a `write` on each, but mostly without the calls that lead there."""
     wire, size, write = frame.wire, len(frame.wire), os.write
     for socket in sockets:
-        if type(socket) is not DirectSocket or socket.fd == NOT_NOW:
+        if type(socket) is not DirectSocket or socket.closed or socket.blocked_since is not None:
             socket.write(kind, frame)
             continue
         try:
             sent = write(socket.fd, wire)
-        except BlockingIOError:
-            sent = 0
         except OSError:
-            continue  # as in `put`
+            sent = 0  # `put` finds out why
         if sent < size:
-            socket.put_later(wire[sent:])
+            socket.put(wire[sent:])
