@@ -82,7 +82,7 @@ class Arrivals:
         except Exception:
             log.exception("welcomes failed, going on")
             for guest, _ in arrivals:
-                if guest not in guest.audience.guests:
+                if guest not in guest.audience:
                     guest.dismiss(PhoneFault(WireError.OVERLOADED, "please come again", RETRY_MS))
         finally:
             self._welcoming = asyncio.create_task(self._welcome_all()) if self._greeted else None

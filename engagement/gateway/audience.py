@@ -1,7 +1,8 @@
 """The sockets of one show in this process: who they are, and the frames they get, each encoded once."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -39,11 +40,10 @@ class Audience:
     """Everything one gateway process knows of one show."""
 
     def __init__(self, state: ShowState, pace: Pace) -> None:
-        # In the order in which they came, as their sockets lie in memory: a set is slower to go through.
-        self.guests: dict[Guest, None] = {}
-        # Nearly always one; a set each would be 200 bytes.
+        # Phones; nearly always one of a viewer, and a set each would be 200 bytes.
         self.by_viewer: dict[bytes, tuple[Guest, ...]] = {}
-        self.phones = 0  # connected ones, without the screens
+        self.screens: dict[Guest, None] = {}
+        self.phones = 0
         self.refused = 0
         self._pulsed_at = 0
         self._told: tuple[int, dict[bytes, int]] | None = None  # shakes and leaders that everybody knows
@@ -70,25 +70,33 @@ class Audience:
 
     def join(self, guest: "Guest") -> None:
         """From now on the guest gets what is broadcast, and at once what it has won."""
-        self.guests[guest] = None
         guest.pulses, guest.every_ms = self._pulses - PULSES_WITH_ACKS, self.pace.report_every_ms
-        if guest.viewer is not None:
+        if guest.viewer is None:
+            self.screens[guest] = None
+        else:
             self.phones += 1
             self.by_viewer[guest.viewer] = (*self.by_viewer.get(guest.viewer, ()), guest)
             self._tell_wins(guest)
 
     def leave(self, guest: "Guest") -> None:
         """Nothing is sent to the guest any more; whoever is not here leaves nothing behind."""
-        if guest not in self.guests:
-            return
-        del self.guests[guest]
-        if guest.viewer is not None:
+        if guest.viewer is None:
+            self.screens.pop(guest, None)
+        elif guest in self:
             self.phones -= 1
             others = tuple(other for other in self.by_viewer[guest.viewer] if other is not guest)
             if others:
                 self.by_viewer[guest.viewer] = others
             else:
                 del self.by_viewer[guest.viewer]
+
+    def __contains__(self, guest: "Guest") -> bool:
+        return guest in (self.screens if guest.viewer is None else self.by_viewer.get(guest.viewer, ()))
+
+    @property
+    def guests(self) -> "Iterator[Guest]":
+        """Phones, then screens, in the order in which viewers came: about as their sockets lie in memory."""
+        return chain(chain.from_iterable(self.by_viewer.values()), self.screens)
 
     @property
     def current(self) -> SegmentState | None:

@@ -242,7 +242,7 @@ class Hub:
         shows = {
             slug: {
                 "phones": audience.phones,
-                "screens": len(audience.guests) - audience.phones,
+                "screens": len(audience.screens),
                 "refused": audience.refused,
                 "leaders": {viewer.hex(): total for viewer, total in audience.leaders.items()},
             }

@@ -34,7 +34,8 @@ class Intake:
     def __init__(self, before_turn: Callable[[], None] = lambda: None) -> None:
         self._before_turn = before_turn
         self._epoll = select.epoll()
-        self._sources: dict[int, Source] = {}
+        self._sources: list[Source | None] = []  # by descriptor: those are small, and are given again
+        self._watched = 0  # how many there are
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._epoll.fileno(), self._take_turn)
         self._full_since: int | None = None  # a moment from which on not everything has been read
@@ -45,11 +46,15 @@ class Intake:
     def add(self, fd: int, source: Source) -> None:
         """From now on this socket is read."""
         self._epoll.register(fd, select.EPOLLIN)
+        self._sources += [None] * (fd + 1 - len(self._sources))
         self._sources[fd] = source
+        self._watched += 1
 
     def remove(self, fd: int) -> None:
         """Nothing is read from it any more; to be called before it is closed, any number of times."""
-        if self._sources.pop(fd, None) is not None:
+        if fd < len(self._sources) and self._sources[fd] is not None:
+            self._sources[fd] = None
+            self._watched -= 1
             self._epoll.unregister(fd)
 
     @property
@@ -71,7 +76,7 @@ class Intake:
         ready = self._epoll.poll(0, IN_A_TURN)
         self._note(len(ready))
         for fd, _ in ready:
-            source = sources.get(fd)
+            source = sources[fd]
             if source is None:
                 continue  # removed in this turn
             try:
@@ -107,7 +112,7 @@ class Intake:
         if self._full_since is None:
             self._full_since, self._reads = now, 0
         self._reads += ready
-        if self._reads >= len(self._sources):
+        if self._reads >= self._watched:
             self._sweep_ns, self._full_since, self._reads = now - self._full_since, now, 0
 
     def _take_another(self) -> None:

@@ -1,8 +1,11 @@
 """The sockets of a show: who is told what, and when pulses are due."""
 
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
+import pytest
 
 from engagement.core.pace import make_pace
 from engagement.core.show_state import demo_state
@@ -16,36 +19,59 @@ ONE, TWO = b"1" * 14, b"2" * 14
 STATE = msgspec.structs.replace(demo_state(), k_show=lock_secret(bytes(32)))
 
 
-async def test_phones_of_a_removed_feed_still_get_the_state_and_so_does_everybody_else() -> None:
-    audience, hub, sent = Audience(STATE, make_pace(1_000, phones=0)), Hub(), []
+class Room:
+    """Guests of one audience, and what each of them was told."""
 
-    async def send(event: dict) -> None:
-        sent.append(event)
+    def __init__(self, hub: Hub) -> None:
+        self.audience, self._hub = Audience(STATE, make_pace(1_000, phones=0)), hub
+        self.told: dict[Guest, list[dict[str, Any]]] = {}
 
-    for number, feed in enumerate(("tv", "app", "tv")):
-        guest = Guest(hub, audience, AsgiSocket(send))
-        guest.viewer, guest.feed = bytes([number]) * 14, feed
-        audience.join(guest)
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds={"app": 0}))
-    states = [json.loads(event["text"]) for event in sent]
-    assert [state["segment"]["opens_at"] for state in states] == [10_000] * 3
+    def guest(self, viewer: bytes | None = None, feed: str | None = None) -> Guest:
+        said: list[dict[str, Any]] = []
+
+        async def send(event: dict[str, Any]) -> None:
+            said.append(json.loads(event["text"]))
+
+        guest = Guest(self._hub, self.audience, AsgiSocket(send))
+        guest.viewer, guest.feed, self.told[guest] = viewer, feed, said
+        return guest
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Room]:
+    hub = Hub()
+    yield Room(hub)
     await hub.redis.aclose(close_connection_pool=True)
 
 
-async def test_every_phone_gets_the_state_in_the_time_of_its_feed() -> None:
-    audience, hub = Audience(STATE, make_pace(1_000, phones=0)), Hub()
-    told: dict[str | None, list[int]] = {}
+def test_whoever_leaves_is_gone_once_and_the_others_stay_in_their_order(room: Room) -> None:
+    audience = room.audience
+    phone, one_device, other, other_device = map(room.guest, (ONE, TWO, b"3" * 14, TWO))
+    screen, stranger = room.guest(), room.guest(TWO)
+    for guest in (screen, phone, one_device, other, other_device):
+        audience.join(guest)
+    assert list(audience.guests) == [phone, one_device, other_device, other, screen]
+    assert [guest in audience for guest in room.told] == [True] * 5 + [False]
+    for guest in (stranger, one_device, one_device, other, screen, screen):
+        audience.leave(guest)
+    assert list(audience.guests) == [phone, other_device]
+    assert audience.phones == 2 and not audience.screens
+    audience.leave(other_device)
+    assert list(audience.by_viewer) == [ONE] and audience.phones == 1
+
+
+@pytest.mark.parametrize(
+    ("feeds", "opens_at"), [(STATE.feeds, (11_500, 10_000, 10_000)), ({"app": 0}, (10_000,) * 3)]
+)
+def test_everybody_gets_a_new_state_in_the_time_of_their_feed_also_of_a_removed_one(
+    room: Room, feeds: dict[str, int], opens_at: tuple[int, int, int]
+) -> None:
+    of_feed = dict(zip(("tv", "app", None), opens_at, strict=True))
     for number, feed in enumerate(("tv", "app", "tv", None)):
-
-        async def send(event: dict, feed: str | None = feed) -> None:
-            told.setdefault(feed, []).append(json.loads(event["text"])["segment"]["opens_at"])
-
-        guest = Guest(hub, audience, AsgiSocket(send))
-        guest.viewer, guest.feed = bytes([number]) * 14, feed
-        audience.join(guest)
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1))
-    assert told == {"tv": [11_500, 11_500], "app": [10_000], None: [10_000]}
-    await hub.redis.aclose(close_connection_pool=True)
+        room.audience.join(room.guest(bytes([number]) * 14, feed))
+    room.audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds=feeds))
+    for guest, said in room.told.items():
+        assert [state["segment"]["opens_at"] for state in said] == [of_feed[guest.feed]]
 
 
 def test_invented_segments_are_not_remembered() -> None:
