@@ -52,8 +52,9 @@ def connect_async() -> AsyncRedis:
 
 
 def _parse_info(response: bytes, **_: Any) -> dict[str, str]:
-    """As redis-py does, whose parser leaves a cycle behind for the garbage collector, twice a second here."""
-    return dict(line.split(":", 1) for line in response.decode().splitlines() if ":" in line)
+    """Names and texts. redis-py's parser leaves a cycle behind for the garbage collector, twice a second here."""
+    lines = response.decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 class _Packing:

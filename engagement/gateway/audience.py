@@ -93,8 +93,7 @@ class Audience:
     def __contains__(self, guest: "Guest") -> bool:
         return guest in (self.screens if guest.viewer is None else self.by_viewer.get(guest.viewer, ()))
 
-    @property
-    def guests(self) -> "Iterator[Guest]":
+    def __iter__(self) -> "Iterator[Guest]":
         """Phones, then screens, in the order in which viewers came: about as their sockets lie in memory."""
         return chain(chain.from_iterable(self.by_viewer.values()), self.screens)
 
@@ -117,7 +116,7 @@ class Audience:
             if state.current != self.state.current:
                 self.leaders = {}
             self._take(state)
-            guests = list(self.guests)
+            guests = list(self)
             for feed in {guest.feed for guest in guests}:
                 self._send([guest for guest in guests if guest.feed == feed], "state", self.state_frame(feed))
             for guest in guests:
@@ -127,7 +126,7 @@ class Audience:
         """Passes on a published draw, unless a state that contains it was faster."""
         if epoch == self.state.epoch and seq > self.seq:
             self.seq = seq
-            self._send(self.guests, "result", Frame(result_frame(seq, result)))
+            self._send(self, "result", Frame(result_frame(seq, result)))
 
     def state_frame(self, feed: str | None) -> Frame:
         """The whole state for one feed, encoded at its first use."""
@@ -216,7 +215,7 @@ class Audience:
         self._pulsed_at, self._told = now, None if on_air else (shakes, leaders)
         self._pulse, self._pulses = Frame(frame), self._pulses + 1
         latest = self._pulses - (self._pulses_with_acks() if on_air else 1)
-        due = [guest for guest in self.guests if guest.viewer is None or guest.pulses <= latest]
+        due = [guest for guest in self if guest.viewer is None or guest.pulses <= latest]
         for guest in due:
             guest.pulses = self._pulses
         self._send(due, "pulse", self._pulse)

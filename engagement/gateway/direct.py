@@ -184,7 +184,7 @@ class DirectSocket(asyncio.Protocol):
 
     def check(self) -> None:
         self._silent_s += 1
-        if self._silent_s == SILENT_S and self.blocked_since is None:
+        if self._silent_s == SILENT_S and self.blocked_since is None and not self.closed:
             self.put(PING_FRAME)
         elif self._silent_s >= 2 * SILENT_S:
             self._transport.abort()

@@ -178,7 +178,7 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESTART_FLUSH_S):
                 await self.totals.flush()
-        guests = [guest for audience in self.audiences.values() for guest in audience.guests]
+        guests = [guest for audience in self.audiences.values() for guest in audience]
         for guest in [*guests, *self.arrivals.guests]:
             guest.socket.close(RESTART)
 
@@ -291,7 +291,7 @@ class Hub:
         self._explained = 0
         deadline = asyncio.get_running_loop().time() - BLOCKED_S
         for audience in self.audiences.values():
-            for guest in list(audience.guests):
+            for guest in list(audience):
                 guest.socket.check()
                 since = guest.socket.blocked_since
                 if since is not None and since < deadline:

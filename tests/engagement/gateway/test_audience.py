@@ -50,11 +50,11 @@ def test_whoever_leaves_is_gone_once_and_the_others_stay_in_their_order(room: Ro
     screen, stranger = room.guest(), room.guest(TWO)
     for guest in (screen, phone, one_device, other, other_device):
         audience.join(guest)
-    assert list(audience.guests) == [phone, one_device, other_device, other, screen]
+    assert list(audience) == [phone, one_device, other_device, other, screen]
     assert [guest in audience for guest in room.told] == [True] * 5 + [False]
     for guest in (stranger, one_device, one_device, other, screen, screen):
         audience.leave(guest)
-    assert list(audience.guests) == [phone, other_device]
+    assert list(audience) == [phone, other_device]
     assert audience.phones == 2 and not audience.screens
     audience.leave(other_device)
     assert list(audience.by_viewer) == [ONE] and audience.phones == 1

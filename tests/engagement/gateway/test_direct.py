@@ -191,13 +191,14 @@ async def test_while_the_phone_does_not_read_the_newest_of_each_kind_waits(line:
     assert line.socket.blocked_since is not None
     for number in range(1_000):
         line.socket.write("pulse", TextFrame(f"pulse {number}"))
-        line.socket.write("state", TextFrame(f"state {number}"))
+        line.socket.write_together({"state": TextFrame(f"state {number}"), "ack": TextFrame(f"ack {number}")})
     await line.say(masked(Opcode.PING, b"who does not read gets no pong") * 10)
     assert line.transport.get_write_buffer_size() < 110_000
     found = b""
-    while not found.endswith(b"state 999"):
+    while not found.endswith(b"ack 999"):
         found += await line.read()
-    assert found == TextFrame(long).wire + TextFrame("pulse 999").wire + TextFrame("state 999").wire
+    newest = (TextFrame(text).wire for text in ("pulse 999", "state 999", "ack 999"))
+    assert found == TextFrame(long).wire + b"".join(newest)
     assert line.socket.blocked_since is None
     line.socket.write("state", TextFrame("after"))
     assert await line.read() == b"\x81\x05after"
@@ -249,6 +250,9 @@ async def test_nothing_follows_a_close_on_a_socket_that_was_blocked(line: Line) 
         found += await line.read()
     assert line.socket.blocked_since is None
     fan_out([line.socket], "result", TextFrame("far too late"))
+    line.socket.write_together({"ack": TextFrame("much too late")})
+    for _ in range(SILENT_S):
+        line.socket.check()  # asks nobody who was told goodbye
     assert await line.read_all() == b"" and b"late" not in found and b"waiting" not in found
 
 

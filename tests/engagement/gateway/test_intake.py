@@ -74,6 +74,20 @@ async def test_who_is_removed_is_not_heard_any_more_also_within_a_turn(intake: I
         pair.close()
 
 
+async def test_whoever_is_removed_is_not_counted_any_more_in_a_sweep(intake: Intake) -> None:
+    pairs = [Pair(intake) for _ in range(3)]
+    for pair in (pairs[0], pairs[0], pairs[2]):
+        intake.remove(pair.ours.fileno())
+    assert intake._watched == 1
+    intake.add(pairs[2].ours.fileno(), pairs[2].source)
+    pairs[2].phone.send(b"back")
+    await asyncio.sleep(0.02)
+    assert intake._watched == 2 and pairs[2].source.data == b"back"
+    for pair in pairs:
+        intake.remove(pair.ours.fileno())
+        pair.close()
+
+
 async def test_everybody_gets_a_turn_and_so_do_timers(intake: Intake) -> None:
     turns: list[int] = []
     pairs = [Pair(intake) for _ in range(2 * IN_A_TURN + IN_A_TURN // 2)]

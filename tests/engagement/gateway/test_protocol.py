@@ -274,10 +274,15 @@ async def test_a_change_reaches_everybody_and_resync_gives_the_whole_state_again
 
 
 async def test_a_pulse_on_air_counts_phones_and_shakes(gateway: str, on_air: Segment) -> None:
-    async with TestPhone(gateway, on_air.show.slug) as phone:
-        await phone.hello(issue_guest_pass(on_air.show.slug))
+    slug = on_air.show.slug
+    async with TestPhone(gateway, slug) as phone, TestPhone(gateway, slug) as screen:
+        await screen.hello(role="screen")
+        await phone.hello(issue_guest_pass(slug))
         await phone.shake(on_air.pk, 14)
         pulse = await phone.hear("pulse", shakes=14)
+        beats = await sync_to_async(tally.read_gateways)(now_ms())
+    [counted] = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
+    assert (counted["phones"], counted["screens"]) == (1, 1)
     assert pulse["segment"] == on_air.pk
     assert pulse["phones"] == 1
     assert pulse["leaders"][0]["total"] == 14
