@@ -39,6 +39,7 @@ class Sizes(NamedTuple):
     fanout_patience_s: float = 20.0
     scaling: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000, 16_000)
     scaling_rounds: int = 7
+    idle_s: float = 1.0  # in which a process does what it does without reports
     processes: int = 8_000  # held and read within 250 ms, so that mostly no flush falls into it
     process_rounds: int = 21
     pace: int = 12_000
@@ -63,6 +64,7 @@ SHORT = Sizes(
     fanout_patience_s=2.0,
     scaling=(20, 40),
     scaling_rounds=3,
+    idle_s=0.1,
     processes=40,
     process_rounds=3,
     pace=40,

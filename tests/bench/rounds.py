@@ -115,12 +115,6 @@ def held_rounds(crowd: Crowd, seconds: float) -> Rounds:
     return Rounds(crowd.sent - sent, running, cpu_s)
 
 
-def rested_round(crowd: Crowd) -> HeldRound:
-    """One round that starts from rest, just after a flush, so that no other falls into a short one."""
-    rest(crowd)
-    return held_round(crowd)
-
-
 def rest(crowd: Crowd) -> None:
     """Waits until the servers have done everything, up to the last ack."""
     if not crowd.wait_for_acks(ACKS_S):

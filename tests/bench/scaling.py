@@ -19,7 +19,7 @@ from tests.bench.measures import (
 )
 from tests.bench.open_loop import OpenLoop
 from tests.bench.processes import busy_loops
-from tests.bench.rounds import HeldRound, held_round, rest, rested_round
+from tests.bench.rounds import HeldRound, held_round, rest
 
 OVERLOAD = 2.0  # how many times more is asked than the process can do
 MOST_LOOPS = 20  # where the phones are few, twice what they need is not to be had
@@ -47,7 +47,9 @@ def _sized(place: Place) -> list[str]:
 
 def _costs(crowd: Crowd, place: Place, sockets: int) -> Row:
     rounds = place.sizes.scaling_rounds
-    reports = [_round_cpu_s(crowd) / crowd.ready for _ in range(rounds)]
+    whole = [_round_from_rest(crowd) for _ in range(rounds)]
+    idle = _idle_share(crowd, place.sizes.idle_s)
+    reports = [(cpu_s - idle * ran_s) / crowd.ready for cpu_s, ran_s in whole]
     arrivals = [crowd.broadcast() for _ in range(rounds)]
     delivery = quartile([row.cpu_s / len(row.times) for row in arrivals if row.times]) * 1e6
     return {
@@ -60,13 +62,23 @@ def _costs(crowd: Crowd, place: Place, sockets: int) -> Row:
     }
 
 
-def _round_cpu_s(crowd: Crowd) -> float:
-    """From rest to rest: with the flush and the acks, which fall into a long round and come after a short one."""
+def _round_from_rest(crowd: Crowd) -> tuple[float, float]:
+    """The processor time of a report of everybody, its flush and its acks, and for how long the server ran.
+
+    The flush falls into a long round and comes after a short one: only together they are the same for all numbers.
+    """
     rest(crowd)
-    before = crowd.cpu_seconds()
-    held_round(crowd)
+    cpu_before, start = crowd.cpu_seconds(), perf_counter()
+    held_s = held_round(crowd).held_s
     rest(crowd)
-    return crowd.cpu_seconds() - before
+    return crowd.cpu_seconds() - cpu_before, perf_counter() - start - held_s
+
+
+def _idle_share(crowd: Crowd, seconds: float) -> float:
+    """What the server's own loops take of a core; just after a round, when no phone waits for a pulse."""
+    cpu_before, start = crowd.cpu_seconds(), perf_counter()
+    crowd.listen(crowd.note_ack, start + seconds, lambda: False)
+    return (crowd.cpu_seconds() - cpu_before) / (perf_counter() - start)
 
 
 def _flatness(costs: list[float], wrong: list[str]) -> Row:
@@ -88,7 +100,7 @@ def processes(contender: Any, place: Place) -> Rows:
         wrong = [what for crowd in crowds.values() for what in check_connected(crowd)]
         for _ in range(place.sizes.process_rounds + 1):
             for number, crowd in crowds.items():
-                rounds[number].append(rested_round(crowd))
+                rounds[number].append(held_round(crowd))
                 rest(crowd)  # before it is the others' turn
         for crowd in crowds.values():
             wrong += check_promises(crowd)
