@@ -55,7 +55,8 @@ class Arrivals:
     async def dismiss_the_silent(self) -> None:
         """Sends away who has not said hello in time."""
         now = monotonic()
-        for guest, deadline in list(self._silent.items()):
+        while self._silent:
+            guest, deadline = next(iter(self._silent.items()))
             if deadline > now:
                 return
             guest.dismiss(PhoneFault(WireError.HELLO_TIMEOUT, f"no hello within {HELLO_S:.0f} s"))

@@ -58,6 +58,7 @@ class Audience:
 
     def _take(self, state: ShowState) -> None:
         self.state = state
+        self.current = state.segment(state.current)  # which is shown
         self.seq = state.seq
         self.k_show = open_secret(state.k_show)
         self._reporting: dict[tuple[int, str | None], Reporting | None] = {}
@@ -70,7 +71,6 @@ class Audience:
 
     def join(self, guest: "Guest") -> None:
         """From now on the guest gets what is broadcast, and at once what it has won."""
-        guest.pulses, guest.every_ms = self._pulses - PULSES_WITH_ACKS, self.pace.report_every_ms
         if guest.viewer is None:
             self.screens[guest] = None
         else:
@@ -98,15 +98,9 @@ class Audience:
         return chain(chain.from_iterable(self.by_viewer.values()), self.screens)
 
     @property
-    def current(self) -> SegmentState | None:
-        """The segment that is shown."""
-        return self.state.segment(self.state.current)
-
-    @property
     def current_key(self) -> str:
-        """Its name in Redis; "" where there is none."""
-        segment = self.current
-        return segment.key if segment else ""
+        """The name in Redis of the segment that is shown; "" where there is none."""
+        return self.current.key if self.current else ""
 
     # --- what they are told ---
 
@@ -134,8 +128,17 @@ class Audience:
             self._frames[feed] = Frame(state_frame(self.state, feed))
         return self._frames[feed]
 
-    def welcome_frame(self, guest: "Guest", salt: bytes, total: int) -> Frame:
-        """The answer to hello; the state in it is encoded once for all phones of a feed."""
+    def greet(self, guest: "Guest", salt: bytes, total: int) -> None:
+        """The answer to hello, with the newest figures; where there are none yet, the next ones come by themselves."""
+        frames, guest.every_ms = {"welcome": self._welcome(guest, salt, total)}, self.pace.report_every_ms
+        if self._pulse is None:
+            guest.pulses = self._pulses - PULSES_WITH_ACKS
+        else:
+            guest.pulses, frames["pulse"] = self._pulses, self._pulse
+        guest.socket.write_together(frames)
+
+    def _welcome(self, guest: "Guest", salt: bytes, total: int) -> Frame:
+        """The state in it is encoded once for all phones of a feed."""
         state, feed = self.state, guest.feed
         if feed not in self._fields:
             self._fields[feed] = msgspec.Raw(msgspec.json.encode(state_fields(state, feed)))

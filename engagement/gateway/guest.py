@@ -70,7 +70,7 @@ class Guest:
     def welcome(self, salt: bytes, total: int) -> None:
         """Tells the whole state, and joins the audience."""
         # Nothing waits between the two: no state can slip in between the welcome and the first broadcast.
-        self.socket.write("welcome", self.audience.welcome_frame(self, salt, total))
+        self.audience.greet(self, salt, total)
         self.audience.join(self)
 
     def dismiss(self, fault: PhoneFault) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from engagement.core.pace import make_pace
 from engagement.core.show_state import demo_state
-from engagement.gateway.audience import HALF_A_BEAT_MS, QUIET_PULSE_MS, Audience
+from engagement.gateway.audience import HALF_A_BEAT_MS, PULSES_WITH_ACKS, QUIET_PULSE_MS, Audience
 from engagement.gateway.guest import Guest
 from engagement.gateway.hub import Hub
 from engagement.gateway.transport import AsgiSocket
@@ -72,6 +72,27 @@ def test_everybody_gets_a_new_state_in_the_time_of_their_feed_also_of_a_removed_
     room.audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds=feeds))
     for guest, said in room.told.items():
         assert [state["segment"]["opens_at"] for state in said] == [of_feed[guest.feed]]
+
+
+def test_whoever_comes_gets_the_newest_figures_with_the_welcome_or_the_next_by_themselves(room: Room) -> None:
+    def come(viewer: bytes) -> list[str]:
+        guest = room.guest(viewer)
+        room.audience.greet(guest, b"", 0)
+        room.audience.join(guest)
+        return [said["type"] for said in room.told[guest]]
+
+    def heard(number: int) -> list[str]:
+        return [said["type"] for said in list(room.told.values())[number]]
+
+    now = 15_000  # on air
+    assert come(ONE) == ["welcome"]
+    room.audience.pulse(now, 1, 0, {})
+    assert heard(0) == ["welcome", "pulse"] == come(TWO)
+    for tick in range(1, PULSES_WITH_ACKS):
+        room.audience.pulse(now + tick, 2, 0, {})
+    assert heard(0) == heard(1) == ["welcome", "pulse"]  # the others go with acks
+    room.audience.pulse(now + PULSES_WITH_ACKS, 2, 0, {})
+    assert heard(0) == heard(1) == ["welcome", "pulse", "pulse"]
 
 
 def test_invented_segments_are_not_remembered() -> None:
