@@ -89,7 +89,8 @@ class Hub:
 
     async def stop(self) -> None:
         """Writes what is left; what cannot be written was never acknowledged, so the phones repeat it."""
-        # A cancellation can get lost in a client library that is just connecting: it is repeated, and not for ever.
+        # A cancellation that comes in the moment in which a command has been sent gets lost in redis-py (`wait_for` of
+        # Python 3.11): it is repeated, and not for ever.
         for _ in range(STOP_ATTEMPTS):
             running = [loop for loop in self._loops if loop.cancel()]
             if running:
