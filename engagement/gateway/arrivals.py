@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from itertools import takewhile
 from time import monotonic
 from typing import NamedTuple
 
@@ -55,10 +56,7 @@ class Arrivals:
     async def dismiss_the_silent(self) -> None:
         """Sends away who has not said hello in time."""
         now = monotonic()
-        while self._silent:
-            guest, deadline = next(iter(self._silent.items()))
-            if deadline > now:
-                return
+        for guest, _ in list(takewhile(lambda row: row[1] <= now, self._silent.items())):
             guest.dismiss(PhoneFault(WireError.HELLO_TIMEOUT, f"no hello within {HELLO_S:.0f} s"))
 
     def welcome(self, guest: Guest, salt: bytes) -> None:

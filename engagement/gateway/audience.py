@@ -130,7 +130,8 @@ class Audience:
 
     def greet(self, guest: "Guest", salt: bytes, total: int) -> None:
         """The answer to hello, with the newest figures; where there are none yet, the next ones come by themselves."""
-        frames, guest.every_ms = {"welcome": self._welcome(guest, salt, total)}, self.pace.report_every_ms
+        guest.every_ms = self.pace.report_every_ms
+        frames = {"welcome": self._welcome(guest, salt, total)}
         if self._pulse is None:
             guest.pulses = self._pulses - PULSES_WITH_ACKS
         else:
