@@ -20,8 +20,8 @@ from engagement.gateway.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
 from gala.door import Door  # noqa: E402
 
-# So many new objects; Python's own number is 700. Phones leave nothing that only a collection finds, and looking for it
-# took a tenth of the time in which 15,000 of them came.
+# So many new objects; Python's own number is 700. Of the gateway a phone leaves nothing that only a collection finds
+# (test_garbage.py), and looking for it took a tenth of the time in which 15,000 of them came.
 COLLECT_AFTER = 20_000
 
 pages = Door(site, settings.HTTP_AT_ONCE)

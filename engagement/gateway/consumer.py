@@ -22,24 +22,27 @@ class ShakeConsumer(AsyncConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         hub = await get_hub()
-        audience, refusal = None, None
         try:
             audience = await hub.audience(scope["url_route"]["kwargs"].get("slug", ""))
             hub.check_room()
         except PhoneFault as fault:
-            refusal = fault
-            if not hub.may_explain():
-                await receive()
-                await send({"type": "websocket.close"})  # refuses the handshake: nothing stays open
-                return
+            await _refuse(fault, hub, scope, receive, send)
+            return
         socket = await _accept(hub, scope, receive, send)
-        if audience is None or refusal is not None:
-            assert refusal is not None
-            dismiss(socket, refusal)
-        else:
-            socket.listen(hub.admit(audience, socket))
+        socket.listen(hub.admit(audience, socket))
         if isinstance(socket, AsgiSocket):
             await socket.read(receive)
+
+
+async def _refuse(fault: PhoneFault, hub: Hub, scope: Any, receive: Any, send: Any) -> None:
+    if not hub.may_explain():
+        await receive()
+        await send({"type": "websocket.close"})  # refuses the handshake: nothing stays open
+        return
+    socket = await _accept(hub, scope, receive, send)
+    dismiss(socket, fault)
+    if isinstance(socket, AsgiSocket):
+        await socket.read(receive)
 
 
 async def _accept(hub: Hub, scope: Any, receive: Any, send: Any) -> AsgiSocket | DirectSocket:

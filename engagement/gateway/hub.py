@@ -107,14 +107,14 @@ class Hub:
 
     async def audience(self, slug: str) -> Audience:
         """The audience of a show; raises PhoneFault where there is no such show, or nobody can say."""
-        if slug not in self.audiences:
-            # Everybody who asks for it meanwhile waits for the same answer.
-            opening = self._opening.get(slug)
-            if opening is None:
-                opening = self._opening[slug] = asyncio.create_task(self._open_audience(slug))
-                opening.add_done_callback(lambda _: self._opening.pop(slug, None))
-            return await asyncio.shield(opening)
-        return self.audiences[slug]
+        return self.audiences.get(slug) or await self._opened(slug)
+
+    def _opened(self, slug: str) -> asyncio.Future[Audience]:
+        """Everybody who asks for it meanwhile waits for the same answer."""
+        if slug not in self._opening:
+            self._opening[slug] = asyncio.create_task(self._open_audience(slug))
+            self._opening[slug].add_done_callback(lambda _: self._opening.pop(slug, None))
+        return asyncio.shield(self._opening[slug])
 
     async def _open_audience(self, slug: str) -> Audience:
         try:

@@ -123,8 +123,10 @@ class AsgiSocket:
                 raise
         finally:
             self.closed = True
-            if self._listener is not None:
-                self._listener.gone()
+            # They point at each other: nothing is left to collect.
+            listener, self._listener = self._listener, None
+            if listener is not None:
+                listener.gone()
 
     def write(self, kind: str, frame: Frame) -> None:
         if self.closed:

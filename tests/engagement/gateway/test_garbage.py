@@ -1,0 +1,68 @@
+"""Phones that are gone leave nothing that waits for a garbage collection: those are rare (gala/asgi.py)."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from engagement import tally
+from engagement.core.messages import encode
+from engagement.core.show_state import demo_state, pack_state
+from engagement.gateway.consumer import ShakeConsumer
+from engagement.gateway.guest import Guest
+from engagement.gateway.hub import get_hub, stop_hub
+from engagement.gateway.transport import AsgiSocket
+from engagement.vault import lock_secret
+
+SLUG = "garbage"
+STATE = msgspec.structs.replace(demo_state(), slug=SLUG, k_show=lock_secret(bytes(32)))
+CAME = 20
+OF_A_PHONE = (ShakeConsumer, AsgiSocket, Guest)
+
+
+@pytest.fixture
+async def known_show() -> AsyncIterator[None]:
+    redis = tally.connect_async()
+    await redis.set(f"show:{SLUG}", pack_state(STATE))
+    yield
+    await stop_hub()
+    await redis.delete(f"show:{SLUG}")
+    await redis.aclose(close_connection_pool=True)
+
+
+@pytest.mark.parametrize(("slug", "told"), [(SLUG, "welcome"), ("unknown-" + SLUG, "error")])
+async def test_who_came_over_asgi_and_went_leaves_nothing(known_show: None, slug: str, told: str) -> None:
+    hub = await get_hub()
+    await hub.audience(SLUG)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(CAME):
+            assert told in await visit(slug)
+        await asyncio.sleep(0.05)  # the last one's close
+        left = [type(found) for found in gc.get_objects() if isinstance(found, OF_A_PHONE)]
+    finally:
+        gc.enable()
+    assert left == [] and hub.connections == 0
+
+
+async def visit(slug: str) -> str:
+    """A screen comes, hears the first word, and goes; or it is sent away."""
+    said: list[str] = []
+
+    async def events() -> AsyncIterator[dict[str, str]]:
+        yield {"type": "websocket.connect"}
+        yield {"type": "websocket.receive", "text": encode("hello", role="screen")}
+        async with asyncio.timeout(5):
+            while not said:
+                await asyncio.sleep(0.005)
+        yield {"type": "websocket.disconnect"}
+
+    async def send(event: dict[str, str]) -> None:
+        said.extend(filter(None, [event.get("text")]))
+
+    scope = {"type": "websocket", "url_route": {"kwargs": {"slug": slug}}}
+    await asyncio.create_task(ShakeConsumer()(scope, events().__anext__, send))  # which it may cancel
+    return said[0]
