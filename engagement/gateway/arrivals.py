@@ -38,14 +38,15 @@ class Arrivals:
         self._redis = redis
         self._totals = totals
         self._silent: dict[Guest, float] = {}  # until when hello is waited for; the oldest first
-        self._greeted: list[Arrival] = []
+        self._greeted: list[Arrival] = []  # the next ones to be looked up
+        self._looked_up: list[Arrival] = []  # the ones whose turn it is
         self._welcoming: asyncio.Task[None] | None = None
         self._looked_up_at = 0.0
 
     @property
     def guests(self) -> list[Guest]:
-        """Who is not welcomed yet."""
-        return [*self._silent, *(arrival.guest for arrival in self._greeted)]
+        """Who is not welcomed yet, or just has been."""
+        return [*self._silent, *(arrival.guest for arrival in self._looked_up + self._greeted)]
 
     def expect(self, guest: Guest) -> None:
         self._silent[guest] = monotonic() + HELLO_S
@@ -71,26 +72,27 @@ class Arrivals:
             while self._greeted:
                 await asyncio.sleep(self._looked_up_at + LOOK_UP_S - monotonic())
                 self._looked_up_at = monotonic()
-                arrivals, self._greeted = self._greeted, []
-                totals = await self._read_totals(arrivals)
-                for number, arrival in enumerate(arrivals):
+                self._looked_up, self._greeted = self._greeted, []
+                totals = await self._read_totals(self._looked_up)
+                for number, arrival in enumerate(self._looked_up):
                     if not arrival.guest.socket.closed:
                         self._welcome(arrival, totals)
                     if number % TOGETHER == TOGETHER - 1:
                         await asyncio.sleep(0)
         except Exception:
             log.exception("welcomes failed, going on")
-            for guest, _ in arrivals:
+            for guest, _ in self._looked_up:
                 if guest not in guest.audience:
                     guest.dismiss(PhoneFault(WireError.OVERLOADED, "please come again", RETRY_MS))
         finally:
+            self._looked_up = []
             self._welcoming = asyncio.create_task(self._welcome_all()) if self._greeted else None
 
     def _welcome(self, arrival: Arrival, totals: dict[tuple[str, bytes], int]) -> None:
         guest = arrival.guest
         segment = guest.audience.current
         total = totals.get((segment.key, guest.viewer), 0) if segment and guest.viewer else 0
-        guest.welcome(arrival.salt, total)
+        guest.audience.welcome(guest, arrival.salt, total)
 
     async def _read_totals(self, arrivals: list[Arrival]) -> dict[tuple[str, bytes], int]:
         """What is written of these viewers in their show's current segment."""

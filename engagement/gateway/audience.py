@@ -65,12 +65,23 @@ class Audience:
         self._frames: dict[str | None, Frame] = {}
         self._fields: dict[str | None, msgspec.Raw] = {}
         self._wins = _wins_by_viewer(state.results)
-        self._pulse = None  # of another segment, perhaps
+        self._pulse = self._told = None  # of another segment, perhaps
 
     # --- who is here ---
 
-    def join(self, guest: "Guest") -> None:
-        """From now on the guest gets what is broadcast, and at once what it has won."""
+    def welcome(self, guest: "Guest", salt: bytes, total: int) -> None:
+        """Answers hello, with the newest figures and what the guest has won; from now on it gets what is broadcast."""
+        # Nothing waits in between: no state can slip in between the welcome and the first broadcast.
+        guest.every_ms = self.pace.report_every_ms
+        frames = {"welcome": self._welcome_frame(guest, salt, total)}
+        if self._pulse is None:
+            guest.pulses = self._pulses - PULSES_WITH_ACKS  # the next one comes by itself
+        else:
+            guest.pulses, frames["pulse"] = self._pulses, self._pulse
+        guest.socket.write_together(frames)
+        self._join(guest)
+
+    def _join(self, guest: "Guest") -> None:
         if guest.viewer is None:
             self.screens[guest] = None
         else:
@@ -128,17 +139,7 @@ class Audience:
             self._frames[feed] = Frame(state_frame(self.state, feed))
         return self._frames[feed]
 
-    def greet(self, guest: "Guest", salt: bytes, total: int) -> None:
-        """The answer to hello, with the newest figures; where there are none yet, the next ones come by themselves."""
-        guest.every_ms = self.pace.report_every_ms
-        frames = {"welcome": self._welcome(guest, salt, total)}
-        if self._pulse is None:
-            guest.pulses = self._pulses - PULSES_WITH_ACKS
-        else:
-            guest.pulses, frames["pulse"] = self._pulses, self._pulse
-        guest.socket.write_together(frames)
-
-    def _welcome(self, guest: "Guest", salt: bytes, total: int) -> Frame:
+    def _welcome_frame(self, guest: "Guest", salt: bytes, total: int) -> Frame:
         """The state in it is encoded once for all phones of a feed."""
         state, feed = self.state, guest.feed
         if feed not in self._fields:
@@ -203,6 +204,9 @@ class Audience:
 
     def pulse(self, now: int, phones: int, shakes: int, leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""
+        if not self.phones and not self.screens:
+            self._pulse = None  # the first to come get one that counts them
+            return
         segment = self.state.current
         frame = encode(
             "pulse",

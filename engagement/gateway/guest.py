@@ -67,12 +67,6 @@ class Guest:
         """The server is about to end."""
         self._hub.restart()
 
-    def welcome(self, salt: bytes, total: int) -> None:
-        """Tells the whole state, and joins the audience."""
-        # Nothing waits between the two: no state can slip in between the welcome and the first broadcast.
-        self.audience.greet(self, salt, total)
-        self.audience.join(self)
-
     def dismiss(self, fault: PhoneFault) -> None:
         """Tells the phone why, and closes."""
         self._hub.forget(self)

@@ -36,6 +36,15 @@ class Room:
         guest.viewer, guest.feed, self.told[guest] = viewer, feed, said
         return guest
 
+    def welcome(self, viewer: bytes | None = None, feed: str | None = None) -> Guest:
+        guest = self.guest(viewer, feed)
+        self.audience.welcome(guest, b"", 0)
+        return guest
+
+    def heard(self, guest: Guest) -> list[str]:
+        """The kinds of messages that a guest was told, the first one first."""
+        return [said["type"] for said in self.told[guest]]
+
 
 @pytest.fixture
 async def room() -> AsyncIterator[Room]:
@@ -46,10 +55,8 @@ async def room() -> AsyncIterator[Room]:
 
 def test_whoever_leaves_is_gone_once_and_the_others_stay_in_their_order(room: Room) -> None:
     audience = room.audience
-    phone, one_device, other, other_device = map(room.guest, (ONE, TWO, b"3" * 14, TWO))
-    screen, stranger = room.guest(), room.guest(TWO)
-    for guest in (screen, phone, one_device, other, other_device):
-        audience.join(guest)
+    phone, one_device, other, other_device = map(room.welcome, (ONE, TWO, b"3" * 14, TWO))
+    screen, stranger = room.welcome(), room.guest(TWO)
     assert list(audience) == [phone, one_device, other_device, other, screen]
     assert [guest in audience for guest in room.told] == [True] * 5 + [False]
     for guest in (stranger, one_device, one_device, other, screen, screen):
@@ -68,31 +75,59 @@ def test_everybody_gets_a_new_state_in_the_time_of_their_feed_also_of_a_removed_
 ) -> None:
     of_feed = dict(zip(("tv", "app", None), opens_at, strict=True))
     for number, feed in enumerate(("tv", "app", "tv", None)):
-        room.audience.join(room.guest(bytes([number]) * 14, feed))
+        room.welcome(bytes([number]) * 14, feed)
     room.audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds=feeds))
-    for guest, said in room.told.items():
-        assert [state["segment"]["opens_at"] for state in said] == [of_feed[guest.feed]]
+    for guest, (_, *states) in room.told.items():
+        assert [state["segment"]["opens_at"] for state in states] == [of_feed[guest.feed]]
 
 
 def test_whoever_comes_gets_the_newest_figures_with_the_welcome_or_the_next_by_themselves(room: Room) -> None:
-    def come(viewer: bytes) -> list[str]:
-        guest = room.guest(viewer)
-        room.audience.greet(guest, b"", 0)
-        room.audience.join(guest)
-        return [said["type"] for said in room.told[guest]]
-
-    def heard(number: int) -> list[str]:
-        return [said["type"] for said in list(room.told.values())[number]]
-
-    now = 15_000  # on air
-    assert come(ONE) == ["welcome"]
+    now, first = 15_000, room.welcome(ONE)  # on air
+    assert room.heard(first) == ["welcome"]
     room.audience.pulse(now, 1, 0, {})
-    assert heard(0) == ["welcome", "pulse"] == come(TWO)
+    second = room.welcome(TWO)
+    assert room.heard(first) == room.heard(second) == ["welcome", "pulse"]
     for tick in range(1, PULSES_WITH_ACKS):
         room.audience.pulse(now + tick, 2, 0, {})
-    assert heard(0) == heard(1) == ["welcome", "pulse"]  # the others go with acks
+    assert room.heard(first) == room.heard(second) == ["welcome", "pulse"]  # the others go with acks
     room.audience.pulse(now + PULSES_WITH_ACKS, 2, 0, {})
-    assert heard(0) == heard(1) == ["welcome", "pulse", "pulse"]
+    assert room.heard(first) == room.heard(second) == ["welcome", "pulse", "pulse"]
+
+
+def test_an_ack_tells_whoever_was_just_welcomed_nothing_that_the_welcome_did(room: Room) -> None:
+    room.welcome(ONE)
+    room.audience.pulse(15_000, 1, 0, {})
+    guest = room.welcome(TWO)
+    room.audience.acknowledge(STATE.current or 0, {TWO: 5})
+    assert room.heard(guest) == ["welcome", "pulse", "ack"]
+    room.audience.set_pace(make_pace(4_000, phones=0))
+    room.audience.acknowledge(STATE.current or 0, {TWO: 6})
+    assert room.heard(guest) == ["welcome", "pulse", "ack", "ack", "pace"]
+
+
+def test_figures_of_the_last_segment_are_told_to_nobody_any_more(room: Room) -> None:
+    audience, over = room.audience, 60_000
+    room.welcome(ONE)
+    audience.pulse(over, 1, 50, {ONE: 50})
+    assert audience.current_key == "1-7"
+    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, current=None))
+    assert audience.current is None and audience.current_key == ""
+    assert room.heard(room.welcome(TWO)) == ["welcome"]
+    # The new ones come with the next beat: the newcomer has none.
+    assert audience.pulse_is_due(over + 500, 50, {ONE: 50})
+
+
+def test_nobody_hears_how_many_were_here_before_anybody_was(room: Room) -> None:
+    audience, over = room.audience, 60_000
+    audience.pulse(over, 0, 0, {})
+    first = room.welcome(ONE)
+    assert room.heard(first) == ["welcome"]
+    assert audience.pulse_is_due(over + 500, 0, {})
+    audience.pulse(over + 500, 1, 0, {})
+    assert room.heard(first) == ["welcome", "pulse"] and room.told[first][1]["phones"] == 1
+    audience.leave(first)
+    audience.pulse(over + 20_000, 0, 0, {})
+    assert room.heard(room.welcome(ONE)) == ["welcome"]
 
 
 def test_invented_segments_are_not_remembered() -> None:
@@ -117,16 +152,19 @@ def test_the_leaders_are_those_of_the_current_segment() -> None:
     assert audience.leaders == {}
 
 
-def test_on_air_a_pulse_is_due_twice_per_report() -> None:
-    audience, now = Audience(STATE, make_pace(4_000, phones=0)), 15_000
+def test_on_air_a_pulse_is_due_twice_per_report(room: Room) -> None:
+    audience, now = room.audience, 15_000
+    audience.set_pace(make_pace(4_000, phones=0))
+    room.welcome(ONE)
     assert audience.pulse_is_due(now, 0, {})
     audience.pulse(now, 1, 0, {})
     assert not audience.pulse_is_due(now + 1_000, 50, {ONE: 50})
     assert audience.pulse_is_due(now + 2_000 - HALF_A_BEAT_MS, 0, {})
 
 
-def test_off_air_a_pulse_is_due_when_figures_change_and_every_10_s() -> None:
-    audience, over = Audience(STATE, make_pace(4_000, phones=0)), 30_000 + 1_500 + 3_000
+def test_off_air_a_pulse_is_due_when_figures_change_and_every_10_s(room: Room) -> None:
+    audience, over = room.audience, 30_000 + 1_500 + 3_000
+    room.welcome(ONE)
     audience.pulse(over - 1, 1, 50, {ONE: 50})  # goes with acks, not to everybody
     assert audience.pulse_is_due(over, 50, {ONE: 50})
     audience.pulse(over, 1, 50, {ONE: 50})

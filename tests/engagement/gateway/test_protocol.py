@@ -279,13 +279,14 @@ async def test_a_pulse_on_air_counts_phones_and_shakes(gateway: str, on_air: Seg
         await screen.hello(role="screen")
         await phone.hello(issue_guest_pass(slug))
         await phone.shake(on_air.pk, 14)
-        pulse = await phone.hear("pulse", shakes=14)
+        while not (pulse := await phone.hear("pulse", shakes=14))["leaders"]:
+            pass  # they are of the heartbeat, which may have begun before the flush
         beats = await sync_to_async(tally.read_gateways)(now_ms())
     [counted] = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
     assert (counted["phones"], counted["screens"]) == (1, 1)
     assert pulse["segment"] == on_air.pk
     assert pulse["phones"] == 1
-    assert pulse["leaders"][0]["total"] == 14
+    assert [leader["total"] for leader in pulse["leaders"]] == [14]
 
 
 async def test_pulses_come_at_most_twice_a_second(gateway: str, on_air: Segment) -> None:
