@@ -20,11 +20,3 @@ def quartile(values: Sequence[float]) -> float:
     if found is None:
         raise ValueError("the quartile of nothing")
     return found
-
-
-def median(values: Sequence[float]) -> float:
-    """The value in the middle; the smaller one of two."""
-    found = percentile(values, 0.5)
-    if found is None:
-        raise ValueError("the median of nothing")
-    return found

@@ -6,11 +6,12 @@ A measure gets a contender that it starts itself, fresh, and returns rows: label
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
 from engagement.mock.figures import percentile as counted_percentile
-from tests.bench.figures import median, percentile
+from tests.bench.figures import percentile
 from tests.bench.load import Arrivals, Crowd
 from tests.bench.open_loop import OpenLoop
 from tests.bench.processes import resident_kib
@@ -28,7 +29,7 @@ class Sizes(NamedTuple):
     warm_up_s: float = 0.5
     fanout: tuple[int, ...] = (3_000, 15_000)
     rounds: int = 8  # at most; those who are close run twice
-    fanout_s: float = 2.5  # per number of sockets, but at least three rounds
+    fanout_s: float = 9.0  # per number of sockets, but at least four rounds
     close_fanout_s: float = 3.5  # of those who are close to each other
     memory: int = 10_000
     storm: int = 5_000
@@ -204,12 +205,12 @@ def join_fanouts(one: Row, other: Row) -> Row:
 
 
 def broadcast_rounds(crowd: Crowd, sizes: Sizes, seconds: float) -> list[Arrivals]:
-    """As many rounds as fit, but at least three; the first one warms up, and counts only where there are no more."""
+    """As many rounds as fit, but at least four; the first one warms up, and does not count."""
     arrivals: list[Arrivals] = []
     until = perf_counter() + seconds
-    while len(arrivals) < 3 or (perf_counter() < until and len(arrivals) <= sizes.rounds):
+    while len(arrivals) < 4 or (perf_counter() < until and len(arrivals) <= sizes.rounds):
         arrivals.append(crowd.broadcast(sizes.fanout_patience_s))
-    return arrivals[1:] if len(arrivals) > 3 else arrivals
+    return arrivals[1:]
 
 
 def describe_arrivals(arrivals: Arrivals) -> dict[str, float]:

@@ -3,11 +3,12 @@
 import contextlib
 import subprocess
 from math import ceil
+from statistics import median
 from time import perf_counter
 from typing import Any
 
 from engagement.mock.figures import percentile as counted_percentile
-from tests.bench.figures import median, quartile
+from tests.bench.figures import quartile
 from tests.bench.load import Crowd
 from tests.bench.measures import (
     Place,
