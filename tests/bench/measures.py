@@ -33,6 +33,7 @@ class Sizes(NamedTuple):
     close_fanout_s: float = 3.5  # of those who are close to each other
     memory: int = 10_000
     storm: int = 5_000
+    storms: int = 3
     storm_of_ours: int = 15_000
     mixed: int = 10_000
     mixed_s: float = 6.0
@@ -53,12 +54,13 @@ SHORT = Sizes(
     intake_s=0.2,
     warm_up_s=0.05,
     fanout=(20, 40),
-    rounds=2,
+    rounds=3,
     fanout_s=0.3,
     close_fanout_s=0.3,
     memory=40,
     storm=40,
     storm_of_ours=80,
+    storms=1,
     mixed=40,
     mixed_s=1.0,
     patience_s=1.0,
@@ -190,7 +192,7 @@ def fanout(contender: Any, place: Place) -> Rows:
             crowd.connect()
             arrivals = broadcast_rounds(crowd, place.sizes, seconds)
             rows[f"fanout {sockets}"] = {
-                **describe_rounds([describe_arrivals(row) for row in arrivals if row.times]),
+                **describe_rounds([describe_arrivals(row) for row in arrivals[1:] if row.times]),
                 "sockets": crowd.ready,
                 "wrong": check_connected(crowd) + check_arrivals(arrivals),
             }
@@ -205,12 +207,12 @@ def join_fanouts(one: Row, other: Row) -> Row:
 
 
 def broadcast_rounds(crowd: Crowd, sizes: Sizes, seconds: float) -> list[Arrivals]:
-    """As many rounds as fit, but at least four; the first one warms up, and does not count."""
+    """As many rounds as fit, but at least four: the first one warms up."""
     arrivals: list[Arrivals] = []
     until = perf_counter() + seconds
     while len(arrivals) < 4 or (perf_counter() < until and len(arrivals) <= sizes.rounds):
         arrivals.append(crowd.broadcast(sizes.fanout_patience_s))
-    return arrivals[1:]
+    return arrivals
 
 
 def describe_arrivals(arrivals: Arrivals) -> dict[str, float]:
@@ -262,11 +264,29 @@ def memory(contender: Any, place: Place) -> Rows:
 
 
 def storm(contender: Any, place: Place) -> Rows:
-    """Everybody connects in the same moment; of ours, as many as a process may hold, too."""
-    numbers = [place.sizes.storm]
+    """Everybody connects in the same moment, a few times; of ours, as many as a process may hold, too."""
+    sizes = place.sizes
+    rows = {f"storm {sizes.storm}": _storms(contender, place)}
     if contender.key == "gateway":
-        numbers.append(place.sizes.storm_of_ours)
-    return {f"storm {number}": _storm(contender, place, number) for number in numbers}
+        rows[f"storm {sizes.storm_of_ours}"] = _storm(contender, place, sizes.storm_of_ours)
+    return rows
+
+
+def _storms(contender: Any, place: Place) -> Row:
+    """The storm in the middle of some, each upon a fresh server, and the failures of all."""
+    each = sorted(
+        (_storm(contender, place, place.sizes.storm) for _ in range(place.sizes.storms)),
+        key=lambda row: row["value"] or 0.0,
+    )
+    middle, failed = each[len(each) // 2], sum(row["failures"] for row in each)
+    rates = [row["value"] or 0.0 for row in each]
+    return {
+        **middle,
+        "failures": failed,
+        "each": rates,
+        "details": f"{middle['details']}; {', '.join(f'{rate:,.0f}' for rate in rates)}",
+        "wrong": [what for row in each for what in row["wrong"]],
+    }
 
 
 def _storm(contender: Any, place: Place, sockets: int) -> Row:
