@@ -39,14 +39,14 @@ class Arrivals:
         self._totals = totals
         self._silent: dict[Guest, float] = {}  # until when hello is waited for; the oldest first
         self._greeted: list[Arrival] = []  # the next ones to be looked up
-        self._looked_up: list[Arrival] = []  # the ones whose turn it is
+        self._batch: list[Arrival] = []  # which is looked up and welcomed now
         self._welcoming: asyncio.Task[None] | None = None
         self._looked_up_at = 0.0
 
     @property
     def guests(self) -> list[Guest]:
         """Who is not welcomed yet, or just has been."""
-        return [*self._silent, *(arrival.guest for arrival in self._looked_up + self._greeted)]
+        return [*self._silent, *(arrival.guest for arrival in self._batch + self._greeted)]
 
     def expect(self, guest: Guest) -> None:
         self._silent[guest] = monotonic() + HELLO_S
@@ -72,20 +72,20 @@ class Arrivals:
             while self._greeted:
                 await asyncio.sleep(self._looked_up_at + LOOK_UP_S - monotonic())
                 self._looked_up_at = monotonic()
-                self._looked_up, self._greeted = self._greeted, []
-                totals = await self._read_totals(self._looked_up)
-                for number, arrival in enumerate(self._looked_up):
+                self._batch, self._greeted = self._greeted, []
+                totals = await self._read_totals(self._batch)
+                for number, arrival in enumerate(self._batch):
                     if not arrival.guest.socket.closed:
                         self._welcome(arrival, totals)
                     if number % TOGETHER == TOGETHER - 1:
                         await asyncio.sleep(0)
         except Exception:
             log.exception("welcomes failed, going on")
-            for guest, _ in self._looked_up:
+            for guest, _ in self._batch:
                 if guest not in guest.audience:
                     guest.dismiss(PhoneFault(WireError.OVERLOADED, "please come again", RETRY_MS))
         finally:
-            self._looked_up = []
+            self._batch = []
             self._welcoming = asyncio.create_task(self._welcome_all()) if self._greeted else None
 
     def _welcome(self, arrival: Arrival, totals: dict[tuple[str, bytes], int]) -> None:

@@ -65,7 +65,11 @@ class Audience:
         self._frames: dict[str | None, Frame] = {}
         self._fields: dict[str | None, msgspec.Raw] = {}
         self._wins = _wins_by_viewer(state.results)
-        self._pulse = self._told = None  # of another segment, perhaps
+        self._forget_pulse()  # it is of another segment, perhaps; whoever has come since gets the next one
+
+    def _forget_pulse(self) -> None:
+        """Nobody is told the newest one any more, and the next beat makes another."""
+        self._pulse = self._told = None
 
     # --- who is here ---
 
@@ -100,6 +104,12 @@ class Audience:
                 self.by_viewer[guest.viewer] = others
             else:
                 del self.by_viewer[guest.viewer]
+        if self.is_empty:
+            self._forget_pulse()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.by_viewer and not self.screens
 
     def __contains__(self, guest: "Guest") -> bool:
         return guest in (self.screens if guest.viewer is None else self.by_viewer.get(guest.viewer, ()))
@@ -202,20 +212,22 @@ class Audience:
             return since >= self.pace.report_every_ms // PULSES_PER_REPORT
         return self._told != (shakes, leaders) or since >= QUIET_PULSE_MS
 
+    def measure(self, now: int, shakes: int) -> None:
+        """Takes the live shakes of the whole show at a beat; pulses tell their rate."""
+        segment = self.state.current or 0
+        self._shakes = [row for row in self._shakes if row[1] == segment and row[0] >= now - RATE_MS]
+        self._shakes.append((now, segment, shakes))
+
     def pulse(self, now: int, phones: int, shakes: int, leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""
-        if not self.phones and not self.screens:
-            self._pulse = None  # the first to come get one that counts them
-            return
-        segment = self.state.current
         frame = encode(
             "pulse",
             epoch=self.state.epoch,
             seq=self.seq,
-            segment=segment,
+            segment=self.state.current,
             phones=phones,
             shakes=shakes,
-            per_second=self._per_second(now, segment or 0, shakes),
+            per_second=self._per_second(),
             leaders=[{"name": stage_name(viewer), "total": total} for viewer, total in leaders.items()],
         )
         on_air = self.on_air(now)
@@ -232,11 +244,12 @@ class Audience:
         """How many a phone without an ack may miss; nobody is left without one for 10 s."""
         return min(PULSES_WITH_ACKS, PULSES_PER_REPORT * QUIET_PULSE_MS // self.pace.report_every_ms)
 
-    def _per_second(self, now: int, segment: int, shakes: int) -> int:
-        self._shakes = [row for row in self._shakes if row[1] == segment and row[0] >= now - RATE_MS]
-        self._shakes.append((now, segment, shakes))
-        since, _, before = self._shakes[0]
-        return (shakes - before) * 1000 // (now - since) if now > since else 0
+    def _per_second(self) -> int:
+        if not self._shakes:
+            return 0
+        (since, _, before), (now, _, shakes) = self._shakes[0], self._shakes[-1]
+        # Fewer than before: Redis was emptied.
+        return max(0, shakes - before) * 1000 // (now - since) if now > since else 0
 
     def _tell_wins(self, guest: "Guest") -> None:
         for draw, status, frame in self._wins.get(guest.viewer or b"", ()):

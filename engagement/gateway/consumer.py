@@ -26,6 +26,7 @@ class ShakeConsumer(AsyncConsumer):
             audience = await hub.audience(scope["url_route"]["kwargs"].get("slug", ""))
             hub.check_room()
         except PhoneFault as fault:
+            # In here: a name of the fault that outlives this would be a cycle.
             await _refuse(fault, hub, scope, receive, send)
             return
         socket = await _accept(hub, scope, receive, send)

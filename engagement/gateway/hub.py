@@ -107,7 +107,9 @@ class Hub:
 
     async def audience(self, slug: str) -> Audience:
         """The audience of a show; raises PhoneFault where there is no such show, or nobody can say."""
-        return self.audiences.get(slug) or await self._opened(slug)
+        if slug in self.audiences:
+            return self.audiences[slug]
+        return await self._opened(slug)
 
     def _opened(self, slug: str) -> asyncio.Future[Audience]:
         """Everybody who asks for it meanwhile waits for the same answer."""
@@ -220,6 +222,7 @@ class Hub:
         """Heartbeat out, the others' in; then pulses, and segments that are over."""
         now = now_ms()
         current = {slug: audience.current_key for slug, audience in self.audiences.items()}
+        empty = {slug for slug, audience in self.audiences.items() if audience.is_empty}
         beats, live, server = await tally.exchange_heartbeats(
             self.redis, self.name, self._heartbeat(now), list(current.values())
         )
@@ -235,7 +238,9 @@ class Hub:
                 continue  # changed while Redis answered: the next beat knows
             shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
             shakes, leaders = live[segment].get("shakes", 0), _merge_leaders(shows)
-            if audience.pulse_is_due(now, shakes, leaders):
+            audience.measure(now, shakes)
+            # Whoever comes while Redis answers is not counted in this beat, and hears the next one.
+            if slug not in empty and audience.pulse_is_due(now, shakes, leaders):
                 audience.pulse(now, sum(show["phones"] for show in shows), shakes, leaders)
         await self._end_segments(now)
 

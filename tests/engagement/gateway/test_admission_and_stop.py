@@ -110,22 +110,20 @@ async def test_a_restart_while_redis_hangs_ends_within_five_seconds(tmp_path: Pa
         redis.stop()
 
 
-@pytest.mark.parametrize("server", SERVERS[:2])  # Daphne is told nothing of its end
 async def test_whose_total_is_just_being_looked_up_is_sent_away_by_a_restart_too(
-    on_air: Segment, tmp_path: Path, server: str
+    on_air: Segment, tmp_path: Path
 ) -> None:
     slug, redis = on_air.show.slug, start_server(tmp_path / "redis")
     try:
         with Redis.from_url(redis.url) as client:
             client.set(f"show:{slug}", pack_state(await sync_to_async(describe_show)(on_air.show)))
-        with running_gateway(tmp_path / "log", server=server, REDIS_URL=redis.url) as (address, process):
+        with running_gateway(tmp_path / "log", REDIS_URL=redis.url) as (address, process):
             async with TestPhone(address, slug) as phone:
                 os.kill(redis.process.pid, signal.SIGSTOP)
                 await phone.say({"type": "hello", "pass": issue_guest_pass(slug)})
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.1)
                 process.terminate()
                 assert (await phone.closed())[0] == 1012
-            assert phone.heard == []
             await asyncio.to_thread(process.wait, 5)
     finally:
         os.kill(redis.process.pid, signal.SIGCONT)

@@ -117,17 +117,29 @@ def test_figures_of_the_last_segment_are_told_to_nobody_any_more(room: Room) -> 
     assert audience.pulse_is_due(over + 500, 50, {ONE: 50})
 
 
-def test_nobody_hears_how_many_were_here_before_anybody_was(room: Room) -> None:
+def test_nobody_hears_how_many_were_here_before_everybody_left(room: Room) -> None:
     audience, over = room.audience, 60_000
-    audience.pulse(over, 0, 0, {})
-    first = room.welcome(ONE)
-    assert room.heard(first) == ["welcome"]
-    assert audience.pulse_is_due(over + 500, 0, {})
-    audience.pulse(over + 500, 1, 0, {})
-    assert room.heard(first) == ["welcome", "pulse"] and room.told[first][1]["phones"] == 1
-    audience.leave(first)
-    audience.pulse(over + 20_000, 0, 0, {})
+    gone, screen = room.welcome(ONE), room.welcome()
+    audience.pulse(over, 1, 0, {})
+    audience.leave(gone)
+    assert room.heard(room.welcome(TWO)) == ["welcome", "pulse"]
+    assert not audience.pulse_is_due(over + 500, 0, {})
+    for guest in (screen, *audience.by_viewer[TWO]):
+        audience.leave(guest)
+    assert audience.is_empty
     assert room.heard(room.welcome(ONE)) == ["welcome"]
+    assert audience.pulse_is_due(over + 500, 0, {})
+
+
+def test_pulses_tell_how_many_shakes_come_per_second_however_rare_they_are(room: Room) -> None:
+    audience, guest = room.audience, room.welcome()
+    for now in range(15_000, 31_000, 500):
+        audience.measure(now, now * 3)
+        if now % 5_000 == 0:
+            audience.pulse(now, 1, now * 3, {})
+    audience.measure(31_000, 0)  # somebody has emptied Redis
+    audience.pulse(31_000, 1, 0, {})
+    assert [said["per_second"] for said in room.told[guest][1:]] == [0, 3_000, 3_000, 3_000, 0]
 
 
 def test_invented_segments_are_not_remembered() -> None:

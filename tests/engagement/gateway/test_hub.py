@@ -1,6 +1,7 @@
-"""The hub of one process, without sockets."""
+"""The hub of one process, without a server."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -9,17 +10,30 @@ from channels.layers import get_channel_layer
 
 from engagement import broadcast, tally
 from engagement.core.show_state import demo_state, pack_state
+from engagement.gateway.guest import Guest
 from engagement.gateway.hub import REFRESH_S, get_hub, stop_hub
+from engagement.gateway.transport import AsgiSocket
 from engagement.vault import lock_secret
 
 STATE = msgspec.structs.replace(demo_state(), slug="hub", k_show=lock_secret(bytes(32)))
 RESULT = {"draw": 1, "segment": 7, "winners": [], "seal": "", "strength": "", "record_url": ""}
 
 
+@pytest.fixture(autouse=True)
+async def known_show() -> AsyncIterator[None]:
+    """It is in Redis before the hub starts, which is stopped in the end."""
+    redis = tally.connect_async()
+    await redis.set("show:hub", pack_state(STATE))
+    yield
+    await stop_hub()
+    await redis.delete("show:hub")
+    await redis.aclose(close_connection_pool=True)
+
+
 async def test_whoever_comes_while_a_process_starts_misses_no_broadcast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    redis, layer = tally.connect_async(), get_channel_layer()
+    layer = get_channel_layer()
     new_channel = layer.new_channel
 
     async def slowly() -> Any:
@@ -27,17 +41,36 @@ async def test_whoever_comes_while_a_process_starts_misses_no_broadcast(
         return await new_channel()
 
     monkeypatch.setattr(layer, "new_channel", slowly)
-    await redis.set("show:hub", pack_state(STATE))
     first = asyncio.create_task(get_hub())
     await asyncio.sleep(0.01)
-    try:
-        audience = await (await get_hub()).audience("hub")
-        await asyncio.to_thread(broadcast.send_result, "hub", STATE.epoch, STATE.seq + 1, RESULT)
-        async with asyncio.timeout(REFRESH_S / 2):
-            while audience.seq == STATE.seq:
-                await asyncio.sleep(0.02)
-        assert await first is await get_hub()
-    finally:
-        await stop_hub()
-        await redis.delete("show:hub")
-        await redis.aclose(close_connection_pool=True)
+    audience = await (await get_hub()).audience("hub")
+    await asyncio.to_thread(broadcast.send_result, "hub", STATE.epoch, STATE.seq + 1, RESULT)
+    async with asyncio.timeout(REFRESH_S / 2):
+        while audience.seq == STATE.seq:
+            await asyncio.sleep(0.02)
+    assert await first is await get_hub()
+
+
+async def test_whoever_comes_during_a_beat_hears_figures_that_count_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchange, said = tally.exchange_heartbeats, []
+
+    async def send(event: dict[str, Any]) -> None:
+        said.append(msgspec.json.decode(event["text"]))
+
+    async def exchange_while_somebody_comes(*arguments: Any) -> Any:
+        found = await exchange(*arguments)
+        if not said:
+            phone = Guest(hub, audience, AsgiSocket(send))
+            phone.viewer = b"1" * 14
+            audience.welcome(phone, b"", 0)
+        return found
+
+    monkeypatch.setattr(tally, "exchange_heartbeats", exchange_while_somebody_comes)
+    hub = await get_hub()
+    audience = await hub.audience("hub")
+    async with asyncio.timeout(5):
+        while len(said) < 2:
+            await asyncio.sleep(0.02)
+    assert [message["type"] for message in said] == ["welcome", "pulse"] and said[1]["phones"] == 1
