@@ -60,7 +60,6 @@ SHORT = Sizes(
     memory=40,
     storm=40,
     storm_of_ours=80,
-    storms=1,
     mixed=40,
     mixed_s=1.0,
     patience_s=1.0,
@@ -266,25 +265,26 @@ def memory(contender: Any, place: Place) -> Rows:
 def storm(contender: Any, place: Place) -> Rows:
     """Everybody connects in the same moment, a few times; of ours, as many as a process may hold, too."""
     sizes = place.sizes
-    rows = {f"storm {sizes.storm}": _storms(contender, place)}
+    times = {sizes.storm: sizes.storms}
     if contender.key == "gateway":
-        rows[f"storm {sizes.storm_of_ours}"] = _storm(contender, place, sizes.storm_of_ours)
-    return rows
+        times[sizes.storm_of_ours] = 1
+    return {
+        f"storm {sockets}": join_storms([_storm(contender, place, sockets) for _ in range(number)])
+        for sockets, number in times.items()
+    }
 
 
-def _storms(contender: Any, place: Place) -> Row:
-    """The storm in the middle of some, each upon a fresh server, and the failures of all."""
-    each = sorted(
-        (_storm(contender, place, place.sizes.storm) for _ in range(place.sizes.storms)),
-        key=lambda row: row["value"] or 0.0,
-    )
+def join_storms(storms: list[Row]) -> Row:
+    """The one in the middle, with the failures of all of them."""
+    each = sorted(storms, key=lambda row: row["value"] or 0.0)
     middle, failed = each[len(each) // 2], sum(row["failures"] for row in each)
     rates = [row["value"] or 0.0 for row in each]
+    others = f"; of {', '.join(f'{rate:,.0f}' for rate in rates)}" if len(rates) > 1 else ""
     return {
         **middle,
         "failures": failed,
         "each": rates,
-        "details": f"{middle['details']}; {', '.join(f'{rate:,.0f}' for rate in rates)}",
+        "details": f"{failed} failed; {middle['details']}{others}",
         "wrong": [what for row in each for what in row["wrong"]],
     }
 
@@ -312,7 +312,7 @@ def _storm(contender: Any, place: Place, sockets: int) -> Row:
         "failures": failed,
         "p99_ms": p99 * 1000,
         "last_ms": lasted_s * 1000,
-        "details": f"{failed} failed; p99 {p99 * 1000:,.0f} ms, last {lasted_s * 1000:,.0f}; {cost}",
+        "details": f"p99 {p99 * 1000:,.0f} ms, last {lasted_s * 1000:,.0f}; {cost}",
         "wrong": wrong,
     }
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench import gateway
 from tests.bench.contenders import CONTENDERS
-from tests.bench.measures import FULL, SHORT, join_fanouts
+from tests.bench.measures import FULL, SHORT, join_fanouts, join_storms
 from tests.bench.stand_in import StandIn
 from tests.bench.table import broken_promises, compare, find_target, judge
 
@@ -67,6 +67,19 @@ def test_a_contender_that_gets_through_the_fan_out_once_has_a_figure():
     assert join_fanouts(failed, done)["value"] == join_fanouts(done, failed)["value"] == 5.0
     assert join_fanouts(failed, done)["wrong"] == ["failed"]
     assert join_fanouts(failed, failed)["value"] is None
+
+
+def test_of_some_storms_the_middle_one_is_told_and_the_failures_of_all():
+    storms = [
+        row(rate, failures=failures, wrong=["lost"] * failures, details=f"p99 of {rate}")
+        for rate, failures in ((5_000.0, 0), (None, 2), (4_000.0, 0))
+    ]
+    joined = join_storms(storms)
+    assert (joined["value"], joined["failures"], joined["each"]) == (4_000.0, 2, [0.0, 4_000.0, 5_000.0])
+    assert (
+        joined["wrong"] == ["lost"] * 2 and joined["details"] == "2 failed; p99 of 4000.0; of 0, 4,000, 5,000"
+    )
+    assert join_storms(storms[:1])["details"] == "0 failed; p99 of 5000.0"
 
 
 def test_a_contender_that_is_not_installed_is_named_and_left_out(capsys, monkeypatch):
