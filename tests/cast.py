@@ -3,15 +3,22 @@
 import itertools
 from typing import Any
 
+import msgspec
+
 from engagement import tally
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
+from engagement.core.show_state import demo_state
 from engagement.models import Feed, Segment, Show
+from engagement.vault import lock_secret
 from prizes.actions import arm_segment
 from prizes.models import Prize, PrizeList
 
 OPERATOR, DIRECTOR, AUDITOR, INTRUDER = "olga", "dirk", "audrey", "mallory"
 APP_DELAY, TV_DELAY = 0, 400
+
+# A show that no database knows.
+DEMO_STATE = msgspec.structs.replace(demo_state(), k_show=lock_secret(bytes(32)))
 
 _numbers = itertools.count(1)
 

@@ -34,11 +34,6 @@ PHONES, DEAF = 300, 10
 SERVERS = ["uvicorn", "plain uvicorn", "daphne"]
 
 
-@pytest.fixture
-def on_air(transactional_db: None) -> Segment:
-    return put_on_air(armed_segment(make_show()))
-
-
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_full_gateway_closes_4503_with_the_time_to_wait(
     on_air: Segment, tmp_path: Path, server: str

@@ -8,22 +8,20 @@ import msgspec
 import pytest
 
 from engagement.core.pace import make_pace
-from engagement.core.show_state import demo_state
 from engagement.gateway.audience import HALF_A_BEAT_MS, PULSES_WITH_ACKS, QUIET_PULSE_MS, Audience
 from engagement.gateway.guest import Guest
 from engagement.gateway.hub import Hub
 from engagement.gateway.transport import AsgiSocket
-from engagement.vault import lock_secret
+from tests.cast import DEMO_STATE
 
 ONE, TWO = b"1" * 14, b"2" * 14
-STATE = msgspec.structs.replace(demo_state(), k_show=lock_secret(bytes(32)))
 
 
 class Room:
     """Guests of one audience, and what each of them was told."""
 
     def __init__(self, hub: Hub) -> None:
-        self.audience, self._hub = Audience(STATE, make_pace(1_000, phones=0)), hub
+        self.audience, self._hub = Audience(DEMO_STATE, make_pace(1_000, phones=0)), hub
         self.told: dict[Guest, list[dict[str, Any]]] = {}
 
     def guest(self, viewer: bytes | None = None, feed: str | None = None) -> Guest:
@@ -55,8 +53,8 @@ async def room() -> AsyncIterator[Room]:
 
 def test_whoever_leaves_is_gone_once_and_the_others_stay_in_their_order(room: Room) -> None:
     audience = room.audience
-    phone, one_device, other, other_device = map(room.welcome, (ONE, TWO, b"3" * 14, TWO))
-    screen, stranger = room.welcome(), room.guest(TWO)
+    screen, phone, one_device, other, other_device = map(room.welcome, (None, ONE, TWO, b"3" * 14, TWO))
+    stranger = room.guest(TWO)
     assert list(audience) == [phone, one_device, other_device, other, screen]
     assert [guest in audience for guest in room.told] == [True] * 5 + [False]
     for guest in (stranger, one_device, one_device, other, screen, screen):
@@ -68,7 +66,7 @@ def test_whoever_leaves_is_gone_once_and_the_others_stay_in_their_order(room: Ro
 
 
 @pytest.mark.parametrize(
-    ("feeds", "opens_at"), [(STATE.feeds, (11_500, 10_000, 10_000)), ({"app": 0}, (10_000,) * 3)]
+    ("feeds", "opens_at"), [(DEMO_STATE.feeds, (11_500, 10_000, 10_000)), ({"app": 0}, (10_000,) * 3)]
 )
 def test_everybody_gets_a_new_state_in_the_time_of_their_feed_also_of_a_removed_one(
     room: Room, feeds: dict[str, int], opens_at: tuple[int, int, int]
@@ -76,7 +74,7 @@ def test_everybody_gets_a_new_state_in_the_time_of_their_feed_also_of_a_removed_
     of_feed = dict(zip(("tv", "app", None), opens_at, strict=True))
     for number, feed in enumerate(("tv", "app", "tv", None)):
         room.welcome(bytes([number]) * 14, feed)
-    room.audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, feeds=feeds))
+    room.audience.adopt(msgspec.structs.replace(DEMO_STATE, seq=DEMO_STATE.seq + 1, feeds=feeds))
     for guest, (_, *states) in room.told.items():
         assert [state["segment"]["opens_at"] for state in states] == [of_feed[guest.feed]]
 
@@ -98,10 +96,10 @@ def test_an_ack_tells_whoever_was_just_welcomed_nothing_that_the_welcome_did(roo
     room.welcome(ONE)
     room.audience.pulse(15_000, 1, 0, {})
     guest = room.welcome(TWO)
-    room.audience.acknowledge(STATE.current or 0, {TWO: 5})
+    room.audience.acknowledge(DEMO_STATE.current or 0, {TWO: 5})
     assert room.heard(guest) == ["welcome", "pulse", "ack"]
     room.audience.set_pace(make_pace(4_000, phones=0))
-    room.audience.acknowledge(STATE.current or 0, {TWO: 6})
+    room.audience.acknowledge(DEMO_STATE.current or 0, {TWO: 6})
     assert room.heard(guest) == ["welcome", "pulse", "ack", "ack", "pace"]
 
 
@@ -110,7 +108,7 @@ def test_figures_of_the_last_segment_are_told_to_nobody_any_more(room: Room) -> 
     room.welcome(ONE)
     audience.pulse(over, 1, 50, {ONE: 50})
     assert audience.current_key == "1-7"
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1, current=None))
+    audience.adopt(msgspec.structs.replace(DEMO_STATE, seq=DEMO_STATE.seq + 1, current=None))
     assert audience.current is None and audience.current_key == ""
     assert room.heard(room.welcome(TWO)) == ["welcome"]
     # The new ones come with the next beat: the newcomer has none.
@@ -143,14 +141,14 @@ def test_pulses_tell_how_many_shakes_come_per_second_however_rare_they_are(room:
 
 
 def test_invented_segments_are_not_remembered() -> None:
-    audience = Audience(STATE, make_pace(1_000, phones=0))
+    audience = Audience(DEMO_STATE, make_pace(1_000, phones=0))
     assert [audience.reporting(number, "tv") for number in range(100, 1_100)] == [None] * 1_000
     assert audience.reporting(7, "tv") is not None and len(audience._reporting) == 1
 
 
 def test_the_leaders_are_those_of_the_current_segment() -> None:
-    audience = Audience(STATE, make_pace(1_000, phones=0))
-    current = STATE.current or 0
+    audience = Audience(DEMO_STATE, make_pace(1_000, phones=0))
+    current = DEMO_STATE.current or 0
     written = {bytes([number]) * 14: number % 7 for number in range(1, 30)}
     audience.acknowledge(current, written)
     audience.acknowledge(current + 1, {ONE: 99})  # a late ack of another one
@@ -158,25 +156,22 @@ def test_the_leaders_are_those_of_the_current_segment() -> None:
     assert list(audience.leaders.items()) == [
         (TWO, 8), *((bytes([number]) * 14, 6) for number in (6, 13, 20, 27)),
     ]  # fmt: skip
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 1))
+    audience.adopt(msgspec.structs.replace(DEMO_STATE, seq=DEMO_STATE.seq + 1))
     assert len(audience.leaders) == 5
-    audience.adopt(msgspec.structs.replace(STATE, seq=STATE.seq + 2, current=None))
+    audience.adopt(msgspec.structs.replace(DEMO_STATE, seq=DEMO_STATE.seq + 2, current=None))
     assert audience.leaders == {}
 
 
-def test_on_air_a_pulse_is_due_twice_per_report(room: Room) -> None:
-    audience, now = room.audience, 15_000
-    audience.set_pace(make_pace(4_000, phones=0))
-    room.welcome(ONE)
+def test_on_air_a_pulse_is_due_twice_per_report() -> None:
+    audience, now = Audience(DEMO_STATE, make_pace(4_000, phones=0)), 15_000
     assert audience.pulse_is_due(now, 0, {})
     audience.pulse(now, 1, 0, {})
     assert not audience.pulse_is_due(now + 1_000, 50, {ONE: 50})
     assert audience.pulse_is_due(now + 2_000 - HALF_A_BEAT_MS, 0, {})
 
 
-def test_off_air_a_pulse_is_due_when_figures_change_and_every_10_s(room: Room) -> None:
-    audience, over = room.audience, 30_000 + 1_500 + 3_000
-    room.welcome(ONE)
+def test_off_air_a_pulse_is_due_when_figures_change_and_every_10_s() -> None:
+    audience, over = Audience(DEMO_STATE, make_pace(4_000, phones=0)), 30_000 + 1_500 + 3_000
     audience.pulse(over - 1, 1, 50, {ONE: 50})  # goes with acks, not to everybody
     assert audience.pulse_is_due(over, 50, {ONE: 50})
     audience.pulse(over, 1, 50, {ONE: 50})

@@ -4,43 +4,30 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 
-from engagement import tally
 from engagement.core.messages import encode
-from engagement.core.show_state import demo_state, pack_state
+from engagement.core.show_state import ShowState
 from engagement.gateway.consumer import ShakeConsumer
 from engagement.gateway.guest import Guest
-from engagement.gateway.hub import get_hub, stop_hub
+from engagement.gateway.hub import get_hub
 from engagement.gateway.transport import AsgiSocket
-from engagement.vault import lock_secret
 
-SLUG = "garbage"
-STATE = msgspec.structs.replace(demo_state(), slug=SLUG, k_show=lock_secret(bytes(32)))
 CAME = 20
 
 
-@pytest.fixture
-async def known_show() -> AsyncIterator[None]:
-    redis = tally.connect_async()
-    await redis.set(f"show:{SLUG}", pack_state(STATE))
-    yield
-    await stop_hub()
-    await redis.delete(f"show:{SLUG}")
-    await redis.aclose(close_connection_pool=True)
-
-
-@pytest.mark.parametrize(("slug", "told"), [(SLUG, "welcome"), ("unknown-" + SLUG, "error")])
-async def test_who_came_over_asgi_and_went_leaves_nothing(known_show: None, slug: str, told: str) -> None:
+@pytest.mark.parametrize(("unknown", "told"), [("", "welcome"), ("-unknown", "error")])
+async def test_who_came_over_asgi_and_went_leaves_nothing(
+    known_show: ShowState, unknown: str, told: str
+) -> None:
     hub = await get_hub()
-    await hub.audience(SLUG)
+    await hub.audience(known_show.slug)
     gc.collect()
     gc.disable()
     before = set(map(id, of_phones()))
     try:
         for _ in range(CAME):
-            assert told in await visit(slug)
+            assert told in await visit(known_show.slug + unknown)
         await asyncio.sleep(0.05)  # the last one's close
         left = [type(found) for found in of_phones() if id(found) not in before]
     finally:

@@ -1,7 +1,6 @@
 """The hub of one process, without a server."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -9,29 +8,16 @@ import pytest
 from channels.layers import get_channel_layer
 
 from engagement import broadcast, tally
-from engagement.core.show_state import demo_state, pack_state
+from engagement.core.show_state import ShowState
 from engagement.gateway.guest import Guest
-from engagement.gateway.hub import REFRESH_S, get_hub, stop_hub
+from engagement.gateway.hub import REFRESH_S, get_hub
 from engagement.gateway.transport import AsgiSocket
-from engagement.vault import lock_secret
 
-STATE = msgspec.structs.replace(demo_state(), slug="hub", k_show=lock_secret(bytes(32)))
 RESULT = {"draw": 1, "segment": 7, "winners": [], "seal": "", "strength": "", "record_url": ""}
 
 
-@pytest.fixture(autouse=True)
-async def known_show() -> AsyncIterator[None]:
-    """It is in Redis before the hub starts, which is stopped in the end."""
-    redis = tally.connect_async()
-    await redis.set("show:hub", pack_state(STATE))
-    yield
-    await stop_hub()
-    await redis.delete("show:hub")
-    await redis.aclose(close_connection_pool=True)
-
-
 async def test_whoever_comes_while_a_process_starts_misses_no_broadcast(
-    monkeypatch: pytest.MonkeyPatch,
+    known_show: ShowState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer = get_channel_layer()
     new_channel = layer.new_channel
@@ -43,16 +29,18 @@ async def test_whoever_comes_while_a_process_starts_misses_no_broadcast(
     monkeypatch.setattr(layer, "new_channel", slowly)
     first = asyncio.create_task(get_hub())
     await asyncio.sleep(0.01)
-    audience = await (await get_hub()).audience("hub")
-    await asyncio.to_thread(broadcast.send_result, "hub", STATE.epoch, STATE.seq + 1, RESULT)
+    audience = await (await get_hub()).audience(known_show.slug)
+    await asyncio.to_thread(
+        broadcast.send_result, known_show.slug, known_show.epoch, known_show.seq + 1, RESULT
+    )
     async with asyncio.timeout(REFRESH_S / 2):
-        while audience.seq == STATE.seq:
+        while audience.seq == known_show.seq:
             await asyncio.sleep(0.02)
     assert await first is await get_hub()
 
 
 async def test_whoever_comes_during_a_beat_hears_figures_that_count_them(
-    monkeypatch: pytest.MonkeyPatch,
+    known_show: ShowState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange, said = tally.exchange_heartbeats, []
 
@@ -69,7 +57,7 @@ async def test_whoever_comes_during_a_beat_hears_figures_that_count_them(
 
     monkeypatch.setattr(tally, "exchange_heartbeats", exchange_while_somebody_comes)
     hub = await get_hub()
-    audience = await hub.audience("hub")
+    audience = await hub.audience(known_show.slug)
     async with asyncio.timeout(5):
         while len(said) < 2:
             await asyncio.sleep(0.02)

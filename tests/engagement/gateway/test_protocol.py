@@ -25,18 +25,6 @@ def show() -> Show:
     return make_show()
 
 
-@pytest.fixture
-def on_air(show: Show) -> Segment:
-    """A segment that has been open for five seconds."""
-    return put_on_air(armed_segment(show))
-
-
-@pytest.fixture
-def nearly_over(show: Show) -> Segment:
-    """A segment that closes in a moment."""
-    return put_on_air(armed_segment(show), left_ms=700)
-
-
 # --- hello ---
 
 

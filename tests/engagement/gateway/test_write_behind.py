@@ -6,19 +6,17 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from engagement import tally
-from engagement.core.show_state import demo_state, pack_state
+from engagement.core.show_state import pack_state
 from engagement.gateway.hub import Hub
 from engagement.gateway.write_behind import WriteBehind
-from engagement.vault import lock_secret
 from gala.embedded import start_server
+from tests.cast import DEMO_STATE
 
 ONE, TWO = b"1" * 14, b"2" * 14
-STATE = msgspec.structs.replace(demo_state(), k_show=lock_secret(bytes(32)))
-SEGMENT = STATE.segments[0]
+SEGMENT = DEMO_STATE.segments[0]
 
 
 @pytest.fixture
@@ -179,6 +177,6 @@ async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(be
     os.kill(behind.server.process.pid, signal.SIGCONT)
     await asyncio.sleep(0)
     assert hub._opening == {}
-    await behind._redis.set("show:demo", pack_state(STATE))
-    assert (await hub.audience("demo")).state == STATE
+    await behind._redis.set("show:demo", pack_state(DEMO_STATE))
+    assert (await hub.audience("demo")).state == DEMO_STATE
     await hub.redis.aclose(close_connection_pool=True)
