@@ -169,7 +169,7 @@ class Crowd:
                 client.pass_ = (await self._get_pass())["pass"]
             self.figures.reconnects += client.welcomed
             async with self._handshakes:
-                await ws_connect(
+                _, connected = await ws_connect(
                     lambda: client,
                     self.address.socket,
                     ssl_context=self._tls,
@@ -178,6 +178,8 @@ class Crowd:
                     read_buffer_init_size=2_048,
                     logger_name=_picows_log,
                 )
+            if connected is None:  # closed without an answer, which picows does not raise
+                raise WSError("the server closed the socket without an answer")
         except CrowdError as error:
             self._failed = error
         except (OSError, WSError, TimeoutError):

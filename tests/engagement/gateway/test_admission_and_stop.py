@@ -1,12 +1,14 @@
 """A gateway that is full, one that restarts, one that was held up, and one with phones that never read."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from engagement.gateway.hub import EXPLAINED_PER_S
 from engagement.models import Segment, Show
 from engagement.passes import issue_guest_pass
 from gala.embedded import start_server
-from gala.processes import spawn
+from gala.processes import spawn, stop_all
 from tests.cast import armed_segment, make_show, put_on_air, totals_in_tally
 from tests.client import TestPhone
 from tests.servers import free_socket, running_gateway
@@ -127,10 +129,13 @@ async def test_whose_total_is_just_being_looked_up_is_sent_away_by_a_restart_too
 
 async def test_a_crowd_comes_back_after_a_restart_and_goes_on_from_its_totals(tmp_path: Path) -> None:
     segment = await sync_to_async(lambda: put_on_air(armed_segment(make_show()), left_ms=60_000))()
-    with free_socket() as listener:
+    with free_socket() as listener, contextlib.ExitStack() as stack:
         with running_gateway(tmp_path / "old", listener=listener) as (address, old):
-            crowd = start_crowd(address, segment, tmp_path / "out.json")
-            await asyncio.sleep(5)
+            crowd = stack.enter_context(running_crowd(address, segment, tmp_path / "out.json"))
+            async with TestPhone(address, segment.show.slug) as screen:
+                await screen.hello(role="screen")
+                await screen.hear("pulse", phones=PHONES, patience_s=20)
+            await asyncio.sleep(1)
             os.kill(old.pid, signal.SIGTERM)
             started = asyncio.get_running_loop().time()
             await asyncio.to_thread(old.wait, 6)
@@ -144,12 +149,17 @@ async def test_a_crowd_comes_back_after_a_restart_and_goes_on_from_its_totals(tm
     assert len(counts["counted"]) == PHONES and summary["problems"] == []
 
 
-def start_crowd(address: str, segment: Segment, summary: Path) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def running_crowd(address: str, segment: Segment, summary: Path) -> Iterator[subprocess.Popen[bytes]]:
     options = (
-        f"--url ws://{address} --show {segment.show.slug} --phones {PHONES} --seconds 12 --json {summary}"
+        f"--url ws://{address} --show {segment.show.slug} --phones {PHONES} --seconds 10 --json {summary}"
     )
     command = [sys.executable, "manage.py", "mock_phones", *options.split(), "--quiet"]
-    return spawn(command, env=os.environ, log=summary.with_suffix(".log"))
+    process = spawn(command, env=os.environ, log=summary.with_suffix(".log"))
+    try:
+        yield process
+    finally:
+        stop_all([process], 5)
 
 
 async def test_a_gateway_that_was_held_up_does_not_take_its_phones_for_too_fast(

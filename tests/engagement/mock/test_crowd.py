@@ -1,5 +1,6 @@
 """The crowd against a real gateway, through the command line: what it was told is counted is in the tally."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +16,7 @@ from django.db import connection
 
 from engagement.actions import announce, move_due_segments
 from engagement.core.phases import Phase
+from engagement.mock.crowd import Crowd, CrowdOptions
 from engagement.mock.passes import CrowdError, Passes, parse_address
 from engagement.models import Segment, Show
 from prizes.actions import publish_segment
@@ -220,6 +222,13 @@ class _Forgetful(_Refusing):
         self.close_connection = True
 
 
+class _Silent(_Forgetful):
+    """Gives passes, and closes sockets in the middle of their handshake: a server that ends just then."""
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+
+
 @contextlib.contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """The host:port of a small server."""
@@ -249,3 +258,15 @@ async def test_a_connection_that_the_server_has_closed_meanwhile_is_no_refusal()
             assert (await passes.get())["pass"] == "p"
         assert passes.refused == {}
         passes.end()
+
+
+async def test_phones_whose_handshake_is_cut_off_come_back() -> None:
+    with serving(_Silent) as host:
+        crowd = Crowd(CrowdOptions(url=f"ws://{host}", show="demo", phones=20))
+        running = asyncio.create_task(crowd.run())
+        async with asyncio.timeout(20):
+            while crowd.figures.errors["connect_failed"] <= 20:
+                await asyncio.sleep(0.05)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
