@@ -11,8 +11,8 @@ INSTALL := $(PIP) install --require-hashes --only-binary :all: -r
 # The whole suite runs in parallel and measures `core`; with ARGS, only what they name. Pub/sub is not separated by
 # database number, so that processes cannot share the one server of REDIS_URL.
 PYTEST := $(PY) -m pytest
-# One worker more than there are cores (two, where it was measured): many tests wait for servers or browsers.
-WORKERS := $(if $(REDIS_URL),,-n 3 --dist loadfile)
+# Twice as many workers as there are cores (two, where it was measured): many tests wait for servers or browsers.
+WORKERS := $(if $(REDIS_URL),,-n 4 --dist loadfile)
 # The measuring slows down what it does not even measure, so that the tests of `core` run apart from all others.
 CORE := engagement/core prizes/core tests/engagement/core tests/prizes/core
 OTHERS := tests prizes/evidence --ignore tests/engagement/core --ignore tests/prizes/core
