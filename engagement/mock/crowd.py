@@ -73,7 +73,7 @@ class Crowd:
         self._wakes: list[tuple[float, int, Client]] = []
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failed: CrowdError | None = None
+        self._failed: BaseException | None = None
         self._tls = ssl.create_default_context() if self.address.secure else None
         self.clients = [self._client(number) for number in range(options.phones)]
 
@@ -93,12 +93,11 @@ class Crowd:
     async def run(self) -> dict[str, Any]:
         """Connects, shakes, reports to the end, hangs up; returns the summary. CrowdError when there is no point."""
         began = time.monotonic()
-        ticking = asyncio.create_task(self._tick())
+        self._start(self._tick())
         try:
             await self._connect_all()
             await self._shake()
         finally:
-            ticking.cancel()
             for task in self._tasks:
                 task.cancel()
             self.passes.end()
@@ -121,7 +120,9 @@ class Crowd:
         self.step = "waiting for acks"
         for client in self.clients:
             client.stop(now_ms())
-        await self._wait(lambda: all(client.phone.settled for client in self.clients), options.timeout)
+        await self._wait(
+            lambda: all(client.phone.settled or client.gave_up for client in self.clients), options.timeout
+        )
 
     async def _wait(self, reached: Callable[[], bool], seconds: float) -> bool:
         """Whether it was reached within so many seconds; what went wrong in the background is raised here."""
@@ -168,23 +169,26 @@ class Crowd:
             if client.pass_ is None:
                 client.pass_ = (await self._get_pass())["pass"]
             self.figures.reconnects += client.welcomed
-            async with self._handshakes:
-                _, connected = await ws_connect(
-                    lambda: client,
-                    self.address.socket,
-                    ssl_context=self._tls,
-                    extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL},
-                    websocket_handshake_timeout=HANDSHAKE_S,
-                    read_buffer_init_size=2_048,
-                    logger_name=_picows_log,
-                )
-            if connected is None:  # closed without an answer, which picows does not raise
-                raise WSError("the server closed the socket without an answer")
-        except CrowdError as error:
-            self._failed = error
+            connected = await self._open_socket(client)
         except (OSError, WSError, TimeoutError):
+            connected = False
+        if not connected:
             self.figures.errors["connect_failed"] += 1
             client.lost(NO_CLOSE_FRAME, "", now_ms())
+
+    async def _open_socket(self, client: Client) -> bool:
+        """Whether the client got its socket: one that is closed in the middle of the handshake raises nothing."""
+        async with self._handshakes:
+            _, listener = await ws_connect(
+                lambda: client,
+                self.address.socket,
+                ssl_context=self._tls,
+                extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL},
+                websocket_handshake_timeout=HANDSHAKE_S,
+                read_buffer_init_size=2_048,
+                logger_name=_picows_log,
+            )
+        return listener is not None
 
     # --- the one clock of all phones ---
 
@@ -216,7 +220,13 @@ class Crowd:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """What nobody expected ends the whole run: a phone would be forgotten without a word."""
+        self._tasks.discard(task)
+        if not task.cancelled() and self._failed is None:
+            self._failed = task.exception()
 
     # --- claiming ---
 

@@ -78,7 +78,7 @@ class Passes:
     async def get(self) -> dict[str, Any]:
         """The answer of the passes endpoint: `pass`, `feeds` and more. CrowdError when there is none to be had."""
         status, answer = await self._insist(self.address.passes, b"")
-        if status != 200:
+        if status != 200 or "pass" not in answer:
             raise CrowdError(
                 f"{self.address.host} gives no passes for {self.address.show!r}: {status} {_text(answer)}"
             )

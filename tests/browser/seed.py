@@ -16,7 +16,7 @@ def main() -> None:
 
     show = make_show(slug="night", title="Night of Coats", title_zh="大衣之夜")
     make_segment(show, title="Red carpet", title_zh="红毯时刻", window_s=6)
-    make_segment(show, title="Midnight duet", title_zh="午夜合唱", window_s=12)
+    make_segment(show, title="Midnight duet", title_zh="午夜合唱", window_s=60)
     make_segment(show, title="Last minute", title_zh="最后一分钟", beacon="dice")
     touch_show(show)
     json.dump(create_accounts(), sys.stdout)

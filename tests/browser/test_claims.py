@@ -44,6 +44,8 @@ def test_the_reserve_moves_up_at_the_deadline_and_claims(
     play(night, phones)
     stage = open_page("/stage/claims/", viewport={"width": 1600, "height": 900})
     expect(stage.locator("#winners li")).to_have_count(1, timeout=SOON_MS)
+    for phone in phones:
+        expect(phone.locator("#won:visible, #not-won:visible")).to_have_count(1)
     winner, reserve = sorted(phones, key=lambda phone: not phone.locator("#won").is_visible())
     expect(winner.locator("#won h2")).to_have_text("You have won!")
     expect(reserve.locator("#not-won")).to_be_visible()

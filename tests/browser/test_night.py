@@ -67,7 +67,7 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     stage.screenshot(path=shots / "stage-armed.png")
     tapper.screenshot(path=shots / "play-armed.png")
 
-    press(room, 1, "Open", lead="1")
+    press(room, 1, "Open", lead="3")
     expect(stage.locator("#moment")).to_have_text("Shaking starts in")
     expect(tapper.locator("#tap")).to_be_enabled()
     tap(tapper, 6)

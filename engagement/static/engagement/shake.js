@@ -111,9 +111,10 @@ const Shake = (() => {
       socket.onclose = (event) => this.socket === socket && this.lost(event.code, event.reason);
     }
 
-    /** Sends one message where that is possible now. */
+    /** Sends one message where that is possible now; before the welcome nothing but hello. */
     send(type, fields = {}) {
-      if (!this.socket || this.socket.readyState !== WebSocket.OPEN) return false;
+      const open = this.socket && this.socket.readyState === WebSocket.OPEN;
+      if (!open || (type !== "hello" && !this.welcomed)) return false;
       this.socket.send(JSON.stringify({ type, ...fields }));
       return true;
     }

