@@ -319,7 +319,7 @@ def test_the_tally_never_has_less_than_was_acknowledged_nor_more_than_was_counte
     seed: int, loss: float, hz: float
 ) -> None:
     theatre = Theatre(hz=hz, loses=lambda rng: rng.random() < loss, seed=seed)
-    theatre.play()
+    theatre.play(until=CLOSES + GRACE + 40_000)  # until a report gets through, and be it only to be refused
     count = theatre.phone.counts[7]
     assert count.acknowledged <= theatre.tally <= count.total
     assert theatre.phone.settled
