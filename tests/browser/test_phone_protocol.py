@@ -222,10 +222,21 @@ def test_shakes_counted_while_offline_arrive_after_the_reconnect(page: Page, gat
     gateway.sockets[-1].close(code=1012)
     tap(page, 4)
     gateway.wait_for("hello", 2)
-    page.wait_for_timeout(600)  # two turns at least
-    assert gateway.heard[-1]["type"] == "hello"  # nothing is said before the welcome
+    page.wait_for_timeout(1_500)  # several turns
+    assert gateway.all("shakes") == []  # nothing is said before the welcome
     gateway.welcome(state(10), total=7)(gateway.sockets[-1])
     gateway.wait_for("shakes", segment=1, total=11)
+
+
+def test_a_socket_that_is_never_welcomed_is_given_up_and_another_opened(page: Page, night: Night) -> None:
+    gateway = Gateway(page)  # which greets nobody
+    page.clock.install()
+    page.goto(f"http://{night.address}/play/night/?feed=app")
+    gateway.wait_for("hello")
+    page.clock.fast_forward(18_000)
+    assert len(gateway.all("hello")) == 1
+    page.clock.run_for(20_000)  # the next look, and the wait of a phone that comes back
+    gateway.wait_for("hello", 2)
 
 
 def test_a_bad_pass_is_replaced_and_a_missing_show_is_not_asked_for_again(

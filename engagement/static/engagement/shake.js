@@ -153,9 +153,10 @@ const Shake = (() => {
 
     /** Silence is no proof of death while Redis is away: a sync is answered by the gateway alone. */
     watch() {
-      if (!this.welcomed) return;
+      if (!this.socket) return;
       const silentMs = Date.now() - this.heardAt;
       if (silentMs > DEAD_MS) this.drop();
+      else if (!this.welcomed) return;
       else if (silentMs > SILENT_MS || Date.now() - this.syncedAt > SYNC_MS) this.sync();
     }
 
