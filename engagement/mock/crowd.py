@@ -225,8 +225,9 @@ class Crowd:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """What nobody expected ends the whole run: a phone would be forgotten without a word."""
         self._tasks.discard(task)
-        if not task.cancelled() and self._failed is None:
-            self._failed = task.exception()
+        if not task.cancelled():
+            error = task.exception()
+            self._failed = self._failed or error
 
     # --- claiming ---
 

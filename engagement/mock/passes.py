@@ -78,18 +78,18 @@ class Passes:
     async def get(self) -> dict[str, Any]:
         """The answer of the passes endpoint: `pass`, `feeds` and more. CrowdError when there is none to be had."""
         status, answer = await self._insist(self.address.passes, b"")
-        if status != 200 or "pass" not in answer:
+        if status != 200 or not {"pass", "feeds"} <= answer.keys():
             raise CrowdError(
                 f"{self.address.host} gives no passes for {self.address.show!r}: {status} {_text(answer)}"
             )
-        return dict(answer)
+        return answer
 
     async def claim(self, draw: int, proof: dict[str, str]) -> dict[str, Any]:
         """The answer to a claim: `status` where the viewer has won, else a `code`. CrowdError without an answer."""
         _, answer = await self._insist(self.address.claims(draw), json.dumps(proof).encode())
-        return dict(answer)
+        return answer
 
-    async def _insist(self, path: str, body: bytes) -> tuple[int, Any]:
+    async def _insist(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Asks until there is an answer that is not "later"; its status and content."""
         began = time.monotonic()
         for attempt in range(1_000_000):
@@ -116,7 +116,7 @@ class Passes:
         for connection in self._opened:
             connection.close()
 
-    def _ask(self, path: str, body: bytes) -> tuple[int, float, Any]:
+    def _ask(self, path: str, body: bytes) -> tuple[int, float, dict[str, Any]]:
         """Status (0: no answer), seconds of Retry-After (0: not said) and content of one request."""
         was_kept = getattr(self._kept, "connection", None) is not None
         try:
@@ -157,12 +157,14 @@ def _seconds(header: str | None) -> float:
     return float(header) if header and header.isdecimal() else 0.0
 
 
-def _parse(content: bytes) -> Any:
+def _parse(content: bytes) -> dict[str, Any]:
+    """The object in an answer; anything else is a message."""
     try:
-        return json.loads(content)
+        found = json.loads(content)
     except ValueError:
-        return {"message": content[:200].decode(errors="replace")}
+        found = None
+    return found if isinstance(found, dict) else {"message": content[:200].decode(errors="replace")}
 
 
-def _text(answer: Any) -> str:
-    return str(answer.get("message", answer)) if isinstance(answer, dict) else str(answer)
+def _text(answer: dict[str, Any]) -> str:
+    return str(answer.get("message", answer))

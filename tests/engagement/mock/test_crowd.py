@@ -16,8 +16,10 @@ from django.db import connection
 
 from engagement.actions import announce, move_due_segments
 from engagement.core.phases import Phase
+from engagement.mock.client import Client
 from engagement.mock.crowd import Crowd, CrowdOptions
 from engagement.mock.passes import CrowdError, Passes, parse_address
+from engagement.mock.phone import Count
 from engagement.models import Segment, Show
 from prizes.actions import publish_segment
 from prizes.models import Win
@@ -229,6 +231,19 @@ class _Silent(_Forgetful):
         self.close_connection = True
 
 
+class _Elsewhere(_Refusing):
+    """Some other server: it answers, but not with passes."""
+
+    content: Any = {"feeds": []}
+
+    def do_POST(self) -> None:
+        content = json.dumps(self.content).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
 @contextlib.contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """The host:port of a small server."""
@@ -268,3 +283,33 @@ async def test_phones_whose_handshake_is_cut_off_come_back() -> None:
             while crowd.figures.errors["connect_failed"] <= 20:
                 await asyncio.sleep(0.05)
             running.cancel()
+
+
+@pytest.mark.parametrize("content", [{"feeds": []}, {"pass": "p"}, None, "passport", ["pass", "feeds"]])
+async def test_an_answer_that_is_no_pass_is_named(content: Any) -> None:
+    with serving(type("Elsewhere", (_Elsewhere,), {"content": content})) as host:
+        passes = Passes(parse_address(f"http://{host}", "demo"))
+        with pytest.raises(CrowdError, match="gives no passes for 'demo': 200"):
+            await passes.get()
+        passes.end()
+
+
+async def test_what_nobody_expected_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(client: Client, code: int, reason: str, now: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Client, "lost", stumble)
+    with serving(_Silent) as host, pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(20):
+            await Crowd(CrowdOptions(url=f"ws://{host}", show="demo", phones=2)).run()
+
+
+async def test_a_phone_that_gave_up_is_not_waited_for() -> None:
+    crowd = Crowd(CrowdOptions(url="ws://127.0.0.1", show="demo", phones=1, seconds=0.0))
+    (client,) = crowd.clients
+    client.gave_up, client.phone.counts[7] = True, Count()
+    client.phone.counts[7].total = 3
+    async with asyncio.timeout(5):
+        await crowd._shake()
+    assert len(client.missing()) == 1
+    crowd.passes.end()
