@@ -119,7 +119,7 @@ async def test_four_hundred_slow_requests_leave_sockets_alone_and_threads_few(
 
 async def test_who_is_refused_is_told_in_text_or_json_and_health_is_always_answered(tmp_path: Path) -> None:
     with running(tmp_path / "log", 1) as (address, _):
-        inside = [asyncio.create_task(get(address, "/slow?s=0.8")) for _ in range(5)]
+        inside = [asyncio.create_task(get(address, "/slow?s=0.65")) for _ in range(5)]
         await asyncio.sleep(0.2)
         page, api, script = await asyncio.gather(
             get(address, "/draws/"), get(address, "/api/draws/1/record"), get(address, "/x", "Accept: application/json")

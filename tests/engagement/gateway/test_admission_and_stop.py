@@ -186,7 +186,7 @@ async def test_phones_that_never_read_are_dropped_cost_little_and_delay_nobody(
     slug = show.slug
     with running_gateway(tmp_path / "log", server=server) as (address, process):
         async with TestPhone(address, slug) as reader:
-            await reader.hello(role="screen")  # which gets every pulse
+            await reader.hello(role="screen", feed="app")  # which gets every pulse
             deaf = [await asyncio.to_thread(connect_and_never_read, address, slug) for _ in range(DEAF)]
             await reader.hear("pulse", phones=DEAF)
             before = resident_kib(process.pid)

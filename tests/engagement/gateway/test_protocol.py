@@ -198,9 +198,7 @@ async def test_reports_are_refused_before_the_feeds_window(gateway: str, show: S
         assert (await phone.hear("error"))["code"] == "not_open"
 
 
-async def test_the_final_total_is_taken_during_the_grace_and_refused_after_it(
-    gateway: str,
-) -> None:
+async def test_the_final_total_is_taken_during_the_grace_and_refused_after_it(gateway: str) -> None:
     show = await sync_to_async(make_show)(grace_ms=2_000)
     segment = await sync_to_async(armed_segment)(show)
     await sync_to_async(put_on_air)(segment, opened_ms_ago=5_000, left_ms=-400)
