@@ -15,6 +15,7 @@ from tests.bench.contenders.base import MESSAGE_BYTES
 CLIENTS, REPORTS = 3, 2
 MARKERS = (b"marker-1", b"marker-2")
 PATIENCE_S = 10.0
+WITHOUT_ORDER = {"tutorial-core"}  # an open bug of channels_redis
 
 each_contender = pytest.mark.parametrize("contender", CONTENDERS, ids=lambda contender: contender.key)
 
@@ -37,7 +38,7 @@ class Client:
             return frame
 
     async def hear_all(self, needles: Collection[bytes]) -> None:
-        """Read on until each of these was heard, in whatever order: the core layer of channels_redis keeps none."""
+        """Read on until each of these was heard, in whatever order."""
         async with asyncio.timeout(PATIENCE_S):
             while not all(self.frames_with(needle) for needle in needles):
                 await self._frame()
@@ -120,8 +121,10 @@ async def test_every_client_gets_each_message_once_and_every_report_is_counted(c
             for client in clients:
                 await client.hear_all(MARKERS)
                 await client.sync()
-                for marker in MARKERS:
-                    assert [len(frame) for frame in client.frames_with(marker)] == [MESSAGE_BYTES]
+                heard = [frame for marker in MARKERS for frame in client.frames_with(marker)]
+                assert [len(frame) for frame in heard] == [MESSAGE_BYTES] * len(MARKERS)
+                if contender.key not in WITHOUT_ORDER:
+                    assert [frame for frame in client.heard if frame in heard] == heard
         assert [os.sched_getaffinity(pid) for pid in running.pids] == [{a_core()}]
     assert not any(os.path.exists(f"/proc/{pid}") for pid in running.pids)
 
