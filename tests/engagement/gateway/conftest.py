@@ -11,13 +11,14 @@ from engagement import tally
 from engagement.core.show_state import ShowState, pack_state
 from engagement.gateway.hub import stop_hub
 from engagement.models import Segment
-from tests.cast import DEMO_STATE, armed_segment, make_show, put_on_air
+from tests.cast import DEMO_STATE, armed_segment, gateways_were_here, make_show, put_on_air
 from tests.servers import running_gateway
 
 
 @pytest.fixture(scope="session", params=["uvicorn", "plain uvicorn", "daphne"])
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A gateway in its own process, with the fast path and under plain ASGI servers: its host:port."""
+    gateways_were_here()
     log: Path = tmp_path_factory.mktemp(request.param) / "gateway.log"
     with running_gateway(log, server=request.param) as (address, _):
         yield address
