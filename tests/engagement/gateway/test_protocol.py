@@ -14,7 +14,7 @@ from engagement.core.digests import derive_pseudonym
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from engagement.passes import issue_guest_pass, issue_pass
-from tests.cast import armed_segment, make_show, put_on_air, totals_in_tally
+from tests.cast import armed_segment, gateways_were_here, make_show, put_on_air, totals_in_tally
 from tests.client import TestPhone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -230,6 +230,21 @@ async def test_after_the_fence_nothing_is_acknowledged_however_early_the_clock_s
     ]
     frozen = [row for shard in range(on_air.shards) for row in tally.read_frozen(on_air.key, shard)]
     assert [total for _, total in frozen] == [5]
+
+
+async def test_a_redis_that_lost_an_acknowledged_total_gets_it_again(gateway: str, on_air: Segment) -> None:
+    redis = tally.connect()
+    async with TestPhone(gateway, on_air.show.slug) as phone:
+        await phone.hello(issue_guest_pass(on_air.show.slug))
+        await phone.shake(on_air.pk, 5)
+        await phone.hear("ack")
+        await phone.hear("pulse", shakes=5)  # of a beat: the gateway knows this Redis
+        redis.delete(*(f"tally:{on_air.key}:{shard}" for shard in range(on_air.shards)))
+        redis.set(tally.LIFE, f"{redis.info('server')['run_id']} {now_ms()}")
+        assert (await phone.hear("ack"))["total"] == 5
+        assert list((await sync_to_async(totals_in_tally)(on_air)).values()) == [5]
+        await sync_to_async(gateways_were_here)()
+        await phone.hear("ack")  # for the next test, nothing has happened
 
 
 # --- other messages ---
