@@ -14,6 +14,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -152,31 +153,39 @@ def pin() -> int:
 def run(names: Sequence[str], contenders: Sequence[Any], sizes: Sizes, *, everybody: bool) -> Results:
     """Every measure of those who take part in it: label -> contender -> row."""
     core = pin()
-    results: dict[str, dict[str, Any]] = {}
+    results: Results = {}
     for name in MEASURES:
-        if name not in names:
-            continue
-        takers = [one for one in contenders if takes_part(one, name, everybody)]
-        for contender in running_order(name, takers):
-            say(f"{name}: {contender.name}")
-            asked = sizes if everybody else fit(sizes, contender)
-            for label, row in measure_one(name, contender, core, asked).items():
-                rows = results.setdefault(label, dict.fromkeys(one.key for one in takers))
-                earlier = rows[contender.key]
-                joined = measures.join_fanouts(earlier, row) if earlier else row
-                rows[contender.key] = {"name": contender.name, **joined}
+        if name in names:
+            takers = [one for one in contenders if takes_part(one, name, everybody)]
+            results |= take_turns(name, takers, core, sizes, everybody=everybody)
+    return results
+
+
+def take_turns(name: str, takers: list[Any], core: int, sizes: Sizes, *, everybody: bool) -> Results:
+    """One measure of all these; their rows in the order in which they are given."""
+    turns: dict[str, dict[str, list[Any]]] = {}
+    for contender in running_order(name, takers):
+        say(f"{name}: {contender.name}")
+        asked = sizes if everybody else fit(sizes, contender)
+        for label, row in measure_one(name, contender, core, asked).items():
+            turns.setdefault(label, {}).setdefault(contender.key, []).append(row)
     return {
-        label: {key: row for key, row in rows.items() if row is not None} for label, rows in results.items()
+        label: {
+            one.key: {"name": one.name, **measures.join_turns(name, found[one.key])}
+            for one in takers
+            if one.key in found
+        }
+        for label, found in turns.items()
     }
 
 
 def running_order(name: str, takers: list[Any]) -> list[Any]:
-    """A machine that others use, too, gets faster and slower within minutes. Whose fan-out is near ours runs there and
-    back, with the others in between, so that this is the same for all of them."""
-    if name != "fanout":
-        return takers
-    close = [one for one in takers if one.key in measures.CLOSE]
-    return [*close, *(one for one in takers if one.key not in measures.CLOSE), *reversed(close)]
+    """There and back and so on, so that a machine that others use, too, is as fast for one as for another: it gets
+    faster and slower within seconds and within minutes."""
+    again = [one for one in takers if name != "fanout" or one.key in measures.CLOSE]
+    once = [one for one in takers if one not in again]
+    legs = [again if number % 2 == 0 else again[::-1] for number in range(measures.TURNS.get(name, 1))]
+    return [*legs[0], *once, *chain.from_iterable(legs[1:])]
 
 
 def takes_part(contender: Any, name: str, everybody: bool) -> bool:

@@ -15,7 +15,7 @@ from tests.bench.figures import percentile
 from tests.bench.load import Arrivals, Crowd
 from tests.bench.open_loop import OpenLoop
 from tests.bench.processes import resident_kib
-from tests.bench.rounds import held_rounds, sustained_rounds
+from tests.bench.rounds import Rounds, add_rounds, held_rounds, sustained_rounds
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -25,15 +25,14 @@ class Sizes(NamedTuple):
     """How many sockets, and for how long."""
 
     intake: int = 1_000
-    intake_s: float = 2.0  # for which the server runs
+    intake_s: float = 1.0  # for which the server runs, in each turn
     warm_up_s: float = 0.5
     fanout: tuple[int, ...] = (3_000, 15_000)
-    rounds: int = 8  # at most; those who are close run twice
+    rounds: int = 40  # at most, in each turn
     fanout_s: float = 9.0  # per number of sockets, but at least four rounds
-    close_fanout_s: float = 3.5  # of those who are close to each other
+    close_fanout_s: float = 3.5  # in each turn of those who are close to each other
     memory: int = 10_000
     storm: int = 5_000
-    storms: int = 3
     storm_of_ours: int = 15_000
     mixed: int = 10_000
     mixed_s: float = 6.0
@@ -43,7 +42,7 @@ class Sizes(NamedTuple):
     scaling_rounds: int = 7
     idle_s: float = 1.0  # in which a process does what it does without reports
     processes: int = 8_000  # held and read within 250 ms, so that mostly no flush falls into it
-    process_rounds: int = 21
+    process_rounds: int = 41
     pace: int = 12_000
     pace_s: float = 30.0
 
@@ -82,8 +81,10 @@ class Place(NamedTuple):
     sizes: Sizes
 
 
-# Whose fan-out is near ours, so that some rounds more decide who is faster.
+# Whose fan-out is near ours, so that some rounds more decide who is faster; the others take it once.
 CLOSE = {"gateway", "ws", "socketio", "nchan"}
+# How often each contender takes a measure, with the others in between; the other measures once.
+TURNS = {"intake": 2, "fanout": 2, "storm": 3}
 
 Measure = Callable[[Any, Place], Rows]
 
@@ -164,21 +165,28 @@ def intake(contender: Any, place: Place) -> Rows:
         rounds = held_rounds(crowd, sizes.intake_s)
         sustained = sustained_rounds(crowd, sizes.intake_s / 2, sizes.warm_up_s)
         wrong += check_promises(crowd, sizes.patience_s)
-    each, share = rounds.cpu_s / rounds.reports * 1e6, sustained.cpu_s / sustained.seconds
+    return {"intake": {**describe_intake(rounds, sustained), "sockets": sizes.intake, "wrong": wrong}}
+
+
+def describe_intake(held: Rounds, sustained: Rounds) -> Row:
+    each, share = held.cpu_s / held.reports * 1e6, sustained.cpu_s / sustained.seconds
     rate = sustained.reports / sustained.seconds
     return {
-        "intake": {
-            "value": rounds.reports / rounds.seconds,
-            "unit": "reports/s",
-            "cpu_us_per_report": each,
-            "server_share": rounds.cpu_s / rounds.seconds,
-            "sustained_per_s": rate,
-            "sustained_server_share": share,
-            "sockets": sizes.intake,
-            "details": f"{each:.1f} µs CPU each; as fast as the load can send {rate:,.0f}/s, server {share:.0%} busy",
-            "wrong": wrong,
-        }
+        "value": held.reports / held.seconds,
+        "unit": "reports/s",
+        "cpu_us_per_report": each,
+        "server_share": held.cpu_s / held.seconds,
+        "sustained_per_s": rate,
+        "sustained_server_share": share,
+        "held": held,
+        "sustained": sustained,
+        "details": f"{each:.1f} µs CPU each; as fast as the load can send {rate:,.0f}/s, server {share:.0%} busy",
     }
+
+
+def join_intakes(turns: list[Row]) -> Row:
+    """All reports over all the time."""
+    return describe_intake(*(add_rounds([row[kind] for row in turns]) for kind in ("held", "sustained")))
 
 
 def fanout(contender: Any, place: Place) -> Rows:
@@ -199,10 +207,9 @@ def fanout(contender: Any, place: Place) -> Rows:
     return rows
 
 
-def join_fanouts(one: Row, other: Row) -> Row:
-    """One row of the rounds of two."""
-    rounds = one.get("each", []) + other.get("each", [])  # none where it did not get through
-    return {**other, **describe_rounds(rounds), "wrong": one["wrong"] + other["wrong"]}
+def join_fanouts(turns: list[Row]) -> Row:
+    """The rounds of all of them."""
+    return describe_rounds([figures for row in turns for figures in row["each"]])
 
 
 def broadcast_rounds(crowd: Crowd, sizes: Sizes, seconds: float) -> list[Arrivals]:
@@ -263,15 +270,10 @@ def memory(contender: Any, place: Place) -> Rows:
 
 
 def storm(contender: Any, place: Place) -> Rows:
-    """Everybody connects in the same moment, a few times; of ours, as many as a process may hold, too."""
+    """Everybody connects in the same moment; of ours, as many as a process may hold, too."""
     sizes = place.sizes
-    times = {sizes.storm: sizes.storms}
-    if contender.key == "gateway":
-        times[sizes.storm_of_ours] = 1
-    return {
-        f"storm {sockets}": join_storms([_storm(contender, place, sockets) for _ in range(number)])
-        for sockets, number in times.items()
-    }
+    crowds = [sizes.storm, sizes.storm_of_ours] if contender.key == "gateway" else [sizes.storm]
+    return {f"storm {sockets}": _storm(contender, place, sockets) for sockets in crowds}
 
 
 def join_storms(storms: list[Row]) -> Row:
@@ -279,13 +281,11 @@ def join_storms(storms: list[Row]) -> Row:
     each = sorted(storms, key=lambda row: row["value"] or 0.0)
     middle, failed = each[len(each) // 2], sum(row["failures"] for row in each)
     rates = [row["value"] or 0.0 for row in each]
-    others = f"; of {', '.join(f'{rate:,.0f}' for rate in rates)}" if len(rates) > 1 else ""
     return {
         **middle,
         "failures": failed,
         "each": rates,
-        "details": f"{failed} failed; {middle['details']}{others}",
-        "wrong": [what for row in each for what in row["wrong"]],
+        "details": f"{failed} failed; {middle['details']}; of {', '.join(f'{rate:,.0f}' for rate in rates)}",
     }
 
 
@@ -369,3 +369,16 @@ def describe_mixed(load: OpenLoop, reports: int, cpu_s: float, seconds: float) -
         "details": f"{acked}; result p50 {arrived_ms[0]:,.0f} ms, p99 {arrived_ms[1]:,.0f};"
         f" server {cpu_s / seconds:.0%} busy",
     }
+
+
+# --- turns ---
+
+JOINS = {"intake": join_intakes, "fanout": join_fanouts, "storm": join_storms}
+
+
+def join_turns(name: str, turns: list[Row]) -> Row:
+    """One row of a measure out of those of a contender's turns; with what was wrong in any of them."""
+    measured = [row for row in turns if "sockets" in row]  # it did not get through the others
+    joined = JOINS[name](measured) if measured and name in JOINS else {}
+    wrong = [what for row in turns for what in row["wrong"]]
+    return {**(measured or turns)[-1], **joined, "wrong": wrong}

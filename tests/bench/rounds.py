@@ -4,6 +4,7 @@ That is so once a question, asked after a whole round was written, is answered: 
 which they had something.
 """
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -20,6 +21,15 @@ class Rounds(NamedTuple):
     reports: int
     seconds: float
     cpu_s: float
+
+
+def add_rounds(some: Sequence[Rounds]) -> Rounds:
+    """All of them together.
+
+    >>> add_rounds([Rounds(1_000, 0.5, 0.25), Rounds(3_000, 0.5, 0.5)])
+    Rounds(reports=4000, seconds=1.0, cpu_s=0.75)
+    """
+    return Rounds(*map(sum, zip(*some, strict=True)))
 
 
 # --- as fast as the load can send ---

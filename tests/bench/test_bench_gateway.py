@@ -7,7 +7,8 @@ import pytest
 
 from tests.bench import gateway
 from tests.bench.contenders import CONTENDERS
-from tests.bench.measures import FULL, SHORT, join_fanouts, join_storms
+from tests.bench.measures import FULL, SHORT, describe_intake, join_turns
+from tests.bench.rounds import Rounds
 from tests.bench.stand_in import StandIn
 from tests.bench.table import broken_promises, compare, find_target, judge
 
@@ -62,24 +63,44 @@ def test_those_whose_fan_out_is_close_run_there_and_back(capsys):
     assert len(results["fanout 40"]["nchan"]["wrong"]) == 2
 
 
+def test_storms_come_in_three_turns_and_what_is_near_nobody_runs_once():
+    ours, other = StandIn(), StandIn()
+    other.key = "ws"
+    assert gateway.running_order("storm", [ours, other]) == [ours, other, other, ours, ours, other]
+    assert gateway.running_order("mixed", [ours, other]) == [ours, other]
+
+
 def test_a_contender_that_gets_through_the_fan_out_once_has_a_figure():
-    failed, done = row(None, wrong=["failed"]), row(5.0, each=[{**ROUND, "value": 5.0}])
-    assert join_fanouts(failed, done)["value"] == join_fanouts(done, failed)["value"] == 5.0
-    assert join_fanouts(failed, done)["wrong"] == ["failed"]
-    assert join_fanouts(failed, failed)["value"] is None
+    failed, done = row(None, wrong=["failed"]), row(5.0, sockets=20, each=[{**ROUND, "value": 5.0}])
+    for turns in ([failed, done], [done, failed]):
+        joined = join_turns("fanout", turns)
+        assert (joined["value"], joined["sockets"], joined["wrong"]) == (5.0, 20, ["failed"])
+    assert join_turns("fanout", [failed, failed])["value"] is None
+
+
+def test_the_intake_of_all_turns_is_all_reports_over_all_the_time():
+    turns = [
+        {"sockets": 20, "wrong": [], **describe_intake(Rounds(*held), Rounds(100, 1.0, 0.5))}
+        for held in ((1_000, 1.0, 0.5), (3_000, 1.0, 1.5))
+    ]
+    joined = join_turns("intake", turns)
+    assert (joined["value"], joined["cpu_us_per_report"], joined["sustained_per_s"]) == (
+        2_000.0,
+        500.0,
+        100.0,
+    )
 
 
 def test_of_some_storms_the_middle_one_is_told_and_the_failures_of_all():
     storms = [
-        row(rate, failures=failures, wrong=["lost"] * failures, details=f"p99 of {rate}")
+        row(rate, sockets=40, failures=failures, wrong=["lost"] * failures, details=f"p99 of {rate}")
         for rate, failures in ((5_000.0, 0), (None, 2), (4_000.0, 0))
     ]
-    joined = join_storms(storms)
+    joined = join_turns("storm", storms)
     assert (joined["value"], joined["failures"], joined["each"]) == (4_000.0, 2, [0.0, 4_000.0, 5_000.0])
     assert (
         joined["wrong"] == ["lost"] * 2 and joined["details"] == "2 failed; p99 of 4000.0; of 0, 4,000, 5,000"
     )
-    assert join_storms(storms[:1])["details"] == "0 failed; p99 of 5000.0"
 
 
 def test_a_contender_that_is_not_installed_is_named_and_left_out(capsys, monkeypatch):
