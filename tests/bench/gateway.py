@@ -22,7 +22,7 @@ from engagement.descriptors import TooFewDescriptors, require_descriptors
 from tests.bench import measures, scaling
 from tests.bench.contenders import CONTENDERS
 from tests.bench.draw import describe_machine, say
-from tests.bench.measures import FULL, SHORT, Measure, Place, Sizes
+from tests.bench.measures import FULL, SHORT, Failed, Measure, Place, Sizes
 from tests.bench.table import OURS, Results, broken_promises, compare, format_table, judge
 from tests.bench.versions import find_versions
 
@@ -91,7 +91,7 @@ def make_parser(contenders: Sequence[Any]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--contenders", action="extend", type=some_of(keys), metavar="CONTENDER", help=", ".join(keys)
     )
-    parser.add_argument("--all", action="store_true", help="everybody in every measure, a quarter of an hour")
+    parser.add_argument("--all", action="store_true", help="everybody in every measure, twenty minutes")
     parser.add_argument("--short", action="store_true", help="a few sockets only, to see that it runs")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures to this file, too")
     return parser
@@ -163,28 +163,24 @@ def run(names: Sequence[str], contenders: Sequence[Any], sizes: Sizes, *, everyb
 
 def take_turns(name: str, takers: list[Any], core: int, sizes: Sizes, *, everybody: bool) -> Results:
     """One measure of all these; their rows in the order in which they are given."""
-    turns: dict[str, dict[str, list[Any]]] = {}
-    for contender in running_order(name, takers):
+    turns: dict[str, list[measures.Rows | Failed]] = {one.key: [] for one in takers}
+    for contender in running_order(name, takers, sizes.turns.get(name, 1)):
         say(f"{name}: {contender.name}")
         asked = sizes if everybody else fit(sizes, contender)
-        for label, row in measure_one(name, contender, core, asked).items():
-            turns.setdefault(label, {}).setdefault(contender.key, []).append(row)
-    return {
-        label: {
-            one.key: {"name": one.name, **measures.join_turns(name, found[one.key])}
-            for one in takers
-            if one.key in found
-        }
-        for label, found in turns.items()
-    }
+        turns[contender.key].append(measure_one(name, contender, core, asked))
+    results: Results = {}
+    for one in takers:
+        for label, row in measures.join_turns(name, turns[one.key]).items():
+            results.setdefault(label, {})[one.key] = {"name": one.name, **row}
+    return results
 
 
-def running_order(name: str, takers: list[Any]) -> list[Any]:
-    """There and back and so on, so that a machine that others use, too, is as fast for one as for another: it gets
-    faster and slower within seconds and within minutes."""
+def running_order(name: str, takers: list[Any], turns: int) -> list[Any]:
+    """There and back and so on: a machine that others use, too, gets faster and slower within seconds and minutes, and
+    should be as fast for one as for another. Those who take their turn once stand between there and back."""
     again = [one for one in takers if name != "fanout" or one.key in measures.CLOSE]
     once = [one for one in takers if one not in again]
-    legs = [again if number % 2 == 0 else again[::-1] for number in range(measures.TURNS.get(name, 1))]
+    legs = [again if number % 2 == 0 else again[::-1] for number in range(turns)]
     return [*legs[0], *once, *chain.from_iterable(legs[1:])]
 
 
@@ -199,16 +195,15 @@ def fit(sizes: Sizes, contender: Any) -> Sizes:
     return sizes if contender.key in LARGE_FANOUT else sizes._replace(fanout=sizes.fanout[:1])
 
 
-def measure_one(name: str, contender: Any, core: int, sizes: Sizes) -> dict[str, Any]:
-    """One measure; a contender that does not get through it has a row without a figure."""
+def measure_one(name: str, contender: Any, core: int, sizes: Sizes) -> measures.Rows | Failed:
+    """One turn of one measure."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         try:
             return MEASURES[name](contender, Place(Path(folder), core, sizes))
         except Exception as error:
             traceback.print_exc()
             last_line = (str(error).strip().splitlines() or [""])[-1]
-            failed = f"failed: {type(error).__name__}: {last_line}"
-            return {name: {"value": None, "unit": "", "details": "", "wrong": [failed]}}
+            return Failed(f"failed: {type(error).__name__}: {last_line}")
 
 
 # --- telling ---

@@ -4,7 +4,7 @@ A measure gets a contender that it starts itself, fresh, and returns rows: label
 `wrong` says in words which promise was broken: totals that are not equal, a broadcast that came never or twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -21,6 +21,10 @@ Row = dict[str, Any]
 Rows = dict[str, Row]
 
 
+class Failed(str):
+    """Why a contender did not get through a measure, in place of its rows."""
+
+
 class Sizes(NamedTuple):
     """How many sockets, and for how long."""
 
@@ -28,7 +32,7 @@ class Sizes(NamedTuple):
     intake_s: float = 1.0  # for which the server runs, in each turn
     warm_up_s: float = 0.5
     fanout: tuple[int, ...] = (3_000, 15_000)
-    rounds: int = 40  # at most, in each turn
+    rounds: int = 40  # in each turn, at most
     fanout_s: float = 9.0  # per number of sockets, but at least four rounds
     close_fanout_s: float = 3.5  # in each turn of those who are close to each other
     memory: int = 10_000
@@ -45,6 +49,8 @@ class Sizes(NamedTuple):
     process_rounds: int = 41
     pace: int = 12_000
     pace_s: float = 30.0
+    # How often each contender takes a measure, there and back; the other measures once.
+    turns: Mapping[str, int] = {"intake": 2, "fanout": 2, "storm": 3}
 
 
 FULL = Sizes()
@@ -70,6 +76,7 @@ SHORT = Sizes(
     process_rounds=3,
     pace=40,
     pace_s=1.5,
+    turns={"fanout": 2},
 )
 
 
@@ -81,10 +88,8 @@ class Place(NamedTuple):
     sizes: Sizes
 
 
-# Whose fan-out is near ours, so that some rounds more decide who is faster; the others take it once.
+# Whose fan-out is near ours, so that more rounds decide who is faster; the others take it once.
 CLOSE = {"gateway", "ws", "socketio", "nchan"}
-# How often each contender takes a measure, with the others in between; the other measures once.
-TURNS = {"intake": 2, "fanout": 2, "storm": 3}
 
 Measure = Callable[[Any, Place], Rows]
 
@@ -178,15 +183,16 @@ def describe_intake(held: Rounds, sustained: Rounds) -> Row:
         "server_share": held.cpu_s / held.seconds,
         "sustained_per_s": rate,
         "sustained_server_share": share,
-        "held": held,
-        "sustained": sustained,
+        "held": held._asdict(),
+        "sustained": sustained._asdict(),
         "details": f"{each:.1f} µs CPU each; as fast as the load can send {rate:,.0f}/s, server {share:.0%} busy",
     }
 
 
 def join_intakes(turns: list[Row]) -> Row:
     """All reports over all the time."""
-    return describe_intake(*(add_rounds([row[kind] for row in turns]) for kind in ("held", "sustained")))
+    held, sustained = (add_rounds([Rounds(**row[kind]) for row in turns]) for kind in ("held", "sustained"))
+    return describe_intake(held, sustained)
 
 
 def fanout(contender: Any, place: Place) -> Rows:
@@ -376,9 +382,19 @@ def describe_mixed(load: OpenLoop, reports: int, cpu_s: float, seconds: float) -
 JOINS = {"intake": join_intakes, "fanout": join_fanouts, "storm": join_storms}
 
 
-def join_turns(name: str, turns: list[Row]) -> Row:
-    """One row of a measure out of those of a contender's turns; with what was wrong in any of them."""
-    measured = [row for row in turns if "sockets" in row]  # it did not get through the others
-    joined = JOINS[name](measured) if measured and name in JOINS else {}
-    wrong = [what for row in turns for what in row["wrong"]]
-    return {**(measured or turns)[-1], **joined, "wrong": wrong}
+def join_turns(name: str, turns: list[Rows | Failed]) -> Rows:
+    """A contender's turns as if they were one. Who failed in one of them has no figure."""
+    done = [turn for turn in turns if not isinstance(turn, Failed)]
+    if len(done) < len(turns):
+        wrong = [what for turn in done for row in turn.values() for what in row["wrong"]]
+        failures = [str(turn) for turn in turns if isinstance(turn, Failed)]
+        return {name: {"value": None, "unit": "", "details": "", "wrong": [*failures, *wrong]}}
+    return (
+        done[0]
+        if len(done) == 1
+        else {label: _join(name, [turn[label] for turn in done]) for label in done[0]}
+    )
+
+
+def _join(name: str, rows: list[Row]) -> Row:
+    return {**rows[-1], **JOINS[name](rows), "wrong": [what for row in rows for what in row["wrong"]]}

@@ -19,9 +19,6 @@ def _keep_the_cores(monkeypatch):
     monkeypatch.setattr(gateway, "pin", lambda: 0)
 
 
-ROUND = dict.fromkeys(("value", "first_ms", "median_ms", "p99_ms", "last_ms", "cpu_us_per_delivery"), 1.0)
-
-
 # --- the program ---
 
 
@@ -63,27 +60,47 @@ def test_those_whose_fan_out_is_close_run_there_and_back(capsys):
     assert len(results["fanout 40"]["nchan"]["wrong"]) == 2
 
 
-def test_storms_come_in_three_turns_and_what_is_near_nobody_runs_once():
+def test_turns_go_there_and_back_and_there():
     ours, other = StandIn(), StandIn()
     other.key = "ws"
-    assert gateway.running_order("storm", [ours, other]) == [ours, other, other, ours, ours, other]
-    assert gateway.running_order("mixed", [ours, other]) == [ours, other]
+    assert gateway.running_order("storm", [ours, other], 3) == [ours, other, other, ours, ours, other]
+    assert gateway.running_order("mixed", [ours, other], 1) == [ours, other]
 
 
-def test_a_contender_that_gets_through_the_fan_out_once_has_a_figure():
-    failed, done = row(None, wrong=["failed"]), row(5.0, sockets=20, each=[{**ROUND, "value": 5.0}])
-    for turns in ([failed, done], [done, failed]):
-        joined = join_turns("fanout", turns)
-        assert (joined["value"], joined["sockets"], joined["wrong"]) == (5.0, 20, ["failed"])
-    assert join_turns("fanout", [failed, failed])["value"] is None
+def test_reports_of_all_turns_are_added_and_every_storm_is_told():
+    short = SHORT._replace(turns=FULL.turns)
+    results = gateway.run(["intake", "storm"], [StandIn()], short, everybody=True)
+    found = results["intake"]["gateway"]
+    assert found["held"]["seconds"] >= 2 * short.intake_s and found["sockets"] == short.intake
+    assert found["value"] == found["held"]["reports"] / found["held"]["seconds"]
+    for label in ("storm 40", "storm 80"):
+        assert len(results[label]["gateway"]["each"]) == 3 and results[label]["gateway"]["wrong"] == []
+
+
+@pytest.mark.parametrize("name", list(FULL.turns))
+def test_who_fails_in_one_of_its_turns_has_no_figure(name, monkeypatch):
+    turns, measure = [], gateway.MEASURES[name]
+
+    def fails_in_the_second(contender, place):
+        turns.append(contender)
+        if len(turns) == 2:
+            raise RuntimeError("it does not answer")
+        return measure(contender, place)
+
+    monkeypatch.setitem(gateway.MEASURES, name, fails_in_the_second)
+    results = gateway.run([name], [StandIn(twice=True)], SHORT._replace(turns=FULL.turns), everybody=True)
+    assert len(turns) == FULL.turns[name] and list(results) == [name]
+    found = results[name]["gateway"]
+    assert found["value"] is None and found["wrong"][0] == "failed: RuntimeError: it does not answer"
+    assert any("came more than once" in what for what in found["wrong"][1:])
 
 
 def test_the_intake_of_all_turns_is_all_reports_over_all_the_time():
     turns = [
-        {"sockets": 20, "wrong": [], **describe_intake(Rounds(*held), Rounds(100, 1.0, 0.5))}
+        {"intake": {"wrong": [], **describe_intake(Rounds(*held), Rounds(100, 1.0, 0.5))}}
         for held in ((1_000, 1.0, 0.5), (3_000, 1.0, 1.5))
     ]
-    joined = join_turns("intake", turns)
+    joined = join_turns("intake", turns)["intake"]
     assert (joined["value"], joined["cpu_us_per_report"], joined["sustained_per_s"]) == (
         2_000.0,
         500.0,
@@ -96,7 +113,7 @@ def test_of_some_storms_the_middle_one_is_told_and_the_failures_of_all():
         row(rate, sockets=40, failures=failures, wrong=["lost"] * failures, details=f"p99 of {rate}")
         for rate, failures in ((5_000.0, 0), (None, 2), (4_000.0, 0))
     ]
-    joined = join_turns("storm", storms)
+    joined = join_turns("storm", [{"storm 40": storm} for storm in storms])["storm 40"]
     assert (joined["value"], joined["failures"], joined["each"]) == (4_000.0, 2, [0.0, 4_000.0, 5_000.0])
     assert (
         joined["wrong"] == ["lost"] * 2 and joined["details"] == "2 failed; p99 of 4000.0; of 0, 4,000, 5,000"
