@@ -90,7 +90,7 @@ def put_on_air(
 def gateways_were_here() -> None:
     """As if gateways had known this Redis for ever: without them, the barrier waits for them.
 
-    The same for every test: a gateway that finds another life than before writes, and acknowledges, everything again.
+    Always with the same life: a gateway that finds another one than before writes, and acknowledges, everything again.
     """
     redis = tally.connect()
     redis.set(tally.LIFE, f"{redis.info('server')['run_id']} 0")

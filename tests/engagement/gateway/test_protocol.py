@@ -244,7 +244,7 @@ async def test_a_redis_that_lost_an_acknowledged_total_gets_it_again(gateway: st
         assert (await phone.hear("ack"))["total"] == 5
         assert list((await sync_to_async(totals_in_tally)(on_air)).values()) == [5]
         await sync_to_async(gateways_were_here)()
-        await phone.hear("ack")  # for the next test, nothing has happened
+        await phone.hear("ack")  # written again once more, so that no later test hears it
 
 
 # --- other messages ---

@@ -3,12 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cast import gateways_were_here
 from tests.servers import running_gateway
 
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A gateway in its own process: its host:port."""
+    gateways_were_here()
     log: Path = tmp_path_factory.mktemp("mock") / "gateway.log"
     with running_gateway(log) as (address, _):
         yield address
