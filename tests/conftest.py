@@ -14,9 +14,6 @@ settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
 
 
-NIGHTS = ("tests/flow/", "tests/browser/")
-
-
 class ByFile(LoadScopeScheduling):
     """A file stays with one worker, and so do all files of the browser: they share a night in real processes."""
 
@@ -26,14 +23,7 @@ class ByFile(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    config.option.loadscopereorder = False  # it is for us to say what comes first
     return ByFile(config, log)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole nights first: begun as the last file, one of them would run alone for two minutes."""
-    items.sort(key=lambda item: not item.nodeid.startswith(NIGHTS))
 
 
 @pytest.fixture(scope="session")
