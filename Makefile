@@ -3,22 +3,43 @@
 
 PYTHON ?= python3
 ARGS ?=
-VENV := .venv
+# Another Python's part of the suite has an environment of its own.
+VENV := $(if $(filter test-python,$(MAKECMDGOALS)),.venv-python,.venv)
 PY := $(VENV)/bin/python
+# The Pythons that every pinned package has wheels for.
+OLDEST := 3.11
+NEWEST := 3.14
 PIP := $(PY) .ci/tools/pip-26.3-py3-none-any.whl/pip --disable-pip-version-check --no-input --quiet
 INSTALL := $(PIP) install --require-hashes --only-binary :all: -r
 
-# The whole suite runs in parallel and measures `core`; with ARGS, only what they name. Pub/sub is not separated by
-# database number, so that processes cannot share the one server of REDIS_URL.
-PYTEST := $(PY) -m pytest
-# Twice as many workers as there are cores (two, where it was measured): many tests wait for servers or browsers.
-WORKERS := $(if $(REDIS_URL),,-n 4 --dist loadfile)
+# The whole suite runs in parallel and measures `core`; with ARGS, only what they name. Where PostgreSQL is installed,
+# all of it runs there, and on SQLite what is marked so; the nights always play on SQLite. Tests empty their server, so
+# that processes cannot share the one server of REDIS_URL.
+# Compiled modules are kept, whatever the environment says: without them each test worker compiles hundreds of files
+# anew, and so does each process of a night.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
+# One worker more than there are cores (two, where it was measured): many tests wait for servers or browsers. With more,
+# the nights in real processes get too little of the processor to end in time. Files go in the order of their folders,
+# so that the short ones come last: those with the fewest tests are whole nights, which one worker would end alone.
+WORKERS := $(if $(REDIS_URL),,-n 3 --dist loadfile --no-loadscope-reorder)
 # The measuring slows down what it does not even measure, so that the tests of `core` run apart from all others.
-CORE := engagement/core prizes/core tests/engagement/core tests/prizes/core
-OTHERS := tests prizes/evidence --ignore tests/engagement/core --ignore tests/prizes/core
+CORE := $(shell find engagement prizes tests -type d -name core)
+OTHERS := tests prizes/evidence --ignore tests/bench $(patsubst %,--ignore %,$(filter tests/%,$(CORE)))
+# What a new Python can break: cryptography, sockets, child processes, and all of it together; the protocol on our own
+# server, since the others are covered on the oldest.
+ON_ANOTHER := $(filter-out tests/%,$(CORE)) tests/prizes/core/test_known_answers.py tests/prizes/test_drand.py \
+  tests/engagement/gateway/test_protocol.py tests/engagement/gateway/transport tests/gala/test_processes.py \
+  tests/flow/test_gala_night.py::test_a_whole_night_from_make_show_to_ctrl_c \
+  -k "not daphne and not (plain and uvicorn)"
+
+# Another Python than that of the environment was asked for: it is set up anew.
+ifneq ($(origin PYTHON),file)
+$(shell [ ! -x $(PY) ] || [ "$$($(PYTHON) -V 2>&1)" = "$$($(PY) -V 2>&1)" ] || rm -f $(VENV)/runtime)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help show test test-postgres bench bench-deps bench-draw soak lint lock clean
+.PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw soak lint lock \
+  schema clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,46 +50,67 @@ show: $(VENV)/runtime ## a whole gala night on this machine; ARGS="--once --json
 test: $(VENV)/dev ## the whole test suite; ARGS="tests/gala -k embedded" for a part
 ifeq ($(strip $(ARGS)),)
 	@$(PYTEST) $(WORKERS) -q --cov --cov-report=term-missing:skip-covered $(CORE)
-	@$(PYTEST) $(WORKERS) -m "not postgres" $(OTHERS)
+	@if [ -n "$$DATABASE_URL" ]; then $(PYTEST) $(WORKERS) $(OTHERS); \
+	elif $(PY) -m tests.postgres; then \
+	  $(PYTEST) $(WORKERS) -q -m sqlite $(OTHERS) && $(PY) -m tests.postgres $(PYTEST) $(WORKERS) $(OTHERS); \
+	else echo "Everything runs on SQLite."; $(PYTEST) $(WORKERS) -m "not postgres" $(OTHERS); fi
 else
 	@$(PYTEST) $(ARGS)
 endif
 
-test-postgres: $(VENV)/dev ## the same suite on a PostgreSQL of its own; ARGS as for test
-	@$(PY) -m tests.postgres $(PYTEST) $(if $(strip $(ARGS)),$(ARGS),$(WORKERS))
+test-postgres: $(VENV)/dev ## a part of the suite on a PostgreSQL of its own; ARGS as for test
+	@$(PY) -m tests.postgres $(PYTEST) $(if $(strip $(ARGS)),$(ARGS),$(WORKERS) $(OTHERS))
 
-bench: $(VENV)/dev ## the gateway against what one would take instead; ARGS="--only fanout --json FILE" for a part
+test-bench: $(VENV)/dev ## the tests of the benchmarks, with the servers that are here; 1,000 winners
+	@WINNERS=1000 $(PYTEST) $(WORKERS) tests/bench tests/engagement/gateway/test_budget.py
+
+test-coverage: $(VENV)/dev ## the coverage of everything outside core, at least 90 %; on PostgreSQL
+	@$(PY) -m tests.postgres $(PYTEST) $(WORKERS) -q --cov --cov-config=tests/coverage.toml \
+	  --cov-report=term-missing:skip-covered $(OTHERS)
+
+test-python: $(VENV)/dev ## what another Python could break; PYTHON=python3.13
+	@$(PYTEST) -q -n 2 --dist loadfile $(ON_ANOTHER)
+
+bench: $(VENV)/dev ## the gateway compared with alternatives; ARGS="--only fanout --json FILE" for a part
 	@$(PY) -m tests.bench.gateway $(ARGS)
 
-bench-deps: ## what those others need, from Debian (as root) and npm
+bench-deps: ## install the alternatives, from Debian (as root) and npm
 	@tests/bench/contenders/install.sh
 
-soak: $(VENV)/dev ## 10,000 phones at one gateway for 10 minutes, nothing may grow; ARGS="--minutes 2 --phones 500" for less
+soak: $(VENV)/dev ## 10,000 phones for 10 minutes, nothing may grow; ARGS="--minutes 2 --phones 500"
 	@$(PY) -m tests.bench.soak $(ARGS)
 
 bench-draw: $(VENV)/dev ## freeze, draw and check 35 million entries; ARGS="--entries 1000000 --json FILE" for fewer
 	@$(PY) -m tests.bench.draw $(ARGS)
 
 lint: $(VENV)/dev ## format, lint, types and import rules
-	@$(VENV)/bin/ruff format --check --quiet . || { echo "Not formatted as ruff wants it; run: $(VENV)/bin/ruff format ."; exit 1; }
+	@$(VENV)/bin/ruff format --check --quiet . || { \
+	  echo "Not formatted as ruff wants it; run: $(VENV)/bin/ruff format ."; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
 	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@echo "Lint: nothing to complain about."
 
 lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and with hashes
-	@for name in requirements requirements-dev requirements-s3; do $(VENV)/bin/uv pip compile --quiet --no-config --universal \
-	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	@for name in requirements requirements-dev requirements-s3; do \
+	  $(VENV)/bin/uv pip compile --quiet --no-config --universal \
+	  --python-version $(OLDEST) --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  $$name.in -o $$name.txt || exit 1; done
 	@! grep -nE '://|--(extra-)?index|--find-links' requirements.txt requirements-dev.txt requirements-s3.txt
 
+schema: $(VENV)/dev ## write docs/wire.schema.json from the classes of the messages
+	@$(PY) -m engagement.core.schema > docs/wire.schema.json
+
 clean: ## remove what make has made: .venv, caches, the data directory var/
-	rm -rf $(VENV) var tests/bench/contenders/node/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .venv-python var tests/bench/contenders/node/node_modules \
+	  .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/runtime: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Python 3.11 or newer is needed, '$(PYTHON)' is $$($(PYTHON) --version 2>&1); say which: make PYTHON=/path/to/python3"; exit 2; }
+	@$(PYTHON) -c 'import sys; v = "%d.%02d" % sys.version_info[:2]; sys.exit(not "$(OLDEST)" <= v <= "$(NEWEST)")' \
+	  2>/dev/null || { \
+	  echo "Python $(OLDEST) to $(NEWEST) is needed, '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
+	  "say which: make PYTHON=/path/to/python3"; exit 2; }
 	@echo "Setting up $(VENV) (about a minute) ..."
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv --without-pip $(VENV)

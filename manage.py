@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line for the gala: `python manage.py help` lists what there is."""
 
+import io
 import os
 import sys
 
@@ -8,6 +9,7 @@ CANNOT_START = 2
 
 
 def main() -> None:
+    escape_what_cannot_be_shown()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gala.settings")
     take_data_option(sys.argv)
     try:
@@ -22,6 +24,13 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.stderr.write(f"settings: {error}\n")
         sys.exit(CANNOT_START)
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Terminals differ in the letters they know; a command that has done its work must not fail to say so."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def take_data_option(arguments: list[str]) -> None:

@@ -1,25 +1,40 @@
 """What people and the conductor do to a segment. Each action does the whole thing: check, write with a ledger entry in
-one transaction, and announce once that is committed. Phases change by compare-and-set.
+one transaction, and announce once that is committed: what phones and stages see, if that has changed. Phases change by
+compare-and-set.
 """
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
-from django.db import IntegrityError, transaction
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q
 
-from engagement.broadcast import mark_complete, send_state
+from engagement import wins as kept_wins
+from engagement.broadcast import send_state, send_wins
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
+from engagement.core.messages import Prize, Result
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
-from engagement.core.show_state import SegmentState, ShowState, choose_current
-from engagement.ledger import SYSTEM, append_entry, time_behind
+from engagement.core.show_state import SegmentState, ShowState, bound_results, choose_current, is_more_to_come
+from engagement.ledger.append import SYSTEM, append_entry, time_behind
 from engagement.models import LedgerEntry, Segment, Show
+from engagement.restores import trouble_of
+from engagement.wins import Step, Wins
+
+log = logging.getLogger(__name__)
 
 MAX_LEAD_S = 3600
 
 
 class ActionRefused(Exception):
     """The action is not possible; nothing was changed. The text is for the operator."""
+
+
+class DatabaseRestored(ActionRefused):
+    """The database is older than what was announced from it: everything waits for a person (engagement/restores.py)."""
 
 
 class Conflict(ActionRefused):
@@ -35,6 +50,8 @@ def lock_segment(segment_id: int) -> Segment:
         segment = Segment.objects.select_related("show").get(pk=segment_id)
     except Segment.DoesNotExist:
         raise ActionRefused(f"there is no segment {segment_id}") from None
+    if trouble := trouble_of(segment.show):
+        raise DatabaseRestored(trouble)
     Show.objects.select_for_update().get(pk=segment.show_id)
     segment.refresh_from_db()
     return segment
@@ -60,8 +77,12 @@ def record_change(
     now: int,
     reason: str = "",
     details: dict[str, Any] | None = None,
+    at_once: bool = True,
 ) -> LedgerEntry:
-    """The other half of every action: the ledger entry, and the announcement once all of it is committed."""
+    """The other half of every action: the ledger entry, and the announcement once all of it is committed.
+
+    Where it is not needed `at_once`, the conductor announces it within a second, together with what else has changed.
+    """
     entry = append_entry(
         segment.show,
         action,
@@ -70,9 +91,25 @@ def record_change(
         details={"segment": segment.pk, "phase": str(segment.phase), **(details or {})},
         now=now,
     )
-    Show.objects.filter(pk=segment.show_id).update(seq=F("seq") + 1)
-    transaction.on_commit(lambda: announce(segment.show_id))
+    announce_later(segment.show_id, at_once=at_once)
     return entry
+
+
+def announce_later(show_id: int, *, at_once: bool = True) -> None:
+    """What phones or screens see of a show may be another now; inside the transaction that changes it."""
+    Show.objects.filter(pk=show_id).update(stale=True)
+    if at_once:
+        transaction.on_commit(lambda: announce(show_id))
+
+
+def change_wins(show_id: int, describe: Callable[[], Wins]) -> None:
+    """The next step of a show's wins: after the commit those are told whom it concerns, and nobody else.
+
+    `describe` says what they have won, and is called inside the transaction, once all is written.
+    """
+    Show.objects.filter(pk=show_id).update(wins_step=F("wins_step") + 1)
+    show, changed = Show.objects.only("slug", "epoch", "wins_step").get(pk=show_id), describe()
+    transaction.on_commit(lambda: send_wins(show.slug, Step(show.epoch, show.wins_step), changed))
 
 
 def last_change(segment: Segment) -> str:
@@ -89,8 +126,33 @@ def is_about(entry: LedgerEntry, segment: Segment) -> bool:
 
 
 def announce(show_id: int) -> None:
-    """Tells all gateways the present state of a show."""
-    send_state(describe_show(Show.objects.get(pk=show_id)))
+    """Tells all gateways what has changed of a show; nothing where somebody has told it already.
+
+    It comes after the commit of what it tells of: a failure here is not one of that. The conductor makes up for it.
+    """
+    try:
+        state = number_state(show_id)
+        if state is not None:
+            send_state(state, lambda: kept_wins.describe_wins(show_id))
+    except DatabaseError as error:
+        log.warning("show %s is not announced yet: %s", show_id, error)
+    except Exception:
+        log.exception("show %s cannot be announced", show_id)
+
+
+@transaction.atomic
+def number_state(show_id: int) -> ShowState | None:
+    """The state with its number, a new one only where everybody sees something new; None where nothing has changed.
+
+    With the show locked: of two that announce at once, the second one finds what the first has told.
+    """
+    show = Show.objects.select_for_update().filter(pk=show_id, stale=True).first()
+    if show is None:
+        return None
+    state = describe_show(show)
+    news = int(state.digest != show.announced)
+    Show.objects.filter(pk=show_id).update(stale=False, announced=state.digest, seq=F("seq") + news)
+    return msgspec.structs.replace(state, seq=show.seq + news)
 
 
 def describe_show(show: Show) -> ShowState:
@@ -100,11 +162,13 @@ def describe_show(show: Show) -> ShowState:
     current = choose_current(described)
     results = [result for segment in rundown for result in segment.announced_results]
     return ShowState(
+        installation=settings.INSTALLATION,
         slug=show.slug,
         title=show.title,
         title_zh=show.title_zh,
         epoch=show.epoch,
         seq=show.seq,
+        wins=show.wins_step,
         guests=show.guests_allowed,
         k_show=show.k_show,
         feeds={feed.name: feed.delay_ms for feed in show.feeds.all()},
@@ -113,8 +177,8 @@ def describe_show(show: Show) -> ShowState:
         grace_ms=show.grace_ms,
         current=current,
         segments=[segment for segment in described if segment.id == current or segment.phase in REPORTING],
-        # All of them: a winner of the first draw is told at every hello, and a reserve when it moves up days later.
-        results=sorted(results, key=lambda result: -int(result["published_at"])),
+        results=bound_results(msgspec.convert(results, list[Result])),
+        more_to_come=is_more_to_come(described, current),
     )
 
 
@@ -129,7 +193,7 @@ def describe_segment(segment: Segment) -> SegmentState:
         opens_at=None if segment.opens_at is None else to_ms(segment.opens_at),
         closes_at=None if segment.closes_at is None else to_ms(segment.closes_at),
         shards=segment.shards,
-        prizes=segment.announced_prizes,
+        prizes=msgspec.convert(segment.announced_prizes, list[Prize]),
         seals=segment.announced_seals,
     )
 
@@ -233,9 +297,8 @@ def void_segment(segment_id: int, *, actor: str, reason: str, now: int | None = 
 def move_due_segments(now: int | None = None) -> list[Segment]:
     """Opens and closes the segments whose time has come; returns those that were moved."""
     now = now_ms() if now is None else now
-    on_air = Segment.objects.filter(
-        phase__in=[Phase.OPEN, Phase.ARMED], opens_at__isnull=False
-    ).select_related("show")
+    on_air = Segment.objects.filter(phase__in=[Phase.OPEN, Phase.ARMED], opens_at__lte=from_ms(now))
+    on_air = on_air.select_related("show").prefetch_related("show__feeds")
     # What ends goes first: only one segment of a show may be open.
     ends = [row for row in on_air if row.phase == Phase.OPEN and row.air_time.ends_at <= now]
     begins = [row for row in on_air if row.phase == Phase.ARMED and row.air_time.opens_at <= now]
@@ -246,10 +309,15 @@ def move_due_segments(now: int | None = None) -> list[Segment]:
 def _move_due_segment(segment_id: int, new: Phase, now: int) -> Segment | None:
     try:
         return _record_phase(segment_id, new, now)
-    except (Conflict, IllegalTransition):
-        return None  # the same step ran twice, or an operator was faster
+    except (Conflict, DatabaseRestored, IllegalTransition):
+        return None  # the same step ran twice, an operator was faster, or everything waits
     except IntegrityError:
         return None  # after an outage two are due: the next second ends the first and opens the second
+    except DatabaseError:
+        raise  # nobody can be moved now
+    except Exception:
+        log.exception("segment %s cannot become %s; all others go on", segment_id, new)
+        return None
 
 
 @transaction.atomic
@@ -258,17 +326,3 @@ def _record_phase(segment_id: int, new: Phase, now: int) -> Segment:
     change_phase(segment, new)
     record_change(segment, "opened" if new == Phase.OPEN else "closing", actor=SYSTEM, now=now)
     return segment
-
-
-def heal_states() -> None:
-    """Writes the state documents that Redis has lost or never got."""
-    for show in Show.objects.prefetch_related("feeds"):
-        send_state(describe_show(show))
-    mark_complete()
-
-
-@transaction.atomic
-def touch_show(show: Show) -> None:
-    """After an edit in the admin: a new number, so that gateways take the new state."""
-    Show.objects.filter(pk=show.pk).update(seq=F("seq") + 1)
-    transaction.on_commit(lambda: announce(show.pk))

@@ -4,20 +4,25 @@ What is committed to cannot be edited: a segment that left `draft`, and the feed
 segments may take reports. Every save announces the new state.
 """
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from engagement.actions import lock_segment, touch_show
+from engagement.actions import ActionRefused, announce_later, lock_segment
 from engagement.broadcast import forget_state
 from engagement.core.phases import REPORTING
 from engagement.models import EDITABLE, Feed, LedgerCheckpoint, LedgerEntry, Segment, Show
+from engagement.positions import OrderedFormSet, give_place, rows_in_the_way
 
 admin.site.site_header = admin.site.site_title = "Shake to win"
 admin.site.index_title = "Administration"
@@ -25,7 +30,48 @@ admin.site.index_title = "Administration"
 LATE = "Somebody has armed the segment in the meantime: nothing was saved."
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+MOST_COUNTED = 2_000
+SHOWS_TO_CHOOSE = 20
+
+
+class FewPages(Paginator[Any]):
+    """Counts the newest rows only, so that a list costs the same however long it is; filters find what is older."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast(QuerySet[Any], self.object_list)
+        return rows.order_by()[:MOST_COUNTED].count()
+
+
+class NewestShows(admin.RelatedFieldListFilter):
+    """A filter by show, with the newest ones to choose from; an older one is found by its number in the address."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        shows = Show.objects.order_by("-pk").values_list("pk", "title", "slug")[:SHOWS_TO_CHOOSE]
+        return [(str(number), f"{title} ({slug})") for number, title, slug in shows]
+
+
+class Choices(AutocompleteJsonView):
+    """What the boxes of the administration offer, by names that tell nights apart."""
+
+    def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
+        return {"id": str(getattr(obj, to_field_name)), "text": name_choice(obj)}
+
+
+def name_choice(row: Any) -> str:
+    """Segments of different nights have the same numbers and titles."""
+    return f"{row.show}: {row}" if isinstance(row, Segment) else str(row)
+
+
+class PagedAdmin(admin.ModelAdmin[Any]):
+    """Lists begin with the newest row, and read no more than what they show."""
+
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
+    paginator = FewPages
+    show_full_result_count = False
+
+
+class ReadOnlyAdmin(PagedAdmin):
     """What the system writes and people only read."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -38,7 +84,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
-class AnnouncingAdmin(admin.ModelAdmin):
+class AnnouncingAdmin(PagedAdmin):
     """Tells the gateways after every edit, and writes only what was edited.
 
     A whole row written back would undo what the conductor did while the form was open: the show's `seq`, a phase.
@@ -60,18 +106,18 @@ class AnnouncingAdmin(admin.ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        touch_show(self.show_of(form.instance))
+        announce_later(self.show_of(form.instance).pk)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         show = self.show_of(obj)
         super().delete_model(request, obj)
-        touch_show(show)
+        announce_later(show.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         shows = {self.show_of(obj) for obj in queryset}
         super().delete_queryset(request, queryset)
         for show in shows:
-            touch_show(show)
+            announce_later(show.pk)
 
 
 def is_busy(show: Show | None) -> bool:
@@ -81,14 +127,28 @@ def is_busy(show: Show | None) -> bool:
 
 def refuse_unless_draft(segment: Segment) -> None:
     """Locks the segment for the rest of the request; raises PermissionDenied where it was armed in the meantime."""
-    if lock_segment(segment.pk).phase not in EDITABLE:
+    try:
+        locked = lock_segment(segment.pk)
+    except ActionRefused as refusal:
+        raise PermissionDenied(str(refusal)) from None
+    if locked.phase not in EDITABLE:
         raise PermissionDenied(LATE)
 
 
-class FeedInline(admin.TabularInline):
+def lock_show(show: Show) -> Show:
+    """The show as it is now, locked for the rest of the request: arming locks its row, too."""
+    return Show.objects.select_for_update().get(pk=show.pk)
+
+
+class FeedFormSet(OrderedFormSet):
+    unique = "name"
+
+
+class FeedInline(admin.TabularInline[Feed, Show]):
     """Feeds stand in the rules of every armed segment, so they rest while one of them is under way."""
 
     model = Feed
+    formset = FeedFormSet
     extra = 0
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -104,6 +164,7 @@ class FeedInline(admin.TabularInline):
 @admin.register(Show)
 class ShowAdmin(AnnouncingAdmin):
     list_display = ("title", "slug", "control_room", "created_at")
+    search_fields = ("title", "slug")
     inlines = (FeedInline,)
     fields = (
         "slug",
@@ -135,11 +196,18 @@ class ShowAdmin(AnnouncingAdmin):
         return obj
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        # Arming locks the show's row too: from here on the answer of is_busy stands.
-        show = Show.objects.select_for_update().get(pk=form.instance.pk)
+        show = lock_show(form.instance)  # from here on the answer of is_busy stands
         if is_busy(show) and any(formset.has_changed() for formset in formsets):
             raise PermissionDenied(LATE)
         super().save_related(request, form, formsets, change)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A show with a ledger stays; the thousand things that stay with it are not listed one by one."""
+        entries = LedgerEntry.objects.filter(show=OuterRef("pk"))
+        staying = Show.objects.filter(Exists(entries), pk__in=[show.pk for show in objs])
+        if kept := [f"{show} has a ledger, which nobody deletes" for show in staying[:SHOWS_TO_CHOOSE]]:
+            return [], {}, set(), kept
+        return super().get_deleted_objects(objs, request)
 
     def delete_model(self, request: HttpRequest, obj: Show) -> None:
         obj.delete()
@@ -150,12 +218,28 @@ class ShowAdmin(AnnouncingAdmin):
             self.delete_model(request, show)
 
 
+class SegmentForm(ModelForm[Segment]):
+    def clean(self) -> None:
+        super().clean()
+        show, position = self.cleaned_data.get("show"), self.cleaned_data.get("position")
+        if show is None or position is None:
+            return
+        row = Segment(pk=self.instance.pk, position=position)
+        for other in rows_in_the_way(row, show.segments.all(), "position"):
+            if other.phase not in EDITABLE:
+                message = f"{other} is {other.phase} and keeps its position: choose another one."
+                raise ValidationError({"position": message})
+
+
 @admin.register(Segment)
 class SegmentAdmin(AnnouncingAdmin):
+    form = SegmentForm
     list_display = ("title", "show", "position", "phase", "opens_at", "closes_at")
-    list_filter = ("show", "phase")
+    list_filter = (("show", NewestShows), "phase")
     list_select_related = ("show",)
-    ordering = ("show", "position")
+    ordering = ("-show_id", "-position")
+    search_fields = ("title", "show__title", "show__slug")
+    autocomplete_fields = ("show",)
     fields = ("show", "position", "title", "title_zh", "window_s", "publish_at_once", "phase")
     readonly_fields = ("phase",)
 
@@ -166,6 +250,12 @@ class SegmentAdmin(AnnouncingAdmin):
             form.base_fields["show"].disabled = True
         return form
 
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        if request.GET.get("model_name") == "prizelist":  # the box of a prize list: only drafts get one
+            found = found.filter(phase__in=EDITABLE).select_related("show")
+        return found, may_repeat
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _is_draft(obj) and super().has_change_permission(request, obj)
 
@@ -175,6 +265,11 @@ class SegmentAdmin(AnnouncingAdmin):
     def check_still_editable(self, obj: Segment) -> None:
         if obj.pk:
             refuse_unless_draft(obj)
+        lock_show(obj.show)
+        rundown = obj.show.segments.all()
+        if any(not _is_draft(other) for other in rows_in_the_way(obj, rundown, "position")):
+            raise PermissionDenied(LATE)
+        give_place(obj, rundown, "position")
 
 
 def _is_draft(segment: Segment | None) -> bool:
@@ -184,12 +279,12 @@ def _is_draft(segment: Segment | None) -> bool:
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin):
     list_display = ("show", "position", "at_ms", "actor", "action", "reason")
-    list_filter = ("show", "action", "actor")
+    list_filter = (("show", NewestShows),)
     list_select_related = ("show",)
 
 
 @admin.register(LedgerCheckpoint)
 class LedgerCheckpointAdmin(ReadOnlyAdmin):
     list_display = ("show", "size", "root", "at_ms")
-    list_filter = ("show",)
+    list_filter = (("show", NewestShows),)
     list_select_related = ("show",)

@@ -7,14 +7,17 @@ class EngagementConfig(AppConfig):
     verbose_name = "Live side"
 
     def ready(self) -> None:
-        from engagement import guards
+        from engagement.ledger import guards
         from engagement.roles import create_roles
 
         guards.register(
-            guards.append_only("engagement_ledgerentry"), guards.append_only("engagement_ledgercheckpoint")
+            guards.append_only("engagement_ledgerentry"),
+            guards.append_only("engagement_ledgercheckpoint"),
+            guards.keep_rows("engagement_restore"),
+            guards.keep_rows("engagement_installation"),
         )
         # Once per migrate, after all tables of all apps.
-        post_migrate.connect(guards.install_guards, sender=self, dispatch_uid="engagement.guards")
+        post_migrate.connect(guards.install_guards, sender=self, dispatch_uid="engagement.ledger.guards")
 
         # Without a sender: once per app, so that the permissions of every app exist by the last time.
         post_migrate.connect(create_roles, dispatch_uid="engagement.roles")

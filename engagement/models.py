@@ -27,6 +27,19 @@ def new_epoch() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
 
+def new_play() -> str:
+    """A name for one arming of a segment that no other has, in this database or in a copy of it."""
+    return secrets.token_hex(8)
+
+
+def play_key(number: int, play: str) -> str:
+    """The name of what belongs to one play: the segment's or draw's number, for people, and the play.
+
+    What was armed before plays had names has its number alone.
+    """
+    return f"{number}-{play}" if play else str(number)
+
+
 class RollVisibility(models.TextChoices):
     """Who may read whole rolls; receipts are everybody's."""
 
@@ -73,14 +86,22 @@ class Show(models.Model):
     )
     k_show = models.TextField(default=new_show_key, editable=False)
     epoch = models.PositiveIntegerField(default=new_epoch, editable=False)
+    # What gateways were told of it: `seq` counts what everybody sees, `wins_step` what became of prizes since.
     seq = models.PositiveBigIntegerField(default=0, editable=False)
+    wins_step = models.PositiveBigIntegerField(default=0, editable=False)
+    announced = models.CharField(
+        max_length=64, editable=False, default=""
+    )  # the digest of what everybody sees
+    stale = models.BooleanField(default=False, editable=False)  # something has changed since, perhaps
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ("-created_at",)
+        ordering = ("-id",)
+        # Asked for every second: what is to be announced, among all that is over.
+        indexes = (models.Index(fields=["id"], condition=Q(stale=True), name="stale_shows"),)
 
     def __str__(self) -> str:
-        return self.title
+        return f"{self.title} ({self.slug})"  # two nights may have one title
 
     @property
     def last_delay_ms(self) -> int:
@@ -141,7 +162,8 @@ class Segment(models.Model):
     opens_at = models.DateTimeField(null=True, blank=True, editable=False)
     closes_at = models.DateTimeField(null=True, blank=True, editable=False)
     shards = models.PositiveSmallIntegerField(default=0, editable=False)
-    # What phones are told: written when the segment is armed, sealed and published; results again with every claim.
+    play = models.CharField(max_length=16, default="", editable=False)  # `new_play`, when it is armed
+    # What phones are told: written when the segment is armed, sealed and published; winners again with every claim.
     announced_prizes = models.JSONField(default=list, editable=False)
     announced_seals = models.JSONField(default=list, editable=False)
     announced_results = models.JSONField(default=list, editable=False)
@@ -158,6 +180,7 @@ class Segment(models.Model):
             models.UniqueConstraint(
                 fields=["show"], condition=Q(phase=Phase.OPEN), name="one_open_segment_per_show"
             ),
+            models.UniqueConstraint(fields=["play"], condition=~Q(play=""), name="one_segment_of_a_play"),
             models.CheckConstraint(
                 condition=Q(opens_at=None, closes_at=None) | Q(closes_at__gte=F("opens_at")),
                 name="closes_after_it_opens",
@@ -167,6 +190,8 @@ class Segment(models.Model):
                 name="on_air_means_scheduled",
             ),
         )
+        # Asked for every second: what is under way, among all that is over.
+        indexes = (models.Index(fields=["phase", "opens_at"], name="segments_by_phase"),)
 
     def __str__(self) -> str:
         return f"{self.position}. {self.title}"
@@ -177,10 +202,14 @@ class Segment(models.Model):
                 f"A segment that is {self.phase} cannot be edited: its rules are committed to."
             )
 
+    def validate_constraints(self, exclude: Any = None) -> None:
+        # A position that is taken is no error: drafts that are in the way move (engagement/positions.py).
+        super().validate_constraints({*(exclude or ()), "position"})
+
     @property
     def key(self) -> str:
-        """The segment's name in Redis, the same in no other database."""
-        return f"{self.show.epoch}-{self.pk}"
+        """The name of this play of the segment, in Redis and of its files: no other arming has the same."""
+        return play_key(self.pk, self.play)
 
     @property
     def air_time(self) -> AirTime:
@@ -206,7 +235,7 @@ class AppendOnly(models.QuerySet[Any]):
 
 
 class LedgerRow(models.Model):
-    """A row of the ledger; triggers hold the same for SQL (engagement/guards.py)."""
+    """A row of the ledger; triggers hold the same for SQL (engagement/ledger/guards.py)."""
 
     objects = AppendOnly.as_manager()
 
@@ -236,6 +265,8 @@ class LedgerEntry(LedgerRow):
     details = models.TextField()  # canonical JSON, so that the digest can be recomputed from what is stored
     previous = models.CharField(max_length=64)
     digest = models.CharField(max_length=64)
+    # The hashes of the Merkle tree that are complete with this entry, in hex, from its leaf upwards: two on average.
+    nodes = models.TextField(blank=True)
 
     class Meta:
         ordering = ("show", "position")
@@ -246,6 +277,39 @@ class LedgerEntry(LedgerRow):
 
     def __str__(self) -> str:
         return f"{self.position} {self.action}"
+
+
+class Installation(models.Model):
+    """The one row that tells under which name the things of this database lie in Redis (engagement/keys.py)."""
+
+    name = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="one_installation"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Restore(models.Model):
+    """The database was found to be older than what was announced from it; everything waits until a person confirms."""
+
+    noticed_at_ms = models.BigIntegerField()
+    lost = models.JSONField()  # [{"show", "told", "held"}, ...]: where its ledger was, and where it is
+    confirmed_at_ms = models.BigIntegerField(null=True)
+    confirmed_by = models.CharField(max_length=LONGEST_ACTOR, blank=True)
+
+    class Meta:
+        ordering = ("noticed_at_ms",)
+        permissions = (("confirm_restore", "Can confirm that the database was restored"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(confirmed_at_ms=None) | ~Q(confirmed_by=""), name="a_person_confirms_a_restore"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"restore of {', '.join(row['show'] for row in self.lost)}"
 
 
 class LedgerCheckpoint(LedgerRow):

@@ -10,11 +10,20 @@ from django.db.models import Q
 
 OPERATOR, DIRECTOR, AUDITOR = "operator", "director", "auditor"
 APPS = ("engagement", "prizes")
+CONSOLE = "engagement.view_segment"  # who may do this is of the crew
 
 _READS = Q(codename__startswith="view_")
 _RUNS = Q(codename__in=["run_segment", "enter_dice", "ask_disqualification"])
 _EDITS = Q(codename__regex=r"^(add|change|delete)_(show|feed|segment|prizelist|prize)$")
-_APPROVES = Q(codename__in=["void_segment", "add_exclusion", "delete_exclusion", "approve_disqualification"])
+_APPROVES = Q(
+    codename__in=[
+        "void_segment",
+        "add_exclusion",
+        "delete_exclusion",
+        "approve_disqualification",
+        "confirm_restore",
+    ]
+)
 _INVITES = Q(codename__regex=r"^(add|change|delete)_party$")
 _VERIFIES = Q(codename__in=["audit_draw"])
 

@@ -3,11 +3,11 @@
 It keeps the maximum (`ZADD GT`), so a repeated, reordered or replayed write is harmless. Shards are ranges of the
 pseudonym's first byte: frozen one by one they concatenate to a sorted whole.
 
-`segment` is the segment's key here, `Segment.key`: its show's random epoch and its id. A database that was made anew
-on a Redis that was used before counts its ids from 1 again, and must not find last night's tally.
+`segment` is the segment's key here, `Segment.key`: its id and the random name of its play. A segment that is armed
+again, in a database that was restored or made anew, must not find the tally of the first time.
 
-Keys (docs/redis.md): `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`, `closed:{segment}`, `live:{segment}`,
-`gateways`, `flushed:{segment}`, `lost:{segment}`, `tally:life`.
+Keys (docs/redis.md), each behind the installation's name: `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`,
+`closed:{segment}`, `live:{segment}`, `gateways`, `flushed:{segment}`, `lost:{segment}`, `tally:life`.
 """
 
 from collections import Counter
@@ -22,6 +22,8 @@ from redis import Redis
 from redis.asyncio import BlockingConnectionPool as AsyncPool
 from redis.asyncio import Redis as AsyncRedis
 
+from engagement.keys import own
+
 KEEP_S = 7 * 24 * 3600  # the tally outlives the night, for the auditor; then Redis forgets it
 CHUNK = 50_000
 GATEWAY_TIMEOUT_S = 2.0
@@ -30,11 +32,13 @@ FORGET_MS = 600_000
 # Never a viewer (those have 14 bytes): makes sure that a shard exists when it is renamed.
 NOBODY = b""
 LIFE = "tally:life"
+GATEWAYS = "gateways"
 
 
 def connect() -> Redis:
     """The process' pooled client with short timeouts, for tasks, commands and views."""
-    return get_redis_connection("default")
+    client: Redis = get_redis_connection("default")
+    return client
 
 
 def connect_async() -> AsyncRedis:
@@ -70,15 +74,15 @@ def shard_of(viewer: bytes, shards: int) -> int:
 
 
 def _tally(segment: str, shard: int) -> str:
-    return f"tally:{segment}:{shard}"
+    return own(f"tally:{segment}:{shard}")
 
 
 def _frozen(segment: str, shard: int) -> str:
-    return f"frozen:{segment}:{shard}"
+    return own(f"frozen:{segment}:{shard}")
 
 
 def _closed(segment: str) -> str:
-    return f"closed:{segment}"
+    return own(f"closed:{segment}")
 
 
 # --- gateways write ---
@@ -101,8 +105,8 @@ async def write_totals(
             pipe.zadd(_tally(segment, shard), part, gt=True)
             pipe.expire(_tally(segment, shard), KEEP_S)
         # Not added to, but overwritten: a write that is repeated because its answer got lost counts nothing twice.
-        pipe.hset(f"live:{segment}", gateway, msgspec.json.encode(live))
-        pipe.expire(f"live:{segment}", KEEP_S)
+        pipe.hset(own(f"live:{segment}"), gateway, msgspec.json.encode(live))
+        pipe.expire(own(f"live:{segment}"), KEEP_S)
         answers = await pipe.execute()
     return not answers[0]
 
@@ -132,8 +136,8 @@ async def read_totals(redis: AsyncRedis, wanted: Sequence[tuple[str, int, bytes]
 async def confirm_flushed(redis: AsyncRedis, segment: str, gateway: str) -> None:
     """This gateway takes no report of the segment any more, and has written all it had."""
     async with redis.pipeline(transaction=True) as pipe:
-        pipe.sadd(f"flushed:{segment}", gateway)
-        pipe.expire(f"flushed:{segment}", KEEP_S)
+        pipe.sadd(own(f"flushed:{segment}"), gateway)
+        pipe.expire(own(f"flushed:{segment}"), KEEP_S)
         await pipe.execute()
 
 
@@ -144,16 +148,16 @@ async def exchange_heartbeats(
     life of which server answered: when that changes, the server may have lost totals that were acknowledged."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
-        pipe.get(LIFE)
-        pipe.hset("gateways", gateway, msgspec.json.encode(heartbeat))
-        pipe.hgetall("gateways")
+        pipe.get(own(LIFE))
+        pipe.hset(own(GATEWAYS), gateway, msgspec.json.encode(heartbeat))
+        pipe.hgetall(own(GATEWAYS))
         for segment in segments:
-            pipe.hgetall(f"live:{segment}")
+            pipe.hgetall(own(f"live:{segment}"))
         server, life, _, beats, *counters = await pipe.execute()
     if not _is_of(life, server):
         # Emptied, restarted or replaced: whoever notices first says so, with the time.
         life = f"{server['run_id']} {heartbeat['at']}".encode()
-        await redis.set(LIFE, life)
+        await redis.set(own(LIFE), life)
     live = {segment: _sum_counters(found) for segment, found in zip(segments, counters, strict=True)}
     return _alive(beats, heartbeat["at"]), live, life.decode()
 
@@ -164,7 +168,7 @@ def _is_of(life: bytes | None, server: dict[str, Any]) -> bool:
 
 async def say_goodbye(redis: AsyncRedis, gateway: str) -> None:
     """A gateway that stops in good order is not missed at the next barrier."""
-    await redis.hdel("gateways", gateway)
+    await redis.hdel(own(GATEWAYS), gateway)
 
 
 def _sum_counters(found: dict[Any, Any]) -> dict[str, int]:
@@ -182,26 +186,26 @@ def _alive(beats: dict[Any, Any], now: int) -> dict[str, dict[str, Any]]:
 
 def read_live(segment: str) -> dict[str, int]:
     """The live counters of a segment: shakes, reports, clamped. For people to look at; the truth is frozen later."""
-    found: Any = connect().hgetall(f"live:{segment}")
+    found: Any = connect().hgetall(own(f"live:{segment}"))
     return _sum_counters(found)
 
 
 def read_gateways(now: int) -> dict[str, dict[str, Any]]:
     """The heartbeats of the gateways that are alive."""
-    return _alive(connect().hgetall("gateways"), now)
+    return _alive(connect().hgetall(own(GATEWAYS)), now)
 
 
 def missing_gateways(segment: str, slug: str, now: int) -> tuple[list[str], list[str]]:
     """Gateways of this show that have not confirmed the segment's flush: (alive, dead). Old names are forgotten."""
     redis: Any = connect()
-    flushed = {name.decode() for name in redis.smembers(f"flushed:{segment}")}
+    flushed = {name.decode() for name in redis.smembers(own(f"flushed:{segment}"))}
     alive: list[str] = []
     dead: list[str] = []
-    for raw_name, beat in redis.hgetall("gateways").items():
+    for raw_name, beat in redis.hgetall(own(GATEWAYS)).items():
         name, heartbeat = raw_name.decode(), msgspec.json.decode(beat)
         at = heartbeat["at"]
         if at <= now - FORGET_MS:
-            redis.hdel("gateways", name)
+            redis.hdel(own(GATEWAYS), name)
         elif slug in heartbeat["shows"] and name not in flushed:
             (alive if at > now - ALIVE_MS else dead).append(name)
     return sorted(alive), sorted(dead)
@@ -219,7 +223,7 @@ def close_tally(segment: str, shards: int) -> None:
         if closed:
             return
         pipe.set(_closed(segment), 1, ex=KEEP_S)
-        pipe.delete(f"lost:{segment}")
+        pipe.delete(own(f"lost:{segment}"))
         for shard in range(shards):
             pipe.zadd(_tally(segment, shard), {NOBODY: 0})
             pipe.rename(_tally(segment, shard), _frozen(segment, shard))
@@ -232,7 +236,7 @@ def life_age_ms(now: int) -> int:
     """For how long the gateways have known this Redis as it is now; 0 while none has noticed that it came back."""
     with connect().pipeline(transaction=False) as pipe:
         pipe.info("server")
-        pipe.get(LIFE)
+        pipe.get(own(LIFE))
         server, life = pipe.execute()
     return now - int(life.partition(b" ")[2]) if _is_of(life, server) else 0
 
@@ -240,8 +244,8 @@ def life_age_ms(now: int) -> int:
 def lost_for_ms(segment: str, now: int) -> int:
     """How long ago it was first noticed that the tally of a segment may be lost; a fence ends that."""
     redis: Any = connect()
-    redis.set(f"lost:{segment}", now, nx=True, ex=KEEP_S)
-    return now - int(redis.get(f"lost:{segment}"))
+    redis.set(own(f"lost:{segment}"), now, nx=True, ex=KEEP_S)
+    return now - int(redis.get(own(f"lost:{segment}")))
 
 
 class TallyLost(Exception):

@@ -2,11 +2,15 @@
 
 from celery import shared_task
 
-from engagement import actions
+from engagement.actions import move_due_segments
+from engagement.clock import now_ms
+from engagement.healing import heal_states
+from engagement.restores import watch
 
 
 @shared_task
 def conduct() -> None:
     """Opens and closes due segments, and repairs state documents. May run twice, or late, without harm."""
-    actions.move_due_segments()
-    actions.heal_states()
+    if not watch(now_ms()):  # else phases wait for a person
+        move_due_segments()
+    heal_states()

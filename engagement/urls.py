@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from engagement import views
 from engagement.gateway.consumer import ShakeConsumer
+from engagement.ledger import views as ledger
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -11,11 +12,13 @@ urlpatterns = [
     path("stage/<slug:slug>/", views.stage, name="stage"),
     path("stage/<slug:slug>/join.svg", views.join_qr, name="join_qr"),
     re_path(r"^seals/(?P<seal>[0-9a-f]{64})\.svg$", views.seal_qr, name="seal_qr"),
-    path("console/<slug:slug>/ledger/", views.ledger, name="ledger"),
-    path("console/<slug:slug>/ledger/entries.jsonl", views.ledger_entries, name="ledger_entries"),
-    path("console/<slug:slug>/ledger/checkpoints.jsonl", views.ledger_checkpoints, name="ledger_checkpoints"),
-    path("stage/<slug:slug>/checkpoints/<int:size>.svg", views.checkpoint_qr, name="checkpoint_qr"),
-    path("verify_ledger.py", views.ledger_verifier, name="ledger_verifier"),
+    path("console/<slug:slug>/ledger/", ledger.ledger, name="ledger"),
+    path("console/<slug:slug>/ledger/entries.jsonl", ledger.ledger_entries, name="ledger_entries"),
+    path(
+        "console/<slug:slug>/ledger/checkpoints.jsonl", ledger.ledger_checkpoints, name="ledger_checkpoints"
+    ),
+    path("stage/<slug:slug>/checkpoints/<int:size>.svg", ledger.checkpoint_qr, name="checkpoint_qr"),
+    path("verify_ledger.py", ledger.ledger_verifier, name="ledger_verifier"),
 ]
 
 websocket_urlpatterns = [

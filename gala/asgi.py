@@ -1,5 +1,6 @@
 """The gateway: pages and the API over HTTP, phones and screens over WebSocket."""
 
+import asyncio
 import gc
 import os
 from collections.abc import Awaitable, Callable
@@ -16,23 +17,27 @@ from django.conf import settings  # noqa: E402
 
 from engagement.gateway.admission import admission, is_admission  # noqa: E402
 from engagement.gateway.hub import get_hub, stop_hub  # noqa: E402
-from engagement.gateway.origin import SameOriginOrApp  # noqa: E402
+from engagement.gateway.transport.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
-from gala.door import Door  # noqa: E402
+from gala.beats import beat  # noqa: E402
+from gala.health import is_probe, probes  # noqa: E402
+from gala.limiter import Limiter  # noqa: E402
+from gala.proxy import seen_from_outside  # noqa: E402
 
 # So many new objects; Python's own number is 700. Of the gateway a phone leaves nothing that only a collection finds
 # (test_garbage.py), and looking for it took a tenth of the time in which 15,000 of them came.
 COLLECT_AFTER = 20_000
 
-pages = Door(site, settings.HTTP_AT_ONCE)
+pages = Limiter(site, settings.HTTP_AT_ONCE)
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
 async def http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Passes are handed out in front of Django, everything else is Django's, behind its door."""
-    await (admission if is_admission(scope) else pages)(scope, receive, send)
+    """Probes and passes are answered in front of Django, everything else is Django's, behind its limiter."""
+    app = probes if is_probe(scope) else admission if is_admission(scope) else pages
+    await app(seen_from_outside(scope), receive, send)
 
 
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -45,8 +50,10 @@ async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             gc.freeze()
             gc.set_threshold(COLLECT_AFTER)
             await get_hub()
+            beating = asyncio.create_task(beat())
         else:
             await stop_hub()
+            beating.cancel()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

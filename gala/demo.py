@@ -1,14 +1,13 @@
 """The demo show of `make show`: a countdown gala with five feeds, and three console accounts. Names are invented."""
 
-import secrets
 from typing import Any
 
-from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from engagement.core.phases import Phase
 from engagement.models import Feed, Segment, Show
-from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
+from engagement.roles import ROLES
+from prizes.accounts import ensure_account, give_password
 from prizes.models import Beacon, Prize, PrizeList
 
 SLUG = "countdown-gala"
@@ -42,7 +41,7 @@ SEGMENTS: tuple[tuple[str, str, str, bool, tuple[dict[str, Any], ...]], ...] = (
     ),
     (
         "Midnight duet",
-        "午夜合唱",
+        "午夜对唱",
         Beacon.LOCAL,
         False,
         (
@@ -64,7 +63,7 @@ SEGMENTS: tuple[tuple[str, str, str, bool, tuple[dict[str, Any], ...]], ...] = (
         (
             {
                 "celebrity": "Jin Hao", "celebrity_zh": "金浩", "brand": "Harbour & Sons", "garment": "Bomber jacket",
-                "garment_zh": "倒计时飞行夹克", "size": "XL", "quantity": 5, "value_minor": 260_000,
+                "garment_zh": "飞行夹克", "size": "XL", "quantity": 5, "value_minor": 260_000,
             },
         ),
     ),
@@ -76,8 +75,14 @@ def current_night(*, go_on: bool) -> Show:
     last = Show.objects.filter(slug__startswith=SLUG).order_by("-pk").first()
     if last is not None and (go_on or not last.segments.exclude(phase=Phase.DRAFT).exists()):
         return last
-    return create_night(
-        SLUG if last is None else f"{SLUG}-{Show.objects.filter(slug__startswith=SLUG).count() + 1}"
+    return create_night(SLUG if last is None else _slug_after(last))
+
+
+def _slug_after(last: Show) -> str:
+    """The name of the night that follows; nobody counts the old ones."""
+    number = last.slug.removeprefix(SLUG).removeprefix("-")
+    return (
+        f"{SLUG}-{int(number) + 1 if number.isdecimal() else max(2, last.pk + 1)}" if number else f"{SLUG}-2"
     )
 
 
@@ -99,14 +104,4 @@ def create_night(slug: str) -> Show:
 
 def create_accounts() -> dict[str, str]:
     """One account per role with a fresh random password; name -> password."""
-    return {role: _create_account(role) for role in (OPERATOR, DIRECTOR, AUDITOR)}
-
-
-def _create_account(role: str) -> str:
-    password = secrets.token_urlsafe(12)
-    user, _ = User.objects.get_or_create(username=role)
-    user.is_staff = True
-    user.set_password(password)
-    user.save()
-    user.groups.set([Group.objects.get(name=role)])
-    return password
+    return {role: give_password(ensure_account(role, role)[0]) for role in ROLES}

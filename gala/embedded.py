@@ -137,7 +137,7 @@ def _wait_until_it_answers(server: EmbeddedServer, data: Path) -> EmbeddedServer
             continue
         server.stop()
         log = data / "valkey.log"
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
         raise EmbeddedServerError(f"The embedded server {problem}; the end of {log}:\n{last}")
     return server
 

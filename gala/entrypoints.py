@@ -6,11 +6,18 @@ GATEWAY_HOST, GATEWAY_PORT, GATEWAY_WORKERS, GATEWAY_FAST and WORKER_CONCURRENCY
 
 import os
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from gala.environment import Environment
+from gala.listener import BACKLOG
 
 ROOT = Path(__file__).resolve().parent.parent
 BEAT_QUEUE, STEP_QUEUE = "conductor", "steps"
-FAST_HTTP = "engagement.gateway.fast_http:FastHttp"
+FAST_HTTP = "engagement.gateway.transport.handshake:FastHttp"
 LARGEST_FRAME = 4096  # bytes, docs/protocol.md; a larger one closes the socket before it is in memory
 
 
@@ -25,18 +32,23 @@ def gateway(
 ) -> list[str]:
     """uvicorn with the settings that were measured to matter; `fd` is an inherited listening socket.
 
-    Without `fast`, phones are served through plain ASGI, as under any other server.
+    Several workers are children of one process that looks after them (gateways.py). Without `fast`, phones are served
+    through plain ASGI, as under any other server.
     """
     address = ["--host", host, "--port", str(port)] if fd is None else ["--fd", str(fd)]
+    if workers > 1:
+        return [
+            *(sys.executable, "-m", "gala.gateways", "--processes", str(workers), *address),
+            *("--graceful-seconds", str(graceful_seconds), *([] if fast else ["--plain"])),
+        ]
     return [
         *(sys.executable, "-m", "uvicorn", "gala.asgi:application", "--app-dir", str(ROOT)),
         *address,
-        *("--workers", str(workers)),
         *("--http", FAST_HTTP if fast else "httptools"),
         *("--ws", "websockets-sansio", "--ws-max-size", str(LARGEST_FRAME)),
         *("--ws-ping-interval", "20", "--ws-ping-timeout", "20"),
         *("--ws-per-message-deflate", "false"),
-        *("--backlog", "4096"),
+        *("--backlog", str(BACKLOG)),
         *("--timeout-graceful-shutdown", str(graceful_seconds)),
         # The client's address comes from the proxy's own header or not at all (TRUST_REAL_IP_HEADER).
         # At INFO uvicorn writes two lines for every phone that connects.
@@ -78,38 +90,28 @@ def _worker(queue: str, concurrency: int) -> list[str]:
     ]
 
 
-def arguments_of(name: str, environment: dict[str, str]) -> list[str]:
-    """The argument list of one entry point, set up by the environment; ValueError names what is wrong."""
+def arguments_of(name: str, environment: Mapping[str, str]) -> list[str]:
+    """The argument list of one entry point, set up by the environment; BadVariable where that makes no sense."""
+    env = Environment(environment)
     if name == "gateway":
-        host = environment.get("GATEWAY_HOST", "127.0.0.1")
-        port, workers = _number(environment, "GATEWAY_PORT", 8000), _number(environment, "GATEWAY_WORKERS", 1)
-        return gateway(host, port, workers, fast=_switch(environment, "GATEWAY_FAST", default=True))
+        host, port = env.text("GATEWAY_HOST", "127.0.0.1"), env.number("GATEWAY_PORT", 8000, 1, 65535)
+        workers, fast = env.number("GATEWAY_WORKERS", 1, 1, 1000), env.switch("GATEWAY_FAST", default=True)
+        return gateway(host, port, workers, fast=fast)
     if name == "worker":
-        return worker(_number(environment, "WORKER_CONCURRENCY", 2))
+        return worker(env.number("WORKER_CONCURRENCY", 2, 1, 1000))
     if name == "conductor":
         return conductor()
     raise ValueError(f"expected gateway, worker or conductor, got {name!r}")
 
 
-def _number(environment: dict[str, str], name: str, default: int) -> int:
-    value = environment.get(name, str(default))
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
-        raise ValueError(f"{name}: expected a number from 1 to 65535, got {value!r}")
-    return int(value)
-
-
-def _switch(environment: dict[str, str], name: str, default: bool) -> bool:
-    value = environment.get(name, str(default)).lower()
-    if value not in ("true", "on", "yes", "y", "ok", "1", "false", "off", "no", "n", "0"):
-        raise ValueError(f"{name}: expected true or false, got {value!r}")
-    return value in ("true", "on", "yes", "y", "ok", "1")
-
-
 def main(arguments: list[str]) -> None:
     """Become the named process, so that signals reach it and not a wrapper."""
     try:
-        command = arguments_of(" ".join(arguments), dict(os.environ))
-    except ValueError as error:
+        command = arguments_of(" ".join(arguments), os.environ)
+        import_module(
+            "gala.settings"
+        )  # what is wrong there is one line here, and a stack for each child later
+    except (ValueError, ImproperlyConfigured) as error:
         sys.exit(f"python -m gala.entrypoints: {error}")
     os.execv(command[0], command)
 

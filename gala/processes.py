@@ -32,11 +32,13 @@ def spawn(
     args: Sequence[str],
     *,
     env: Mapping[str, str],
-    log: Path,
+    log: Path | None = None,
     pass_fds: Sequence[int] = (),
     user: str | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `args` in its own process group, output appended to `log`; it dies with this process.
+    """Start `args` in its own process group; it dies with this process.
+
+    Its output is appended to `log`, or goes where that of this process goes.
 
     Call it from the main thread: PR_SET_PDEATHSIG takes the end of that thread for the parent's death.
     """
@@ -51,13 +53,13 @@ def spawn(
         if os.getppid() != parent:  # it died between fork and prctl
             os._exit(1)
 
-    with log.open("ab") as output:
+    with log.open("ab") if log is not None else contextlib.nullcontext() as output:
         process = subprocess.Popen(
             args,
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if output is None else subprocess.STDOUT,
             pass_fds=pass_fds,
             user=user,
             group=user,
@@ -126,7 +128,7 @@ def _tell(guard: subprocess.Popen[bytes], line: str) -> None:
 def _start_time(pid: int) -> str | None:
     """When a process began, which tells it from a later one with the same number; None if unknown."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except OSError:
         return None
 

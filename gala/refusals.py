@@ -1,44 +1,167 @@
-"""Refusals of the API that no endpoint has made (no such address, another method, a body that is too large) as JSON."""
+"""The one place in which a request that failed gets its answer: what is true of it, as JSON for programs (docs/api.md)
+and as a page for people. Neither needs the database, a session, or to know who asks.
+"""
 
+import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils.decorators import sync_and_async_middleware
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from redis.exceptions import RedisError
+
+from engagement.languages import choose_language
+from engagement.outcomes import Came, Outcome, current, watched
+from engagement.refusals import refuse, wants_json
+
+log = logging.getLogger(__name__)
 
 API = "/api/"
+SAFE = ("GET", "HEAD", "OPTIONS")
+KEPT = ("Allow", "Retry-After")  # headers that belong to a refusal
+AWAY = (OperationalError, InterfaceError, RedisError)
+RETRY_S = 3
 CODES = {
-    400: ("bad_request", "this request cannot be read, or its body is too large"),
+    400: (
+        "bad_request",
+        "this request cannot be read, its body is too large, or ALLOWED_HOSTS lacks the name that it was sent to",
+    ),
     403: ("forbidden", "this is not for you"),
     404: ("no_such_address", "there is nothing under this address"),
     405: ("wrong_method", "this address does not take this method"),
     413: ("too_large", "the body is too large"),
 }
 FAILED = ("failed", "this did not work, and the server's log says why")
-KEPT = ("Allow", "Retry-After")  # headers that belong to a refusal
+
+BUSY = "Nothing was done: {} is busy or away. Please try again."
+BROKEN = "Nothing was done: this did not work, and the server's log says why."
+UNKNOWN = (
+    "The database was lost in the moment of writing: nobody can say yet whether it was done. Look again."
+)
+PARTLY = "Something was written before it failed: it may be done, or half of it. Look again."
+DONE = "It was done, and is in the ledger ({}). Only the answer failed: look again."
+STALE = (
+    "Nothing was done: since this page was loaded you have logged in again, or it came from another site. "
+    "Reload it and try again."
+)
 
 
-@sync_and_async_middleware
-def refusals_as_json(get_response: Callable[..., Any]) -> Callable[..., Any]:
-    """Middleware: under /api/ nothing is refused in HTML (docs/api.md)."""
-    if not iscoroutinefunction(get_response):
-        return lambda request: as_json(request, get_response(request))
+class Refusals:
+    """Middleware, around everything else: notes what a request changes, and sees that a failure tells of it."""
 
-    async def answer(request: HttpRequest) -> HttpResponse:
-        waited: Awaitable[HttpResponse] = get_response(request)
-        return as_json(request, await waited)
+    sync_capable = async_capable = True
 
-    return answer
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self._wait(request)
+        with watched():
+            return as_json(request, self.get_response(request))
+
+    async def _wait(self, request: HttpRequest) -> HttpResponse:
+        with watched():
+            waited: Awaitable[HttpResponse] = self.get_response(request)
+            return as_json(request, await waited)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """What a view raises; None where it is a fault of ours that has changed nothing, which `fail` answers."""
+        outcome = current()
+        came, away = _came(request, outcome), isinstance(error, AWAY)
+        if came == Came.NOT_DONE and not away:
+            return None
+        where = None if away else error  # a stack for each second of an outage would bury the log
+        log.error("%s %s: %s: %s", request.method, request.path, came.value, error, exc_info=where)
+        return answer_failure(request, error, outcome, {} if came == Came.NOT_DONE else _look(outcome))
 
 
 def as_json(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
-    """The same answer, or a refusal in the form that docs/api.md promises."""
-    if answer.status_code < 400 or not request.path_info.startswith(API):
+    """The same answer; a refusal that no endpoint has made (no such address, another method) in JSON for a program."""
+    if answer.status_code < 400 or not _is_program(request):
         return answer
     if answer.headers.get("Content-Type", "").startswith("application/json"):
         return answer
-    code, message = CODES.get(answer.status_code, FAILED)
     headers = {name: answer.headers[name] for name in KEPT if name in answer.headers}
-    headers["Cache-Control"] = "no-store"
-    return JsonResponse({"code": code, "message": message}, status=answer.status_code, headers=headers)
+    return _refuse_program(request, answer.status_code, *CODES.get(answer.status_code, FAILED), headers)
+
+
+# --- what is true of a failure ---
+
+
+def fail(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: whatever is raised outside of views, and our own faults."""
+    return answer_failure(request, sys.exc_info()[1], current(), {})
+
+
+def answer_failure(
+    request: HttpRequest, error: BaseException | None, outcome: Outcome, now: dict[str, Any]
+) -> HttpResponse:
+    """Done, not done, or look again: with what is there now, where that could be read."""
+    away, came = isinstance(error, AWAY), _came(request, outcome)
+    server = "Redis" if isinstance(error, RedisError) else "the database"
+    code, message = {
+        Came.NOT_DONE: ("busy", BUSY.format(server)) if away else ("failed", BROKEN),
+        Came.LOOK_AGAIN: ("look_again", UNKNOWN if outcome.unanswered else PARTLY),
+        Came.DONE: ("done", DONE.format(", ".join(outcome.recorded))),
+    }[came]
+    message = " ".join(filter(None, (message, now.pop("message", ""))))
+    headers = {"Retry-After": str(RETRY_S)} if away else {}
+    return _refuse(request, 503 if away else 500, code, message, headers, ok=came == Came.DONE, **now)
+
+
+def _came(request: HttpRequest, outcome: Outcome) -> Came:
+    """Whoever only reads has done nothing, whatever was written on the side."""
+    return Came.NOT_DONE if request.method in SAFE else outcome.came
+
+
+def _look(outcome: Outcome) -> dict[str, Any]:
+    """What is there now, read over a new connection; nothing where that fails, too."""
+    if outcome.look is None:
+        return {}
+    try:
+        close_old_connections()
+        return outcome.look()
+    except Exception as error:
+        log.error("what is there now cannot be read: %s", error)
+        return {}
+
+
+def stale_page(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW: the form has the token of another login."""
+    return _refuse(request, 403, "stale_page", STALE, {})
+
+
+# --- for programs and for people ---
+
+
+def _is_program(request: HttpRequest) -> bool:
+    return request.path_info.startswith(API) or wants_json(request)
+
+
+def _refuse(
+    request: HttpRequest, status: int, code: str, message: str, headers: dict[str, str], **more: Any
+) -> HttpResponse:
+    if _is_program(request):
+        return _refuse_program(request, status, code, message, headers, **more)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Language", **headers}
+    try:
+        reload = {"may_reload": request.method in SAFE, "seconds": RETRY_S}
+        context = {"message": message, "language": choose_language(request), **reload}
+        return HttpResponse(render_to_string("gala/failed.html", context), status=status, headers=headers)
+    except Exception as error:
+        log.warning("the page of a failure cannot be drawn: %s", error)
+        return HttpResponse(f"{message}\n", "text/plain; charset=utf-8", status, headers=headers)
+
+
+def _refuse_program(
+    request: HttpRequest, status: int, code: str, message: str, headers: dict[str, str], **more: Any
+) -> HttpResponse:
+    """In the API as docs/api.md promises; the scripts of our own pages are told `ok`, as by every button."""
+    fields = {} if request.path_info.startswith(API) else {"ok": False, **more}
+    return refuse(status, code, message, headers, **fields)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from django.db.models import Min
 from redis.exceptions import RedisError
 
 from engagement import tally
@@ -14,11 +15,11 @@ from engagement.actions import is_about, open_segment
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.models import LedgerEntry, Segment
-from prizes.actions import arm_segment
 from prizes.audit import audit_draw
 from prizes.core.roll import iterate_totals
 from prizes.files import fetch, totals_name
 from prizes.models import Draw, Win
+from prizes.steps.arm import arm_segment
 
 ACTOR = "show"
 CONNECT_PER_S = 400  # how fast mock phones are let in, so that the audience is there when the segment opens
@@ -90,7 +91,7 @@ def figures(segment: Segment) -> dict[str, Any]:
 def summarise(segment: Segment, phone_summary: Path) -> dict[str, Any]:
     """The account of a published segment: what phones were told against what was frozen, and what was drawn."""
     draw = segment.draws.get()
-    phones = json.loads(phone_summary.read_text())
+    phones = json.loads(phone_summary.read_text(encoding="utf-8"))
     told = phones["segments"].get(str(segment.pk), {"acknowledged": {}})["acknowledged"]
     frozen = read_frozen(draw)
     return {
@@ -115,7 +116,7 @@ def summarise(segment: Segment, phone_summary: Path) -> dict[str, Any]:
 
 def read_frozen(draw: Draw) -> dict[str, int]:
     """The frozen totals of a draw's segment: pseudonym in hex -> total."""
-    content = fetch(totals_name(draw.segment_id)).read_bytes()
+    content = fetch(totals_name(draw.segment.key)).read_bytes()
     return {viewer.hex(): total for viewer, total in iterate_totals(content)}
 
 
@@ -129,7 +130,8 @@ def differing_viewers(told: dict[str, int], frozen: dict[str, int]) -> list[str]
 
 def phase_times(segment: Segment) -> dict[str, int]:
     """When each step of the segment was recorded, in UTC ms, from the ledger."""
-    entries = LedgerEntry.objects.filter(show=segment.show).order_by("position")
+    armed = segment.draws.aggregate(at=Min("committed_ledger"))["at"] or 0
+    entries = LedgerEntry.objects.filter(show=segment.show, position__gte=armed).order_by("position")
     return {entry.action: entry.at_ms for entry in entries if is_about(entry, segment)}
 
 

@@ -4,71 +4,56 @@ Every variable is described in docs/settings.md.
 """
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
 import secrets
-from collections.abc import Container
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import available_timezones
 
+import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from gala.embedded import socket_path
+from gala.environment import BadVariable, Environment
+from gala.installation import name_of
 
-env = environ.Env()
+django_stubs_ext.monkeypatch()  # Django's generic classes take their types at run time, too
+
+env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def number(name: str, default: int, low: int, high: int) -> int:
-    """An integer variable; bad configuration stops the start, with the variable's name."""
-    text = env.str(name, default=str(default))
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise ImproperlyConfigured(f"{name}: expected a number from {low} to {high}, got {text!r}")
-    return int(text)
-
-
-def choice(name: str, default: str, allowed: Container[str]) -> str:
-    """A variable that takes one of some words."""
-    text = env.str(name, default=default)
-    if text not in allowed:
-        raise ImproperlyConfigured(f"{name}: {text!r} is not a known value")
-    return text
-
-
-def switch(name: str) -> bool:
-    """A variable that is on or off; off when it is not set."""
-    return choice(name, "false", ("true", "false", "1", "0", "on", "off", "yes", "no")) in (
-        "true",
-        "1",
-        "on",
-        "yes",
-    )
 
 
 def seeds(name: str, otherwise: str) -> list[bytes]:
     """Signing keys, 32 bytes each, in base64; where none is set, one made from `otherwise`."""
-    texts = env.list(name, default=[])
+    made = base64.b64encode(hashlib.sha256(otherwise.encode()).digest()).decode()
     try:
-        keys = [base64.b64decode(text, validate=True) for text in texts]
+        keys = [base64.b64decode(text, validate=True) for text in env.keys(name, made)]
     except ValueError:
         keys = [b""]
     if any(len(key) != 32 for key in keys):
-        raise ImproperlyConfigured(f"{name}: expected 32 bytes in base64 (openssl rand -base64 32)")
-    return keys or [hashlib.sha256(otherwise.encode()).digest()]
+        raise BadVariable(name, "32 bytes in base64 (openssl rand -base64 32)", "something else")
+    return keys
 
 
 # --- where things are kept ---
 
-DATA_DIR = Path(env.str("GALA_DATA", default=str(BASE_DIR / "var"))).absolute()
-DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'gala.sqlite3'}")
-REDIS_URL = env.str("REDIS_URL", default=f"unix://{socket_path(DATA_DIR)}?db=0")
+DATA_DIR = env.path("GALA_DATA", BASE_DIR / "var")
+DATABASE_URL = env.address(
+    "DATABASE_URL", f"sqlite:///{DATA_DIR / 'gala.sqlite3'}", ("postgres", "postgresql", "psql", "sqlite")
+)
+REDIS_URL = env.address("REDIS_URL", f"unix://{socket_path(DATA_DIR)}?db=0", ("redis", "rediss", "unix"))
+if not re.fullmatch(r"/?[0-9]*/?", urlsplit(REDIS_URL).path) and not REDIS_URL.startswith("unix:"):
+    raise BadVariable("REDIS_URL", "the number of a database at its end, such as /0", "another word")
 # Embedded: nothing outside this machine is involved, so that a key made here and kept in a file is enough.
-EMBEDDED = "DATABASE_URL" not in env.ENVIRON
-DEBUG = switch("DEBUG")
+EMBEDDED = not env.has("DATABASE_URL")
+DEBUG = env.switch("DEBUG")
+HEALTH_DIR = env.text("HEALTH_DIR", "")  # gala/alive.py
 
 
 def kept_secret(name: str) -> str:
@@ -76,58 +61,61 @@ def kept_secret(name: str) -> str:
     path = DATA_DIR / name
     try:
         DATA_DIR.mkdir(parents=True, exist_ok=True)
-        with open(path, "x", opener=_private) as file:
+        with open(path, "x", encoding="utf-8", opener=_private) as file:
             file.write(secrets.token_urlsafe(48))
     except FileExistsError:
         pass
     except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()  # on a full disk it is there, and empty
         raise ImproperlyConfigured(f"GALA_DATA: cannot write {path}: {error.strerror}") from error
-    return path.read_text().strip()
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-SECRET_KEY = env.str("SECRET_KEY", default="")
+SECRET_KEY = env.text("SECRET_KEY", "")
 if not SECRET_KEY and EMBEDDED:
     SECRET_KEY = kept_secret("secret_key")
 if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5:
-    raise ImproperlyConfigured("SECRET_KEY: at least 32 characters that nobody can guess, please.")
+    raise BadVariable(
+        "SECRET_KEY", "at least 32 characters that nobody can guess", f"{len(SECRET_KEY)} characters"
+    )
 
 # The first key signs passes, all of them are accepted: put a new one in front to rotate.
-PASS_KEYS = env.list("PASS_KEYS", default=[f"{SECRET_KEY}:passes"])
+PASS_KEYS = env.keys("PASS_KEYS", f"{SECRET_KEY}:passes")
 # The first key encrypts secrets at rest (show keys, party secrets), all of them decrypt.
-STORAGE_KEYS = env.list("STORAGE_KEYS", default=[f"{SECRET_KEY}:storage"])
+STORAGE_KEYS = env.keys("STORAGE_KEYS", f"{SECRET_KEY}:storage")
 # The first key signs checkpoints of ledgers, those of all are accepted.
 LEDGER_KEYS = seeds("LEDGER_KEYS", f"{SECRET_KEY}:ledger")
 # Stands before the show's slug in checkpoints: which ledger of the world this is. It must not change.
-LEDGER_NAME = env.str("LEDGER_NAME", default="localhost")
+LEDGER_NAME = env.text("LEDGER_NAME", "localhost")
 if not re.fullmatch(r"[A-Za-z0-9._:/-]+", LEDGER_NAME):
-    raise ImproperlyConfigured(f"LEDGER_NAME: expected an address without https://, got {LEDGER_NAME!r}")
+    raise BadVariable("LEDGER_NAME", "an address without https://", repr(LEDGER_NAME))
 # Keys with which the backends of host apps ask for passes for their own users.
-HOST_API_KEYS = env.list("HOST_API_KEYS", default=[])
+HOST_API_KEYS = env.words("HOST_API_KEYS")
 
 # --- the live side ---
 
-TALLY_SHARDS = number("TALLY_SHARDS", 16, 1, 256)
-PASS_LIFETIME_S = number("PASS_LIFETIME_S", 6 * 3600, 60, 7 * 24 * 3600)
+TALLY_SHARDS = env.number("TALLY_SHARDS", 16, 1, 256)
+PASS_LIFETIME_S = env.number("PASS_LIFETIME_S", 6 * 3600, 60, 7 * 24 * 3600)
 # Whole mobile networks share one address, so this only stops a single machine gone wild.
-PASSES_PER_ADDRESS_PER_MINUTE = number("PASSES_PER_ADDRESS_PER_MINUTE", 60_000, 1, 10**9)
-TRUST_REAL_IP_HEADER = switch("TRUST_REAL_IP_HEADER")
+PASSES_PER_ADDRESS_PER_MINUTE = env.number("PASSES_PER_ADDRESS_PER_MINUTE", 60_000, 1, 10**9)
 # Per gateway process; 0: as many as it may have file descriptors.
-MAX_CONNECTIONS = number("MAX_CONNECTIONS", 0, 0, 10**6)
-# Of a phone, for long; ten at once are fine.
-FRAMES_PER_SECOND = number("FRAMES_PER_SECOND", 4, 1, 10**6)
-# Per gateway process, inside Django: a thread each, and a connection to the database (gala/door.py).
-HTTP_AT_ONCE = number("HTTP_AT_ONCE", 32, 1, 1000)
+MAX_CONNECTIONS = env.number("MAX_CONNECTIONS", 0, 0, 10**6)
+# Sustained rate per connection; bursts of 10 are fine.
+FRAMES_PER_SECOND = env.number("FRAMES_PER_SECOND", 4, 1, 10**6)
+# Per gateway process, inside Django: a thread each, and a connection to the database (gala/limiter.py).
+HTTP_AT_ONCE = env.number("HTTP_AT_ONCE", 8, 1, 1000)
 
 # --- the beacon drand ---
 
-# Asked in this order, after the file; empty: none. None of them is trusted (prizes/beacon.py).
-DRAND_RELAYS = env.list(
+# Asked in this order, after the file; empty: none. None of them is trusted (prizes/drand.py).
+DRAND_RELAYS = env.words(
     "DRAND_RELAYS",
-    default=[
+    [
         "https://api.drand.sh",
         "https://api2.drand.sh",
         "https://api3.drand.sh",
@@ -138,24 +126,37 @@ DRAND_RELAYS = env.list(
 if len(DRAND_RELAYS) > 6 or not all(
     urlsplit(base).scheme in ("http", "https") and urlsplit(base).netloc for base in DRAND_RELAYS
 ):
-    raise ImproperlyConfigured(
-        f"DRAND_RELAYS: expected up to six addresses with http(s)://, got {DRAND_RELAYS}"
-    )
-DRAND_ROUNDS_FILE = env.str("DRAND_ROUNDS_FILE", default="")
+    raise BadVariable("DRAND_RELAYS", "up to six addresses with http(s)://", "something else")
+DRAND_ROUNDS_FILE = env.text("DRAND_ROUNDS_FILE", "")
 
 # --- Django ---
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if switch("BEHIND_TLS_PROXY") else None
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_PROXY_SSL_HEADER is not None
-SECURE_HSTS_SECONDS = 31_536_000 if SECURE_PROXY_SSL_HEADER else 0
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+# Django compares names only, and origins as a whole: anything else would never be found equal, without a word.
+if not all(re.fullmatch(r"[^/:\[\]]+|\[[^/\]]+\]", host) for host in ALLOWED_HOSTS):
+    raise BadVariable(
+        "ALLOWED_HOSTS", "names of hosts, without https:// and port", repr(",".join(ALLOWED_HOSTS))
+    )
+if not all(re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/]+", origin) for origin in CSRF_TRUSTED_ORIGINS):
+    raise BadVariable(
+        "CSRF_TRUSTED_ORIGINS",
+        "origins such as https://gala.example.com",
+        repr(",".join(CSRF_TRUSTED_ORIGINS)),
+    )
+# Both are obeyed in gala/proxy.py, so that Django's own SECURE_PROXY_SSL_HEADER is not needed.
+BEHIND_TLS_PROXY = env.switch("BEHIND_TLS_PROXY")
+TRUST_REAL_IP_HEADER = env.switch("TRUST_REAL_IP_HEADER")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS_PROXY else 0
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "gala.refusals.stale_page"
 
 ROOT_URLCONF = "gala.urls"
 ASGI_APPLICATION = "gala.asgi.application"
 INSTALLED_APPS = [
-    "daphne",
+    # For `runserver` alone: it imports Twisted, a quarter of the time in which every other process starts.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -168,7 +169,7 @@ INSTALLED_APPS = [
     "gala",
 ]
 MIDDLEWARE = [
-    "gala.refusals.refusals_as_json",
+    "gala.refusals.Refusals",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -195,11 +196,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_TZ = True
-TIME_ZONE = choice("TIME_ZONE", "Asia/Shanghai", available_timezones())
+TIME_ZONE = env.choice(
+    "TIME_ZONE", "Asia/Shanghai", available_timezones(), like="a time zone such as Asia/Shanghai"
+)
 
 
 def draws_storage(address: str, folder: Path) -> dict[str, Any]:
@@ -208,7 +211,7 @@ def draws_storage(address: str, folder: Path) -> dict[str, Any]:
         return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}}
     parts = urlsplit(address)
     if parts.scheme != "s3" or not parts.netloc:
-        raise ImproperlyConfigured(f"DRAWS_STORAGE: expected s3://bucket/prefix, got {address!r}")
+        raise BadVariable("DRAWS_STORAGE", "s3://bucket/prefix", "another address")
     options = {"bucket_name": parts.netloc, "location": parts.path.strip("/"), "file_overwrite": True}
     return {
         "BACKEND": "storages.backends.s3.S3Storage",
@@ -226,20 +229,21 @@ STORAGES: dict[str, Any] = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 # Frozen totals, rolls and records; with a storage elsewhere, local copies of them.
-DRAWS_DIR = Path(env.str("DRAWS_DIR", default=str(DATA_DIR / "draws"))).absolute()
-STORAGES["draws"] = draws_storage(env.str("DRAWS_STORAGE", default=""), DRAWS_DIR)
+DRAWS_DIR = env.path("DRAWS_DIR", DATA_DIR / "draws")
+STORAGES["draws"] = draws_storage(env.text("DRAWS_STORAGE", ""), DRAWS_DIR)
 
 # --- database ---
 
-DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(DATABASE_URL)}
+DATABASES: dict[str, dict[str, Any]] = {"default": environ.Env.db_url_config(DATABASE_URL)}
 _database = DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.sqlite3":
+_database["ENGINE"] = _database["ENGINE"].replace("django.db.backends", "gala.backends")
+if _database["ENGINE"].endswith("sqlite3"):
     _database["OPTIONS"] = {
         # Without IMMEDIATE two writers fail at once with "database is locked" instead of waiting for each other.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-        # REPLACE deletes rows; without this, no guard (engagement/guards.py) hears of it.
+        # REPLACE deletes rows; without this, no guard (engagement/ledger/guards.py) hears of it.
         " PRAGMA recursive_triggers=ON;",
     }
     # A file as in real life: a database in memory locks whole tables, and other processes cannot see it.
@@ -249,6 +253,17 @@ else:
         "connect_timeout": 5,
         "options": "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000",
     }
+
+# --- who we are where others may be, too ---
+
+# Stands in front of every key, channel and queue (docs/redis.md); the same in all processes of an installation.
+INSTALLATION = env.text("INSTALLATION", "") or name_of(_database, REDIS_URL)
+if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", INSTALLATION):
+    raise BadVariable("INSTALLATION", "up to 64 letters, digits, dots and hyphens", repr(INSTALLATION))
+_name = f"gala-{INSTALLATION}"
+REDIS_PREFIX = f"{_name}:"
+# A browser keeps the cookies of a host together, whatever the ports: a log-in to the rehearsal ended that to the gala.
+SESSION_COOKIE_NAME = f"{_name}-session"
 
 # --- Redis: the tally, the channel layer, the cache and Celery's broker ---
 
@@ -263,7 +278,7 @@ CHANNEL_LAYERS = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
             "hosts": [{"address": REDIS_URL, "max_connections": 64, **REDIS_OPTIONS}],
-            "prefix": "gala",
+            "prefix": f"{_name}_",  # no colon may stand in a channel's name, and no underscore in an installation's
         },
     }
 }
@@ -271,7 +286,7 @@ CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "gala",
+        "KEY_PREFIX": _name,
         "OPTIONS": {
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",  # pickle nowhere
             "SOCKET_TIMEOUT": REDIS_TIMEOUT_S,
@@ -305,6 +320,7 @@ CELERY_TASK_TIME_LIMIT = 150
 CELERY_TASK_SOFT_TIME_LIMIT = 140
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": REDIS_PREFIX,
     "visibility_timeout": 180,
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
@@ -331,11 +347,11 @@ LOG_LINE = "{asctime} {levelname} {name}: {message}"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "gala.logs.UtcFormatter", "style": "{", "format": LOG_LINE}},
+    "formatters": {"line": {"()": "gala.logs.LineFormatter", "style": "{", "format": LOG_LINE}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {
         "handlers": ["console"],
-        "level": choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     },
     "loggers": {
         # Its receiver writes a stack once a second while Redis is away; the hub says it once, in a line.

@@ -14,14 +14,21 @@ from django.conf import settings
 
 from gala import entrypoints
 from gala.embedded import EmbeddedServer, EmbeddedServerError, lock_data, start_server
+from gala.environment import Environment
+from gala.listener import CannotListen, listen
 from gala.processes import spawn, stop_all
 
 START_S = 30
-EVERYWHERE = "0.0.0.0"
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # and how this machine reaches itself there
 DIRECT = urllib.request.build_opener(
     urllib.request.ProxyHandler({})
 )  # this machine, whatever http_proxy says
 STOP_S = 3.5  # of the 5 s in which Ctrl-C must have ended everything
+
+
+def in_addresses(host: str) -> str:
+    """How a host is written in front of a port: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 class CannotStart(Exception):
@@ -48,7 +55,7 @@ class Supervisor:
     def start_server(self, prepare: Callable[[], None]) -> None:
         """The embedded server, unless REDIS_URL names one. `prepare` runs once the data directory is ours."""
         try:
-            if "REDIS_URL" in os.environ:
+            if Environment().has("REDIS_URL"):
                 self.data.mkdir(parents=True, exist_ok=True)
                 self._lock = lock_data(self.data)
                 prepare()
@@ -60,38 +67,29 @@ class Supervisor:
 
     def listen(self, host: str, port: int) -> None:
         """Takes the port here, so that a port that is taken is one clear line; the gateway inherits the socket."""
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Inherited by what it accepts; uvicorn takes an inherited socket for one that has no such option.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            listener.bind((host, port))
-        except OSError as error:
-            listener.close()
-            raise CannotStart(
-                f"port {port} on {host} cannot be used: {error.strerror}; choose another with --port"
-            ) from None
-        listener.listen(4096)
-        self.listener = listener
+            self.listener = listen(host, port)
+        except CannotListen as reason:
+            raise CannotStart(f"{reason}; choose another with --host or --port") from None
 
     @property
-    def address(self) -> str:
-        """host:port of the gateway."""
+    def _bound(self) -> tuple[str, int]:
+        """The address that the gateway listens on, as the socket has it, and the port."""
         assert self.listener is not None
         host, port = self.listener.getsockname()[:2]
-        return f"{host}:{port}"
+        return host, port
 
     @property
     def local_address(self) -> str:
-        """Where this machine reaches the gateway, also when it listens on every address."""
-        host, _, port = self.address.rpartition(":")
-        return f"127.0.0.1:{port}" if host == EVERYWHERE else self.address
+        """host:port where this machine reaches the gateway, also when it listens on every address."""
+        host, port = self._bound
+        return f"{EVERYWHERE.get(host) or in_addresses(host)}:{port}"
 
     @property
     def shown_address(self) -> str:
         """What people type: this machine's name where it listens on every address."""
-        host, _, port = self.address.rpartition(":")
-        return f"{socket.gethostname()}:{port}" if host == EVERYWHERE else self.address
+        host, port = self._bound
+        return f"{socket.gethostname() if host in EVERYWHERE else in_addresses(host)}:{port}"
 
     def start_gateway(self, workers: int) -> None:
         assert self.listener is not None
@@ -112,7 +110,8 @@ class Supervisor:
         return self.children[name]
 
     def _spawn(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
-        environment = {**os.environ, "GALA_DATA": str(self.data)}
+        path = os.pathsep.join(filter(None, [str(settings.BASE_DIR), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "GALA_DATA": str(self.data), "PYTHONPATH": path}
         environment.setdefault("ALLOWED_HOSTS", self._allowed_hosts())
         log = self.logs / f"{name}.log"
         self._log_starts[name] = log.stat().st_size if log.exists() else 0
@@ -120,8 +119,8 @@ class Supervisor:
 
     def _allowed_hosts(self) -> str:
         """Whom the pages answer: this machine by its usual names, and the address that was asked for with --host."""
-        host = self.address.rpartition(":")[0]
-        return "*" if host == EVERYWHERE else f"localhost,127.0.0.1,[::1],{host}"
+        host, _ = self._bound
+        return "*" if host in EVERYWHERE else f"localhost,127.0.0.1,[::1],{in_addresses(host)}"
 
     def check(self) -> None:
         """Raises ChildDied, with the end of its log, when a process ended that should go on."""

@@ -3,13 +3,24 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.forms import BaseInlineFormSet
+from django.db.models import Exists, OuterRef
+from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
-from engagement.admin import AnnouncingAdmin, ReadOnlyAdmin, refuse_unless_draft
+from engagement.admin import (
+    AnnouncingAdmin,
+    NewestShows,
+    PagedAdmin,
+    ReadOnlyAdmin,
+    name_choice,
+    refuse_unless_draft,
+)
 from engagement.core.phases import Phase
 from engagement.models import EDITABLE, Segment, Show
+from engagement.positions import OrderedFormSet, give_place
 from prizes.core.rules import MAX_EXTRA_RESERVES
 from prizes.models import (
     DiceEntry,
@@ -31,7 +42,10 @@ COMMITTED = (
 )
 
 
-class PrizeFormSet(BaseInlineFormSet):
+WINS_SHOWN = 100
+
+
+class PrizeFormSet(OrderedFormSet):
     """All prizes of a list together."""
 
     def clean(self) -> None:
@@ -50,7 +64,7 @@ class PrizeFormSet(BaseInlineFormSet):
             )
 
 
-class PrizeInline(admin.StackedInline):
+class PrizeInline(admin.StackedInline[Prize, PrizeList]):
     model = Prize
     formset = PrizeFormSet
     extra = 0
@@ -65,11 +79,17 @@ class PrizeInline(admin.StackedInline):
         return _is_draft(obj) and super().has_delete_permission(request, obj)
 
 
+class SegmentChoice(ModelChoiceField[Segment]):
+    def label_from_instance(self, obj: Segment) -> str:
+        return name_choice(obj)
+
+
 @admin.register(PrizeList)
 class PrizeListAdmin(AnnouncingAdmin):
-    list_display = ("__str__", "beacon", "reserves", "draw_at_once")
-    list_filter = ("segment__show",)
-    list_select_related = ("segment",)
+    list_display = ("__str__", "segment__show", "beacon", "reserves", "draw_at_once")
+    list_filter = (("segment__show", NewestShows),)
+    list_select_related = ("segment__show",)
+    autocomplete_fields = ("segment",)
     inlines = (PrizeInline,)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -77,8 +97,13 @@ class PrizeListAdmin(AnnouncingAdmin):
         if "segment" in form.base_fields:
             # Disabled, not read-only: so that the form still sees that a number is taken in this segment.
             form.base_fields["segment"].disabled = obj is not None
-            form.base_fields["segment"].queryset = Segment.objects.filter(phase__in=EDITABLE)  # type: ignore[attr-defined]
         return form
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "segment":
+            drafts = Segment.objects.filter(phase__in=EDITABLE).select_related("show")
+            kwargs |= {"form_class": SegmentChoice, "queryset": drafts}
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _is_draft(obj) and super().has_change_permission(request, obj)
@@ -91,6 +116,7 @@ class PrizeListAdmin(AnnouncingAdmin):
 
     def check_still_editable(self, obj: PrizeList) -> None:
         refuse_unless_draft(obj.segment)
+        give_place(obj, obj.segment.prize_lists.all(), "number")
 
 
 def _is_draft(prize_list: PrizeList | None) -> bool:
@@ -98,22 +124,24 @@ def _is_draft(prize_list: PrizeList | None) -> bool:
 
 
 @admin.register(Exclusion)
-class ExclusionAdmin(admin.ModelAdmin):
+class ExclusionAdmin(PagedAdmin):
     """Added or removed, never edited. Draws that are armed keep the list as it was then."""
 
     list_display = ("pseudonym", "show", "note")
-    list_filter = ("show",)
+    list_filter = (("show", NewestShows),)
+    autocomplete_fields = ("show",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
 @admin.register(Party)
-class PartyAdmin(admin.ModelAdmin):
+class PartyAdmin(PagedAdmin):
     """Who watches over the draws of a show. Draws that are armed keep the parties that they have."""
 
     list_display = ("name", "title", "show", "user")
-    list_filter = ("show",)
+    list_filter = (("show", NewestShows),)
+    autocomplete_fields = ("show",)
     list_select_related = ("show", "user")
     fields = ("show", "name", "title", "user")
 
@@ -135,11 +163,33 @@ def is_waited_for(party: Party) -> bool:
     return any(party.name in commitments_of(draw) for draw in armed)
 
 
-class WinInline(admin.TabularInline):
+class AccountAdmin(UserAdmin[User]):
+    """Django's own, which would list all that an account stands for to say that it stays."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        own = Party.objects.filter(user=OuterRef("pk"))
+        staying = User.objects.filter(Exists(own), pk__in=[user.pk for user in objs])
+        if kept := [
+            f"{user} stands for a party of a show: close the account instead" for user in staying[:100]
+        ]:
+            return [], {}, set(), kept
+        return super().get_deleted_objects(objs, request)
+
+
+admin.site.unregister(User)
+admin.site.register(User, AccountAdmin)
+
+
+class WinInline(admin.TabularInline[Win, Draw]):
+    """The first ones of the ranking; all of them are in the list of wins."""
+
     model = Win
     can_delete = False
     extra = 0
     fields = readonly_fields = ("rank", "pseudonym", "prize", "piece", "status", "claim_by")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(rank__lte=WINS_SHOWN).select_related("prize")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -148,12 +198,12 @@ class WinInline(admin.TabularInline):
 @admin.register(Draw)
 class DrawAdmin(ReadOnlyAdmin):
     list_display = ("draw_id", "step", "entries", "attempts", "trouble")
-    list_filter = ("show", "step")
+    list_filter = (("show", NewestShows), "step")
     exclude = ("house_secret",)
     # With a beacon and the receipts of everybody, anybody computes the winners; a digest confirms a guess.
     untold = ("beacon_value", "beacon_proof", "record_digest")
 
-    def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type[admin.TabularInline], ...]:
+    def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type[WinInline], ...]:
         """Winners are told on stage first; before that they are the auditor's to see."""
         return (WinInline,) if self._is_told(request, obj) else ()
 
@@ -175,7 +225,7 @@ class DrawAdmin(ReadOnlyAdmin):
 @admin.register(Win)
 class WinAdmin(ReadOnlyAdmin):
     list_display = ("show", "draw", "rank", "pseudonym", "prize", "piece", "status", "claim_by")
-    list_filter = ("show", "status")
+    list_filter = (("show", NewestShows), "status")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         wins = super().get_queryset(request).select_related("show", "draw", "prize")
@@ -191,7 +241,7 @@ class DispositionAdmin(ReadOnlyAdmin):
     """What became of the prizes, as it stands in the records."""
 
     list_display = ("draw", "pseudonym", "piece", "status", "reason", "ledger")
-    list_filter = ("draw__show", "status")
+    list_filter = (("draw__show", NewestShows), "status")
     list_select_related = ("draw",)
 
 
@@ -200,11 +250,11 @@ class DisqualificationAdmin(ReadOnlyAdmin):
     """Who has asked for what, and who has decided."""
 
     list_display = ("win", "reason", "asked_by", "asked_at", "approved", "decided_by", "decided_at")
-    list_filter = ("win__show", "approved")
+    list_filter = (("win__show", NewestShows), "approved")
     list_select_related = ("win__prize",)
 
 
-class FrozenShardInline(admin.TabularInline):
+class FrozenShardInline(admin.TabularInline[FrozenShard, Freeze]):
     model = FrozenShard
     can_delete = False
     extra = 0
@@ -216,7 +266,8 @@ class FrozenShardInline(admin.TabularInline):
 
 @admin.register(Freeze)
 class FreezeAdmin(ReadOnlyAdmin):
-    list_display = ("segment", "viewers", "shakes", "missing_gateways")
+    list_display = ("segment", "segment__show", "viewers", "shakes", "missing_gateways")
+    list_select_related = ("segment__show",)
     inlines = (FrozenShardInline,)
 
 

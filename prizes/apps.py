@@ -42,9 +42,12 @@ class PrizesConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_in
 
-        from engagement import guards
+        from engagement import wins
+        from engagement.ledger import guards
         from prizes.logins import remember_login
+        from prizes.results import describe_wins
 
+        wins.describe_wins = describe_wins
         user_logged_in.connect(remember_login)
         guards.register(
             guards.frozen_columns("prizes_draw", PROMISED),

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from engagement.audit import audit_ledger, read_ledger
 from engagement.core.digests import parse_canonical
+from engagement.ledger.audit import Check, audit_ledger
 from engagement.models import LONGEST_ACTOR, LedgerEntry, Show
 from engagement.vault import VaultError, open_secret
 from prizes.core.digests import audit_key, beacon_id, draw_key, rules_digest
@@ -23,12 +23,12 @@ from prizes.engine import audit_sample
 from prizes.files import exists, fetch, record_name, roll_name, totals_name
 from prizes.models import Disqualification, Draw, Reveal, Win
 from prizes.publication import dispositions_of
-from prizes.second_check import Check, run_second_check
+from prizes.second_check import run_second_check
 
 
 def audit_draw(draw: Draw) -> list[Check]:
     """Every check; never raises for what is wrong with the draw, a missing file is a failed check."""
-    names = record_name(draw.pk), roll_name(draw.pk), totals_name(draw.segment_id)
+    names = record_name(draw.key), roll_name(draw.key), totals_name(draw.segment.key)
     missing = [
         Check(f"file {PurePath(name).name}", False, "is not there") for name in names if not exists(name)
     ]
@@ -48,19 +48,19 @@ def audit_draw(draw: Draw) -> list[Check]:
 def check_drawn(draw: Draw) -> list[Check]:
     """What must still be as it was drawn when the winners are told; quick enough for a button."""
     try:
-        record = fetch(record_name(draw.pk)).read_bytes()
+        record = fetch(record_name(draw.key)).read_bytes()
     except OSError as error:
         return [Check("record file", False, str(error))]
-    return _compare(draw, record, read_aftermath(draw))
+    return _compare(draw, record, read_aftermath(draw), start=draw.committed_ledger)
 
 
-def _compare(draw: Draw, record: bytes, after: "Aftermath") -> list[Check]:
+def _compare(draw: Draw, record: bytes, after: "Aftermath", *, start: int = 0) -> list[Check]:
     """The record as it was drawn with the database, and the database with the ledger."""
     return [
         _check_digest(draw, record),
         _check_wins(record, after),
         check_holders(record, after),
-        *check_ledger(draw),
+        *check_ledger(draw, start=start),
         check_dispositions(after),
         check_disqualifications(after),
     ]
@@ -111,7 +111,8 @@ class Aftermath(NamedTuple):
 def read_aftermath(draw: Draw) -> Aftermath:
     """All of the same moment: nobody writes to the show in between."""
     Show.objects.select_for_update().only("pk").get(pk=draw.show_id)
-    entries = LedgerEntry.objects.filter(show=draw.show_id, action__in=[*ACTIONS, ASKED])
+    told = LedgerEntry.objects.filter(show=draw.show_id, action__in=[*ACTIONS, ASKED])
+    entries = told.filter(position__gt=draw.committed_ledger)
     disqualifications = Disqualification.objects.filter(win__draw=draw.pk).select_related("win")
     return Aftermath(
         dispositions_of(draw),
@@ -237,19 +238,22 @@ ROLL = ("roll_header", "roll_root", "roll_sha256", "totals_digest", "entries", "
 STEPS = ("arm", "freeze", "reveal", "seal", "start", "beacon", "drawn")
 
 
-def check_ledger(draw: Draw, steps: Iterable[str] = STEPS) -> list[Check]:
-    """Whether the ledger is the one that was signed, and every step was told once and as the draw's row says it now."""
+def check_ledger(draw: Draw, steps: Iterable[str] = STEPS, *, start: int = 0) -> list[Check]:
+    """Whether the ledger is the one that was signed, and every step was told once and as the draw's row says it now.
+
+    From the entry at `start` on: nothing is told of a draw before it is armed.
+    """
     now, told = _row(draw), _told(draw)
     return [
-        _check_chain(draw),
+        _check_chain(draw, start),
         *(Check(f"{step} in the ledger", told[step] == [now[step]], f"told {told[step]}") for step in steps),
     ]
 
 
-def _check_chain(draw: Draw) -> Check:
-    ledger = read_ledger(draw.show)
-    failed = [f"{check.name}: {check.detail}" for check in audit_ledger(ledger) if not check.ok]
-    return Check("ledger chain", not failed, "; ".join(failed) or f"{len(ledger.entries)} entries, as signed")
+def _check_chain(draw: Draw, start: int) -> Check:
+    checks = audit_ledger(draw.show, start=start)
+    failed = [f"{check.name}: {check.detail}" for check in checks if not check.ok]
+    return Check("ledger chain", not failed, "; ".join(failed) or "whole")
 
 
 def _row(draw: Draw) -> dict[str, Any]:
@@ -268,7 +272,8 @@ def _row(draw: Draw) -> dict[str, Any]:
 def _told(draw: Draw) -> dict[str, list[Any]]:
     """What the ledger says of each step of this draw: one value each, if nobody did anything twice."""
     told: dict[str, list[Any]] = {step: [] for step in STEPS}
-    for entry in LedgerEntry.objects.filter(show=draw.show_id, action__in=STEPS).order_by("position"):
+    entries = LedgerEntry.objects.filter(show=draw.show_id, action__in=STEPS)
+    for entry in entries.filter(position__gte=draw.committed_ledger).order_by("position"):
         value = _attempt(partial(_value_in, entry, draw))
         if value is not None:
             told[entry.action].append(value)
@@ -303,9 +308,11 @@ def check_prior_wins(draw: Draw, record: bytes) -> Check:
     before = LedgerEntry.objects.filter(
         show=draw.show_id, action__in=("drawn", "move up"), position__lt=draw.started_ledger or 0
     )
+    draws = {row.draw_id: row for row in Draw.objects.filter(show=draw.show_id).select_related("segment")}
     for entry in before.order_by("position"):
         details = json.loads(entry.details)
-        winners = [details["pseudonym"]] if entry.action == "move up" else _winners_of(draw.show_id, details)
+        is_reserve = entry.action == "move up"
+        winners = [details["pseudonym"]] if is_reserve else _winners_of(draws.get(details["draw"]), details)
         if winners is None:
             return Check("prior wins", False, f"the record of {details['draw']} is not the one in the ledger")
         expected |= dict.fromkeys(winners, details["draw"])
@@ -313,10 +320,9 @@ def check_prior_wins(draw: Draw, record: bytes) -> Check:
     return Check("prior wins", named == expected, f"{len(expected)} had won before")
 
 
-def _winners_of(show: int, told: dict[str, Any]) -> list[str] | None:
+def _winners_of(draw: Draw | None, told: dict[str, Any]) -> list[str] | None:
     """The winners in the stored record of an earlier draw; None unless it is the one that the ledger tells of."""
-    draw = Draw.objects.filter(show=show, draw_id=told["draw"]).first()
-    name = "" if draw is None else record_name(draw.pk)
+    name = "" if draw is None else record_name(draw.key)
     content = fetch(name).read_bytes() if name and exists(name) else b""
     if hashlib.sha256(content).hexdigest() != told["record"]:
         return None
@@ -339,8 +345,8 @@ class Sampled:
 def sample_draw(draw: Draw, count: int) -> list[Sampled]:
     """The audit sample of a drawn draw (docs/draw.md, section 6): fixed by the beacon, so nobody could prepare it."""
     key = draw_key(bytes.fromhex(draw.seal), beacon_id(draw.beacon_kind), bytes.fromhex(draw.beacon_value))
-    rows = audit_sample(fetch(roll_name(draw.pk)), audit_key(key), count)
-    totals = fetch(totals_name(draw.segment_id))
+    rows = audit_sample(fetch(roll_name(draw.key)), audit_key(key), count)
+    totals = fetch(totals_name(draw.segment.key))
     found = _find_totals(totals, [row.pseudonym for row in rows])
     return [
         Sampled(row.pseudonym.hex(), row.index, row.tickets, total)

@@ -1,11 +1,11 @@
 """Where frozen totals, rolls and records are kept: in the storage `draws` (files below DRAWS_DIR, or S3).
 
-Each file is written once and whole; made again, it has the same bytes. The engine works on local files: with a storage
-that has none of its own, `fetch` keeps a copy of what it has downloaded.
+Each file is written once and whole; made again, it has the same bytes. `segment` and `draw` are their keys
+(`Segment.key`, `Draw.key`), which name one play: a segment that is armed again, in a database that was restored, finds
+no file of the first time. The engine works on local files: with a storage that has none of its own, `fetch` keeps a
+copy of what it has downloaded.
 """
 
-import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,38 +15,40 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage, storages
 
+from engagement.whole import replacing
 
-def shard_name(segment: int, shard: int) -> str:
+
+def shard_name(segment: str, shard: int) -> str:
     """The frozen totals of one shard of a segment, sorted."""
     return f"segment-{segment}/totals-{shard:03}.bin"
 
 
-def totals_name(segment: int) -> str:
+def totals_name(segment: str) -> str:
     """The frozen totals of a whole segment, for the auditor only (docs/draw.md, section 3)."""
     return f"segment-{segment}/totals.bin"
 
 
-def part_name(draw: int, shard: int) -> str:
+def part_name(draw: str, shard: int) -> str:
     """One shard's part of the roll of a draw."""
     return f"draw-{draw}/part-{shard:03}.bin"
 
 
-def roll_name(draw: int) -> str:
+def roll_name(draw: str) -> str:
     """The roll of a draw (docs/draw.md, section 3)."""
     return f"draw-{draw}/roll.bin"
 
 
-def tree_name(draw: int) -> str:
+def tree_name(draw: str) -> str:
     """All nodes of the tree over a roll, from which proofs are read."""
     return f"draw-{draw}/tree.bin"
 
 
-def ranking_name(draw: int, part: int) -> str:
+def ranking_name(draw: str, part: int) -> str:
     """The best entries of one part of the roll."""
     return f"draw-{draw}/ranking-{part:03}.json"
 
 
-def record_name(draw: int) -> str:
+def record_name(draw: str) -> str:
     """The record of a draw as it was drawn (docs/draw.md, section 7)."""
     return f"draw-{draw}/record.json"
 
@@ -60,10 +62,8 @@ def fetch(name: str) -> Path:
     """The file as a local path, to be read only; FileNotFoundError without it."""
     path, own = _local(name)
     if own and not path.is_file():
-        temporary = temporary_name(path)
-        with _storage().open(name, "rb") as source, temporary.open("wb") as target:
+        with _storage().open(name, "rb") as source, replacing(path) as copy, copy.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
-        temporary.replace(path)
     if not path.is_file():
         raise FileNotFoundError(f"{name} is not there")
     return path
@@ -73,15 +73,10 @@ def fetch(name: str) -> Path:
 def writing(name: str) -> Iterator[Path]:
     """A path to write to; the file takes its name when the body has ended well, else nothing is left of it."""
     path, own = _local(name)
-    temporary = temporary_name(path)
-    try:
-        yield temporary
-        _sync(temporary)
+    with replacing(path) as new:
+        yield new
         if own:
-            _upload(name, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            _upload(name, new)
 
 
 def write(name: str, content: bytes) -> None:
@@ -96,11 +91,6 @@ def remove(name: str) -> None:
     if own and _storage().exists(name):
         _storage().delete(name)
     path.unlink(missing_ok=True)
-
-
-def temporary_name(path: Path) -> Path:
-    """Beside the file, and nobody else's: two workers in two containers can have the same process id."""
-    return path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
 
 
 def _storage() -> Storage:
@@ -123,8 +113,3 @@ def _upload(name: str, path: Path) -> None:
         if storage.get_available_name(name) != name:
             storage.delete(name)  # written again by a step that ran twice: not beside it, under another name
         storage.save(name, File(file))
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

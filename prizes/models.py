@@ -1,6 +1,7 @@
 """PrizeList, Prize, Draw and Win: what can be won, and who won it."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
-from engagement.models import EDITABLE, Segment, Show
+from engagement.models import EDITABLE, Segment, Show, play_key
 from prizes.core.digests import HOUSE, MIN_SEAL_MARGIN_S
 from prizes.core.rules import MAX_CLAIM_S
 from prizes.core.tickets import TicketTable
@@ -17,6 +18,10 @@ from prizes.core.tickets import TicketTable
 ELIGIBILITY = (
     "Everybody who shook during the segment, once per show; staff of the show and their families excepted."
 )
+
+
+# So often is a step of a draw tried that fails for a reason of its own; then it waits for a person.
+MAX_ATTEMPTS = 3
 
 
 def default_tickets() -> list[list[int]]:
@@ -92,6 +97,10 @@ class PrizeList(models.Model):
             raise ValidationError("The reveal deadline lies within the seal margin: it has to be shorter.")
         if self.segment_id is not None:
             refuse_when_armed(self.segment)
+
+    def validate_constraints(self, exclude: Any = None) -> None:
+        # A number that is taken is no error: the list that has it moves (engagement/positions.py).
+        super().validate_constraints({*(exclude or ()), "number"})
 
 
 class Prize(models.Model):
@@ -205,6 +214,13 @@ class Commitment(models.Model):
         return f"{self.party} for {self.prize_list}"
 
 
+@lru_cache(maxsize=8)
+def _parse_rules(rules: str) -> dict[str, Any]:
+    """The same text is asked for with every claim, and lists all pieces: 1,000 of them take 2 ms to parse."""
+    parsed: dict[str, Any] = json.loads(rules)
+    return parsed
+
+
 class Draw(models.Model):
     """One draw: precommitted when its segment is armed, then frozen, sealed, drawn and published, each once."""
 
@@ -247,6 +263,8 @@ class Draw(models.Model):
     record_digest = models.CharField(max_length=64, blank=True)
     drawn_at = models.DateTimeField(null=True)
     published_at = models.DateTimeField(null=True)
+    # Where a reserve has to wait before it moves up: when to look again.
+    settle_at_ms = models.BigIntegerField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     trouble = models.TextField(blank=True)  # why it does not go on; shown to the operator
     disagreement = models.TextField(
@@ -277,14 +295,24 @@ class Draw(models.Model):
                 name="drawn_means_recorded",
             ),
         )
+        # Asked for every second: what is under way, among all that is over.
+        indexes = (
+            models.Index(fields=["step", "id"], name="draws_by_step"),
+            models.Index(fields=["settle_at_ms"], name="draws_to_settle"),
+        )
 
     def __str__(self) -> str:
         return self.draw_id
 
     @property
+    def key(self) -> str:
+        """The name of its files: of this draw, in this play of its segment."""
+        return play_key(self.pk, self.segment.play)
+
+    @property
     def promised(self) -> dict[str, Any]:
         """The rules as they were committed to. Whether they still are those is a matter of digest and ledger."""
-        return dict(json.loads(self.rules))
+        return dict(_parse_rules(self.rules))
 
     @property
     def beacon_kind(self) -> str:
@@ -390,6 +418,10 @@ class Win(models.Model):
                 condition=Q(status__in=["won", "claimed"]),
                 name="one_holder_per_piece",
             ),
+        )
+        indexes = (
+            models.Index(fields=["status", "claim_by"], name="wins_by_deadline"),
+            models.Index(fields=["show", "draw", "rank"], name="wins_of_a_show"),
         )
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from engagement.actions import ActionRefused, Conflict, lock_segment
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import commit
 from engagement.core.phases import Phase
-from engagement.ledger import SYSTEM, append_entry
+from engagement.ledger.append import SYSTEM, append_entry
 from engagement.models import LedgerEntry, Segment
 from engagement.vault import lock_secret, open_secret
 from prizes.core.digests import HOUSE, reveal_deadline_ms
@@ -191,6 +191,7 @@ def _record_refusal(draw: Draw, party: str, refusal: str, *, actor: str, now: in
     told = LedgerEntry.objects.filter(
         show=draw.show_id,
         action="reveal refused",
+        position__gt=draw.committed_ledger,
         details__contains=json.dumps(draw.draw_id, ensure_ascii=False),
     )
     mine = [entry for entry in told if json.loads(entry.details)["party"] == party]

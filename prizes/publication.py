@@ -8,7 +8,7 @@ from engagement.core.digests import canonical_json, parse_canonical
 from prizes import files
 from prizes.core.receipt import build_precommitment
 from prizes.core.record import encode_record, parse_record, with_dispositions
-from prizes.models import Disposition, Draw
+from prizes.models import Draw
 
 
 class BrokenRecord(ValueError):
@@ -31,21 +31,26 @@ def precommitment_of(draw: Draw) -> bytes:
 
 def record_of(draw: Draw) -> PublishedRecord:
     """The drawn record with the present dispositions; FileNotFoundError where it is not stored."""
-    return _record(draw.pk, draw.record_digest, canonical_json(dispositions_of(draw)))
+    return _record(draw.key, draw.record_digest, canonical_json(dispositions_of(draw)))
 
 
 @lru_cache(maxsize=8)  # a record of a hundred winners has 200 KB
-def _record(draw: int, sha256: str, dispositions: bytes) -> PublishedRecord:
+def _record(draw: str, sha256: str, dispositions: bytes) -> PublishedRecord:
+    record = with_dispositions(read_drawn(draw, sha256), parse_canonical(dispositions))
+    return PublishedRecord(record, encode_record(record), record["digest"])
+
+
+def read_drawn(draw: str, sha256: str) -> dict[str, Any]:
+    """The record as it was drawn, of the draw with this key; FileNotFoundError or BrokenRecord without it."""
     content = files.fetch(files.record_name(draw)).read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise BrokenRecord(f"draw {draw}: expected the record with SHA-256 {sha256}, got {found}")
-    record = with_dispositions(parse_record(content), parse_canonical(dispositions))
-    return PublishedRecord(record, encode_record(record), record["digest"])
+    return parse_record(content)
 
 
 def dispositions_of(draw: Draw) -> list[dict[str, Any]]:
-    """What became of the prizes so far, as it stands in the record."""
+    """What became of the prizes so far, as it stands in the record; no query where it was fetched with the draw."""
     return [
         {
             "pseudonym": row.pseudonym,
@@ -55,5 +60,5 @@ def dispositions_of(draw: Draw) -> list[dict[str, Any]]:
             "time": row.at_ms,
             "ledger": row.ledger,
         }
-        for row in Disposition.objects.filter(draw=draw.pk).order_by("ledger")
+        for row in sorted(draw.dispositions.all(), key=lambda row: row.ledger)
     ]

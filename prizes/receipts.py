@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engagement.core.digests import PSEUDONYM_BYTES, canonical_json
-from engagement.core.merkle import check_inclusion, leaf_hash
+from engagement.ledger.core.merkle import check_inclusion, leaf_hash
 from prizes import files
 from prizes.core.receipt import Entry, Run, build_receipt, runs_around
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, RUN_BYTES, RUN_ENTRIES, parse_header
@@ -34,7 +34,7 @@ def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
     """The receipt of a viewer in a sealed draw, as canonical JSON; FileNotFoundError where the roll is not stored."""
     header = bytes.fromhex(draw.roll_header)
     entries = parse_header(header).entries
-    with files.fetch(files.roll_name(draw.pk)).open("rb") as roll:
+    with files.fetch(files.roll_name(draw.key)).open("rb") as roll:
         _check_roll(draw, roll, HEADER_BYTES + entries * ENTRY_BYTES)
         position, entry = _look_up(roll, entries, pseudonym)
     runs = read_runs(draw, runs_around(position, entries, entry is not None))
@@ -95,11 +95,11 @@ def read_runs(draw: Draw, wanted: Iterable[int]) -> list[Run]:
 def _read_runs(draw: Draw, wanted: list[int], leaves: int) -> list[Run] | None:
     """None unless every proof leads to the root."""
     try:
-        nodes = files.fetch(files.tree_name(draw.pk)).open("rb")
+        nodes = files.fetch(files.tree_name(draw.key)).open("rb")
     except FileNotFoundError:
         return None
     root = bytes.fromhex(draw.roll_root)
-    with nodes, files.fetch(files.roll_name(draw.pk)).open("rb") as roll:
+    with nodes, files.fetch(files.roll_name(draw.key)).open("rb") as roll:
         tree = Tree(nodes, leaves)
         runs = [Run(leaf, _read_run(roll, leaf), tree.prove(leaf)) for leaf in wanted]
     proven = (check_inclusion(leaf_hash(run.data), run.leaf, leaves, run.siblings, root) for run in runs)
@@ -112,12 +112,12 @@ def _read_run(roll: BinaryIO, leaf: int) -> bytes:
 
 def _make_tree(draw: Draw) -> None:
     """Hashes the whole roll; one that is broken is not hashed again for every request."""
-    roll = files.fetch(files.roll_name(draw.pk))
+    roll = files.fetch(files.roll_name(draw.key))
     stat = roll.stat()
     version = roll, stat.st_mtime_ns, stat.st_size, draw.roll_root
     found = _broken.get(version)
     if found is None:
-        with files.writing(files.tree_name(draw.pk)) as path:
+        with files.writing(files.tree_name(draw.key)) as path:
             found = make_tree(roll, path).hex()
     if found != draw.roll_root:
         _broken[version] = found

@@ -1,13 +1,27 @@
 """What everybody is told of a published draw (docs/protocol.md): who holds its prizes now, and until when to claim."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
+from django.db.models import QuerySet
+from msgspec import UNSET
 
 from engagement.clock import to_ms
+from engagement.core.messages import MAX_WINNERS, Prize, Result, Winner, Won
 from engagement.core.names import stage_name
+from engagement.wins import Wins
 from prizes.core.digests import beacon_strength
 from prizes.core.dispositions import WON
 from prizes.models import Draw, Win
+
+SAID_OF: dict[Win.Status, Literal["won", "claimed", "lost"]] = {
+    Win.Status.WON: "won",
+    Win.Status.CLAIMED: "claimed",
+    Win.Status.FORFEITED: "lost",
+    Win.Status.DISQUALIFIED: "lost",
+}
 
 
 def claim_s_of(draw: Draw) -> int:
@@ -15,38 +29,111 @@ def claim_s_of(draw: Draw) -> int:
     return int(draw.promised["claim_s"])
 
 
-def describe_result(draw: Draw) -> dict[str, Any]:
-    """A published draw as phones and the stage show it, with those who hold its prizes at this moment."""
-    moved_up = set(draw.dispositions.filter(status=WON).values_list("pseudonym", flat=True))
+def describe_result(draw: Draw) -> Result:
+    """A published draw as phones and screens show it, with the first of those who hold its prizes at this moment."""
     published_at = moment_of(draw.published_at)
+    holders = list_holders(draw)
+    first = list(holders[:MAX_WINNERS])
+    return Result(
+        draw=draw.pk,
+        segment=draw.segment_id,
+        seal=draw.seal,
+        strength=beacon_strength(draw.beacon_kind),
+        record_url=f"/api/draws/{draw.pk}/record",
+        claim_url=f"/draws/{draw.pk}/claim/",
+        claim_by=published_at + claim_s_of(draw) * 1000,
+        published_at=published_at,
+        winners=describe_winners(draw, first),
+        winners_total=holders.count(),
+        winners_url=f"/api/draws/{draw.pk}/winners",
+        prizes=describe_prizes_of(draw, first),
+    )
+
+
+def list_holders(draw: Draw) -> QuerySet[Win]:
+    """Who holds a prize of a draw now, in the order of the ranking."""
+    return draw.wins.filter(status__in=Win.HELD).order_by("rank")
+
+
+def free_pieces(draws: Collection[Draw]) -> dict[int, list[str]]:
+    """Draw -> the pieces that nobody holds now, in the order of drawing: lost and not taken up yet, or never given.
+
+    Every page that tells or counts them asks here.
+    """
+    holding = Win.objects.filter(draw__in=draws, status__in=Win.HELD).only("draw", "prize", "piece")
+    held = {(win.draw_id, win.piece_id) for win in holding}
     return {
-        "draw": draw.pk,
-        "segment": draw.segment_id,
-        "winners": [
-            _describe_winner(draw, win, win.pseudonym in moved_up)
-            for win in draw.wins.filter(status__in=Win.HELD).order_by("rank")
-        ],
-        "seal": draw.seal,
-        "strength": beacon_strength(draw.beacon_kind),
-        "record_url": f"/api/draws/{draw.pk}/record",
-        "claim_url": f"/draws/{draw.pk}/claim/",
-        "claim_by": published_at + claim_s_of(draw) * 1000,
-        "published_at": published_at,
+        draw.pk: [row["id"] for row in draw.promised["prizes"] if (draw.pk, row["id"]) not in held]
+        for draw in draws
     }
 
 
-def _describe_winner(draw: Draw, win: Win, moved_up: bool) -> dict[str, Any]:
-    """What is so for most is left out: the frame goes to every phone."""
-    described: dict[str, Any] = {
-        "pseudonym": win.pseudonym,
-        "prize": describe_prize_of(draw, win),
-        "name": stage_name(bytes.fromhex(win.pseudonym)),
-    }
-    if win.status == Win.Status.CLAIMED:
-        described["status"] = "claimed"
-    if moved_up:
-        described |= {"moved_up": True, "claim_by": moment_of(win.claim_by)}
-    return described
+def describe_winners(draw: Draw, wins: list[Win]) -> list[Winner]:
+    """These holders, for everybody."""
+    shown = [win.pseudonym for win in wins]
+    moved_up = draw.dispositions.filter(status=WON, pseudonym__in=shown).values_list("pseudonym", flat=True)
+    return [_describe_winner(win, set(moved_up)) for win in wins]
+
+
+def describe_page(draw: Draw, after: int, most: int) -> dict[str, Any]:
+    """A page of all holders: those with a larger rank than `after`, and where the next page is."""
+    holders = list_holders(draw)
+    page = list(holders.filter(rank__gt=after)[: most + 1])
+    shown, more = page[:most], len(page) > most
+    following = f"/api/draws/{draw.pk}/winners?after={shown[-1].rank}" if more else None
+    found: dict[str, Any] = msgspec.to_builtins(
+        {
+            "draw": draw.pk,
+            "total": holders.count(),
+            "winners": describe_winners(draw, shown),
+            "prizes": describe_prizes_of(draw, shown),
+            "next": following,
+        }
+    )
+    return found
+
+
+def _describe_winner(win: Win, moved_up: set[str]) -> Winner:
+    late = win.pseudonym in moved_up
+    return Winner(
+        pseudonym=win.pseudonym,
+        name=stage_name(bytes.fromhex(win.pseudonym)),
+        prize=win.prize_id,
+        status="claimed" if win.status == Win.Status.CLAIMED else "won",
+        moved_up=late,
+        claim_by=moment_of(win.claim_by) if late else UNSET,
+    )
+
+
+def describe_prizes_of(draw: Draw, wins: list[Win]) -> list[Prize]:
+    """The prizes that these winners hold, each of them once."""
+    held = {win.prize_id for win in wins}
+    return [_prize(row) for row in draw.segment.announced_prizes if row["id"] in held]
+
+
+def describe_wins(show_id: int, only: Iterable[str] | None = None) -> Wins:
+    """What the gateways tell each winner of a show's published draws: of all, or `only` of these pseudonyms."""
+    wins = Win.objects.filter(show=show_id, draw__step=Draw.Step.PUBLISHED)
+    if only is not None:
+        wins = wins.filter(pseudonym__in=set(only))
+    found: Wins = {}
+    for win in wins.select_related("draw__segment").defer("draw__rules").order_by("pk").iterator(1_000):
+        found.setdefault(bytes.fromhex(win.pseudonym), []).append(_describe_win(win))
+    return found
+
+
+def _describe_win(win: Win) -> Won:
+    return Won(
+        draw=win.draw_id,
+        prize=_prize(describe_prize_of(win.draw, win)),
+        claim_url=f"/draws/{win.draw_id}/claim/",
+        claim_by=moment_of(win.claim_by),
+        status=SAID_OF[Win.Status(win.status)],
+    )
+
+
+def _prize(announced: dict[str, Any]) -> Prize:
+    return msgspec.convert(announced, Prize)
 
 
 def describe_prize_of(draw: Draw, win: Win) -> dict[str, Any]:

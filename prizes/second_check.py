@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from engagement.audit import Check
+from engagement.ledger.audit import Check
 from prizes.software import VERIFIER
 
 TIMEOUT_S = 100.0  # below the time limit of a task, and several times what docs/performance.md says
@@ -29,7 +29,7 @@ def run_second_check(
         paths[0].write_bytes(record)
         if totals is not None:
             paths += [totals, Path(folder) / "excluded.txt"]
-            paths[-1].write_text("\n".join(excluded))
+            paths[-1].write_text("\n".join(excluded), encoding="utf-8")
         return _read_report(_run([str(VERIFIER), *map(str, paths), "--json"]))
 
 

@@ -16,6 +16,7 @@ def software_digests() -> dict[str, str]:
             *(HERE / "engine").glob("*.py"),
             *(HERE / "core").glob("*.py"),
             *(HERE.parent / "engagement/core").glob("*.py"),
+            *(HERE.parent / "engagement/ledger/core").glob("*.py"),
         ]
     )
     digest = hashlib.sha256()

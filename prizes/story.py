@@ -8,14 +8,16 @@ from typing import Any
 from engagement.actions import is_about
 from engagement.clock import from_ms
 from engagement.core.names import stage_name
+from engagement.languages import say, say_count, say_of
 from engagement.models import LedgerEntry
-from prizes.beacon import round_of
 from prizes.core.digests import beacon_strength, drand_time
 from prizes.core.dispositions import SKIPPED, WON
 from prizes.core.odds import place_odds
 from prizes.models import Beacon, Draw, Win
 from prizes.parties import reveal_deadline
 from prizes.publication import PublishedRecord, dispositions_of
+from prizes.results import free_pieces
+from prizes.steps.beacon import round_of
 
 RELAY = "https://api.drand.sh"
 # ISO 4217: currencies whose smallest unit is the whole one. In all others that prizes are given in, it is a hundredth.
@@ -23,17 +25,16 @@ WHOLE_CURRENCIES = ("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF
 
 
 def group(number: int) -> str:
-    """Digits in groups of three, as on the page: 81 234."""
-    return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}")
+    """Digits in groups of three, as browsers write them on the other pages: 81,234."""
+    return f"{number:,}"
 
 
-def span(seconds: int) -> str:
+def span(language: str, seconds: int) -> str:
     """A length of time in the largest unit that leaves no rest."""
-    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds % length == 0 and seconds >= length:
-            count = seconds // length
-            return f"{count} {name}{'' if count == 1 else 's'}"
-    return "0 seconds"
+            return say_count(language, f"span_{name}", seconds // length)
+    return say_count(language, "span_second", seconds)
 
 
 def money(value_minor: int, currency: str) -> str:
@@ -45,57 +46,62 @@ def money(value_minor: int, currency: str) -> str:
 # --- the promise --------------------------------------------------------------------------------------------
 
 
-def describe_promise(rules: dict[str, Any]) -> dict[str, Any]:
+def describe_promise(language: str, rules: dict[str, Any]) -> dict[str, Any]:
     """What was fixed when the segment was armed, for a page."""
     prizes = rules["prizes"]
     return {
         "prizes": [{**prize, "value": money(prize["value_minor"], prize["currency"])} for prize in prizes],
-        "tickets": [{"shakes": group(shakes), "tickets": group(count)} for shakes, count in rules["tickets"]],
-        "windows": [
-            {
-                "feed": row["feed"],
-                "delay": f"{row['delay_ms'] / 1000:g}",
-                "length": f"{row['window_ms'] / 1000:g}",
-            }
-            for row in rules["windows"]
-        ],
-        "seal_margin": span(rules["seal_margin_s"]),
-        "reveal_deadline": span(rules["reveal_deadline_s"]),
-        "claim": span(rules["claim_s"]),
+        "tickets": "; ".join(
+            say(language, "draw_tickets_row", shakes=shakes, tickets=count)
+            for shakes, count in rules["tickets"]
+        ),
+        "windows": "; ".join(_describe_window(language, row) for row in rules["windows"]),
+        "seal_margin": span(language, rules["seal_margin_s"]),
+        "reveal_deadline": span(language, rules["reveal_deadline_s"]),
+        "claim": span(language, rules["claim_s"]),
     }
+
+
+def _describe_window(language: str, row: dict[str, Any]) -> str:
+    length, delay = f"{row['window_ms'] / 1000:g}", f"{row['delay_ms'] / 1000:g}"
+    return say(language, "draw_window", feed=row["feed"], length=length, delay=delay)
 
 
 # --- what happened when -------------------------------------------------------------------------------------
 
 
-def timeline(draw: Draw) -> list[dict[str, Any]]:
+def timeline(language: str, draw: Draw) -> list[dict[str, Any]]:
     """Every step with its moment, None while it has not come."""
     segment, freeze = draw.segment, getattr(draw.segment, "freeze", None)
-    roll = (
-        "" if draw.entries is None else f"{group(draw.entries)} viewers, {group(draw.tickets or 0)} tickets"
-    )
+    roll = ""
+    if draw.entries is not None:
+        roll = say(language, "when_roll", viewers=draw.entries, tickets=draw.tickets or 0)
     rows = [
-        _moment("Armed: rules, prizes and parties are committed to", _from_ms(draw.committed_at_ms)),
-        _moment("The window opens in the studio", segment.opens_at, "delayed feeds follow"),
-        _moment("The window closes in the studio", segment.closes_at),
-        _moment("Frozen: the roll is complete", _from_ms(freeze.frozen_at_ms if freeze else None), roll),
-        *_reveals(draw),
-        _moment("Sealed: rules, roll, secrets and beacon are fixed", _from_ms(draw.sealed_at_ms)),
-        _beacon_moment(draw),
-        _moment("Drawn, and checked by the second program", draw.drawn_at),
-        _moment("Published", draw.published_at),
+        _moment(say(language, "when_armed"), _from_ms(draw.committed_at_ms)),
+        _moment(say(language, "when_opens"), segment.opens_at, say(language, "when_feeds")),
+        _moment(say(language, "when_closes"), segment.closes_at),
+        _moment(say(language, "when_frozen"), _from_ms(freeze.frozen_at_ms if freeze else None), roll),
+        *_reveals(language, draw),
+        _moment(say(language, "when_sealed"), _from_ms(draw.sealed_at_ms)),
+        _beacon_moment(language, draw),
+        _moment(say(language, "when_drawn"), draw.drawn_at),
+        _moment(say(language, "when_published"), draw.published_at),
     ]
     return rows
 
 
-def _reveals(draw: Draw) -> list[dict[str, Any]]:
+def _reveals(language: str, draw: Draw) -> list[dict[str, Any]]:
     """Who has revealed, and after the seal who has not."""
     said = {row.party: from_ms(row.at_ms) for row in draw.revealed.all()}
-    rows = [_moment(f"{party} reveals its secret", at) for party, at in said.items()]
+    rows = [_moment(say(language, "when_reveals", party=party), at) for party, at in said.items()]
     promised = [party["name"] for party in draw.promised["parties"]]
     if draw.seal:
         rows += [
-            _moment(f"{party} did not reveal", _from_ms(draw.sealed_at_ms), "an empty field in the seal")
+            _moment(
+                say(language, "when_silent", party=party),
+                _from_ms(draw.sealed_at_ms),
+                say(language, "when_empty"),
+            )
             for party in promised
             if party not in said
         ]
@@ -110,16 +116,17 @@ def _from_ms(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def _beacon_moment(draw: Draw) -> dict[str, Any]:
+def _beacon_moment(language: str, draw: Draw) -> dict[str, Any]:
     kind = draw.beacon_kind
     if kind == Beacon.DRAND:
         number = _named_round(draw)
         due = from_ms(drand_time(number) * 1000) if number else None
-        return _moment("The beacon's round is due", due, f"round {group(number)}" if number else "")
+        note = say(language, "when_round", round=number) if number else ""
+        return _moment(say(language, "when_due"), due, note)
     entry = None
     if draw.beacon_ledger is not None:
         entry = LedgerEntry.objects.filter(show=draw.show_id, position=draw.beacon_ledger).first()
-    what = "Two operators agree on the dice" if kind == Beacon.DICE else "This server throws its random bytes"
+    what = say(language, "when_dice") if kind == Beacon.DICE else say(language, "when_local")
     return _moment(what, _from_ms(entry.at_ms if entry else None))
 
 
@@ -130,7 +137,13 @@ def _named_round(draw: Draw) -> int:
 
 def void_reason(draw: Draw) -> str:
     """Why the segment was called off, as the ledger tells it."""
-    told = LedgerEntry.objects.filter(show=draw.show_id, action="void").order_by("-position")
+    voided = LedgerEntry.objects.filter(
+        show=draw.show_id,
+        action="void",
+        position__gt=draw.committed_ledger,
+        details__contains=f'"segment":{draw.segment_id}',
+    )
+    told = voided.order_by("-position")
     return next((entry.reason for entry in told if is_about(entry, draw.segment)), "")
 
 
@@ -156,7 +169,7 @@ def describe_beacon(draw: Draw, rules: dict[str, Any], told: bool) -> dict[str, 
 # --- odds and outcome ---------------------------------------------------------------------------------------
 
 
-def describe_odds(draw: Draw, places: int) -> list[dict[str, str]]:
+def describe_odds(language: str, draw: Draw, places: int) -> list[dict[str, str]]:
     """For each number of tickets: the exact chance to be ranked first, t of W, and about that to be among the first."""
     classes = tuple((tickets, viewers) for tickets, viewers in draw.classes)
     return [
@@ -164,7 +177,7 @@ def describe_odds(draw: Draw, places: int) -> list[dict[str, str]]:
             "tickets": group(tickets),
             "viewers": group(viewers),
             "odds": f"{group(tickets)} / {group(draw.tickets or 0)}",
-            "any": f"1 in {_one_in(tickets, classes, places)}",
+            "any": say(language, "draw_odds_one_in", count=_one_in(tickets, classes, places)),
         }
         for tickets, viewers in classes
     ]
@@ -178,28 +191,42 @@ def _one_in(tickets: int, classes: tuple[tuple[int, int], ...], places: int) -> 
     return group(round(one_in)) if one_in >= 100 else f"{float(one_in):.1f}".removesuffix(".0")
 
 
-def describe_outcome(draw: Draw, rules: dict[str, Any], record: PublishedRecord | None) -> dict[str, Any]:
+def describe_outcome(
+    language: str, draw: Draw, rules: dict[str, Any], record: PublishedRecord | None
+) -> dict[str, Any]:
     """Who won what and what became of it; what only the record tells is None where it is not stored."""
-    titles = {prize["id"]: f"{prize['title']}, size {prize['size']}" for prize in rules["prizes"]}
+    titles = {
+        row["id"]: say(language, "draw_prize", title=row["title"], size=row["size"])
+        for row in rules["prizes"]
+    }
     told = dispositions_of(draw)
     wins = list(draw.wins.order_by("rank"))
-    held = {win.piece_id for win in wins if win.status in Win.HELD}
     value = None if record is None else record.value
     passed_over = sum(row["status"] == SKIPPED for row in told)
     used = passed_over + sum(row["status"] == WON for row in told)  # strictly in order
     return {
-        "winners": [_describe_win(win, titles, told) for win in wins],
-        "free": [title for piece, title in titles.items() if piece not in held],
+        "winners": [_describe_win(language, win, titles, told) for win in wins],
+        "free": "; ".join(titles[piece] for piece in free_pieces([draw])[draw.pk]),
         "reserves": None if value is None else len(value["reserves"]) - used,
         "passed_over": passed_over,
-        "skipped": None if value is None else [row for row in value["ranked"] if row["won"]],
+        "skipped": None if value is None else _say_skipped(language, value),
         "cutoff": None if value is None else value["cutoff"],
     }
 
 
-def _describe_win(win: Win, titles: dict[str, str], told: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    own = [_say(row) for row in told if row["pseudonym"] == win.pseudonym and row["prize"]]
-    open_yet = ["not claimed yet"] if win.status == Win.Status.WON else []
+def _say_skipped(language: str, record: dict[str, Any]) -> str:
+    skipped = [row for row in record["ranked"] if row["won"]]
+    if not skipped:
+        return say(language, "draw_nobody_skipped")
+    ranks = [say(language, "draw_skipped_rank", rank=row["rank"], draw=row["won"]) for row in skipped]
+    return say(language, "draw_skipped", count=len(skipped), ranks=", ".join(ranks))
+
+
+def _describe_win(
+    language: str, win: Win, titles: dict[str, str], told: Iterable[dict[str, Any]]
+) -> dict[str, Any]:
+    own = [_say_became(language, row) for row in told if row["pseudonym"] == win.pseudonym and row["prize"]]
+    open_yet = [say(language, "became_open")] if win.status == Win.Status.WON else []
     return {
         "rank": win.rank,
         "name": stage_name(bytes.fromhex(win.pseudonym)),
@@ -210,7 +237,6 @@ def _describe_win(win: Win, titles: dict[str, str], told: Iterable[dict[str, Any
     }
 
 
-def _say(row: dict[str, Any]) -> str:
-    if row["status"] == WON:
-        return "moved up from the reserves"
-    return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
+def _say_became(language: str, row: dict[str, Any]) -> str:
+    reason = say_of(language, "reason", row["reason"])
+    return say_of(language, "became", row["status"], reason=reason)

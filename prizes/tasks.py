@@ -3,7 +3,6 @@
 What is due is read from the database once a second; a lost message or a killed worker costs a few seconds, no more.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,57 +10,76 @@ from typing import Any
 
 from celery import shared_task
 from django.core.cache import cache
-from django.db import OperationalError
-from django.db.models import F
-from kombu.exceptions import OperationalError as BrokerError
+from django.db.models import Exists, OuterRef, Q
 from redis.exceptions import RedisError
 
-from engagement.actions import ActionRefused
-from engagement.clock import now_ms
+from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
-from engagement.ledger import SYSTEM
+from engagement.ledger.append import SYSTEM
 from engagement.models import Segment
-from engagement.tally import TallyLost
-from prizes import actions, claims, draw, freeze, seal
-from prizes.draw import MAX_ATTEMPTS
-from prizes.models import Beacon, Draw
+from engagement.restores import trouble
+from prizes.attempts import DRAW, PUBLISH, SETTLE, attempt, counted, tries_of
+from prizes.models import MAX_ATTEMPTS, Beacon, Draw
+from prizes.steps.beacon import beacon_due_at, take_drand_beacon
+from prizes.steps.claims import find_due, settle_draw
+from prizes.steps.draw import may_start, missing_parts, rank_part, run_draw
+from prizes.steps.freeze import close_tally, complete_freeze, freeze_shard, missing_shards
+from prizes.steps.publish import publish_segment
+from prizes.steps.seal import seal_segment
 
-log = logging.getLogger(__name__)
-
-# A server or a disk is away for the moment.
-AWAY = (RedisError, OperationalError, BrokerError, ConnectionError, TimeoutError, BlockingIOError)
-
-DISPATCH_S = (
-    3  # a step that was queued and never ended (a killed worker, a lost message) is queued again after that
-)
+# A step that was queued and never ended (a killed worker, a lost message) is queued again after that.
+DISPATCH_S = 3
+CONDUCTED_AT_ONCE = 40  # segments, and draws, in a second
 
 
 @shared_task
 def conduct_draws() -> None:
-    """Starts every step that is due."""
+    """Starts every step that is due. It looks at what is under way, however much is over."""
+    if trouble():
+        return  # everything waits for a person
     now = now_ms()
-    for segment in Segment.objects.filter(phase=Phase.CLOSING).select_related("show"):
+    for segment in _going(phase=Phase.CLOSING, closes_at__lte=from_ms(now)):
         if now >= segment.air_time.grace_ends_at:
-            dispatch(seal_segment, segment.pk)
+            dispatch(seal_task, segment.pk)
     _conduct_sealed(now)
-    for segment in Segment.objects.filter(phase=Phase.DRAWN, publish_at_once=True):
-        dispatch(publish_segment, segment.pk)
-    claims.settle_due(now)
+    for segment in _going(phase=Phase.DRAWN, publish_at_once=True):
+        dispatch(publish_task, segment.pk)
+    for draw_id in find_due(now):
+        dispatch(settle_task, draw_id)
+
+
+def _going(**which: Any) -> list[Segment]:
+    """Segments whose draws have not given up, the newest first."""
+    trying = Draw.objects.filter(segment=OuterRef("pk"), attempts__lt=MAX_ATTEMPTS)
+    going = Segment.objects.filter(Exists(trying), **which).order_by("-pk")
+    return list(going.select_related("show").prefetch_related("show__feeds")[:CONDUCTED_AT_ONCE])
 
 
 def _conduct_sealed(now: int) -> None:
-    due = Draw.objects.filter(
-        segment__phase=Phase.SEALED,
-        step__in=[Draw.Step.SEALED, Draw.Step.DRAWING],
-        attempts__lt=MAX_ATTEMPTS,
-        disagreement="",
+    """What waits for people (dice, an operator) is left out: nights that nobody has ended wait for ever.
+
+    The newest show first; of a show the draw that was sealed first, for which all others wait.
+    """
+    asked = Q(prize_list__draw_at_once=True) | Q(requested_at__isnull=False)
+    drand, dice = (
+        Q(beacon_value="", rules__contains=f'"kind":"{kind}"') for kind in (Beacon.DRAND, Beacon.DICE)
     )
-    for row in due.select_related("segment__freeze", "show", "prize_list"):
-        if row.beacon_kind == Beacon.DRAND and not row.beacon_value:
-            if now >= actions.beacon_due_at(row):
-                dispatch(fetch_beacon, row.pk)
-        elif row.step == Draw.Step.DRAWING or draw.may_start(row, now):
-            dispatch(run_draw, row.pk)
+    unfinished = Draw.objects.filter(step__in=[Draw.Step.SEALED, Draw.Step.DRAWING])
+    due = unfinished.filter((asked & ~dice) | drand, attempts__lt=MAX_ATTEMPTS, disagreement="")
+    in_turn = due.select_related("segment__freeze", "show", "prize_list").order_by(
+        "-show_id", "sealed_ledger"
+    )
+    for row in in_turn[:CONDUCTED_AT_ONCE]:
+        with counted([row.pk], row.attempts, then=DRAW):  # one that cannot be read does not stop the others
+            _conduct_draw(row, now)
+
+
+def _conduct_draw(row: Draw, now: int) -> None:
+    if row.beacon_kind == Beacon.DRAND and not row.beacon_value:
+        if now >= beacon_due_at(row):
+            dispatch(beacon_task, row.pk)
+    elif row.step == Draw.Step.DRAWING or may_start(row, now):
+        dispatch(draw_task, row.pk)
 
 
 # --- the queue ---
@@ -103,97 +121,87 @@ def _keep_mark(mark: str, ended: threading.Event) -> None:
 
 
 @shared_task
-def seal_segment(segment_id: int) -> None:
+def seal_task(segment_id: int) -> None:
     """Barrier, freeze and seal, as far as they go now; shards are frozen by tasks of their own, which return here."""
-    with dispatched(seal_segment, segment_id):
-        advance_seal(segment_id, lambda number: dispatch(freeze_shard, segment_id, number))
+    with dispatched(seal_task, segment_id):
+        tried = tries_of(_draws_of(segment_id)) or 0
+        advance_seal(segment_id, lambda number: dispatch(freeze_task, segment_id, number, tried))
 
 
 @shared_task
-def freeze_shard(segment_id: int, number: int) -> None:
+def freeze_task(segment_id: int, number: int, tried: int) -> None:
     """Freezes one shard; the last one goes on with the seal."""
-    with dispatched(freeze_shard, segment_id, number):
-        try:
-            shard = freeze.freeze_shard(segment_id, number)
-        except TallyLost as reason:
-            log.warning("%s", reason)  # the conductor has it fenced again
-            return
-    if not freeze.missing_shards(shard.freeze):
-        seal_segment.delay(segment_id)
+
+    def step() -> None:
+        if not missing_shards(freeze_shard(segment_id, number).freeze):
+            seal_task.delay(segment_id)
+
+    with dispatched(freeze_task, segment_id, number, tried):
+        attempt(_draws_of(segment_id), step, then=DRAW, tried=tried)
 
 
 @shared_task
-def fetch_beacon(draw_id: int) -> None:
+def beacon_task(draw_id: int) -> None:
     """Asks once for the round of drand that a sealed draw waits for; the conductor asks again in a second."""
-    with dispatched(fetch_beacon, draw_id):
-        attempt([draw_id], lambda: actions.take_drand_beacon(draw_id, now_ms()))
+    with dispatched(beacon_task, draw_id):
+        attempt([draw_id], lambda: take_drand_beacon(draw_id, now_ms()), then=DRAW)
 
 
 @shared_task
-def rank_part(draw_id: int, number: int) -> None:
+def rank_task(draw_id: int, number: int, tried: int) -> None:
     """Ranks one part of a roll; the last one goes on with the draw."""
-    with dispatched(rank_part, draw_id, number):
-        attempt([draw_id], lambda: draw.rank_part(draw_id, number))
-    if not draw.missing_parts(Draw.objects.get(pk=draw_id)):
-        run_draw.delay(draw_id)
+
+    def step() -> None:
+        rank_part(draw_id, number)
+        if not missing_parts(Draw.objects.get(pk=draw_id)):
+            draw_task.delay(draw_id)
+
+    with dispatched(rank_task, draw_id, number, tried):
+        attempt([draw_id], step, then=DRAW, tried=tried)
 
 
 @shared_task
-def run_draw(draw_id: int) -> None:
+def draw_task(draw_id: int) -> None:
     """Draws, has the second implementation check it, and writes the record and the winners."""
-    with dispatched(run_draw, draw_id):
-        attempt(
-            [draw_id],
-            lambda: draw.run_draw(draw_id, lambda number: dispatch(rank_part, draw_id, number)),
-        )
+
+    def step() -> None:
+        tried = tries_of([draw_id]) or 0
+        run_draw(draw_id, lambda number: dispatch(rank_task, draw_id, number, tried))
+
+    with dispatched(draw_task, draw_id):
+        attempt([draw_id], step, then=DRAW)
 
 
 @shared_task
-def publish_segment(segment_id: int) -> None:
+def publish_task(segment_id: int) -> None:
     """Publishes where the rundown says: at once."""
-    with dispatched(publish_segment, segment_id):
-        try:
-            actions.publish_segment(segment_id, actor=SYSTEM)
-        except ActionRefused as refusal:
-            log.info("segment %s: %s", segment_id, refusal)  # the same step ran twice
+    with dispatched(publish_task, segment_id):
+        draws = _draws_of(segment_id)
+        attempt(draws, lambda: publish_segment(segment_id, actor=SYSTEM), then=PUBLISH)
+
+
+@shared_task
+def settle_task(draw_id: int) -> None:
+    """Forfeits what was not claimed in time, and lets reserves move up."""
+    with dispatched(settle_task, draw_id):
+        attempt([draw_id], lambda: settle_draw(draw_id, now=now_ms()), then=SETTLE)
 
 
 def advance_seal(segment_id: int, start_shard: Callable[[int], object]) -> None:
     """From `closing` to `sealed`, as far as it goes now."""
     segment = Segment.objects.select_related("show").get(pk=segment_id)
     if segment.phase == Phase.CLOSING and now_ms() >= segment.air_time.grace_ends_at:
-        draws = list(segment.draws.values_list("pk", flat=True))
-        attempt(draws, lambda: _seal(segment, start_shard))
+        attempt(_draws_of(segment_id), lambda: _seal(segment, start_shard), then=DRAW)
 
 
 def _seal(segment: Segment, start_shard: Callable[[int], object]) -> None:
-    tally = freeze.close_tally(segment, now_ms())
-    for number in freeze.missing_shards(tally):
+    freeze = close_tally(segment, now_ms())
+    for number in missing_shards(freeze):
         start_shard(number)
-    if not freeze.missing_shards(tally):
-        freeze.complete_freeze(tally)
-        seal.seal_segment(segment.pk)
+    if not missing_shards(freeze):
+        complete_freeze(freeze)
+        seal_segment(segment.pk)
 
 
-def attempt(draws: list[int], step: Callable[[], object]) -> None:
-    """Runs a step; a fault of its own is counted and shown, after three the step waits for an operator."""
-    rows = Draw.objects.filter(pk__in=draws)
-    if not rows.filter(attempts__lt=MAX_ATTEMPTS).exists():
-        return
-    try:
-        step()
-    except (freeze.Waiting, TallyLost) as reason:
-        rows.filter(attempts=0).update(trouble=str(reason))
-        log.info("%s", reason)
-    except AWAY as error:
-        rows.update(
-            trouble=f"will be tried again: {error}"
-        )  # a server is away: that is nobody's third strike
-        log.warning("draws %s: %s", draws, error)
-    except draw.Disagreement as reason:
-        log.error("draws %s are stopped: %s", draws, reason)
-    except Exception as error:  # FileNotFoundError, too: a file that is lost does not come back by itself
-        rows.update(attempts=F("attempts") + 1, trouble=f"{type(error).__name__}: {error}")
-        # A draw that gives up makes way for the others of its show.
-        rows.filter(attempts__gte=MAX_ATTEMPTS, step=Draw.Step.DRAWING).update(step=Draw.Step.SEALED)
-        log.exception("draws %s", draws)
+def _draws_of(segment_id: int) -> list[int]:
+    return list(Draw.objects.filter(segment=segment_id).values_list("pk", flat=True))

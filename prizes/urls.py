@@ -1,25 +1,22 @@
 """Pages of the draw side: the control room, the party page, and the draws."""
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from prizes.views import claims, console, draws, parties
+from prizes.views import accounts, claims, console, draws, parties, restore
 
 urlpatterns = [
+    path("login/", accounts.LogIn.as_view(), name="login"),
+    path("logout/", accounts.LogOut.as_view(), name="logout"),
+    path("invitations/<uidb64>/<token>/", accounts.Invitation.as_view(), name="invitation"),
     path("console/", console.console, name="console"),
     path("console/<slug:slug>/", console.control_room, name="control_room"),
+    path("console/<slug:slug>/restore/", restore.confirm, name="confirm_restore"),
     path("console/<slug:slug>/live", console.live, name="live"),
     path("console/<slug:slug>/segments/<int:segment_id>/<slug:action>/", console.act, name="act"),
     path("console/<slug:slug>/claims/", claims.claims, name="claims"),
     path("console/<slug:slug>/claims/<slug:action>/", claims.act, name="claims_act"),
     path("parties/", parties.parties, name="parties"),
     path("parties/live", parties.live, name="parties_live"),
-    path(
-        "parties/login/",
-        LoginView.as_view(template_name="prizes/party_login.html", next_page="parties"),
-        name="party_login",
-    ),
-    path("parties/logout/", LogoutView.as_view(next_page="parties"), name="party_logout"),
     path("parties/<int:party_id>/lists/<int:list_id>/commit/", parties.commit, name="party_commit"),
     path("parties/<int:party_id>/draws/<int:draw_id>/reveal/", parties.reveal, name="party_reveal"),
     path("draws/", draws.draws, name="draws"),

@@ -43,7 +43,7 @@ import struct
 import sys
 import time
 from bisect import bisect_right
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Sequence, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, NamedTuple, Sequence, Union
 
 # --- 1. Shapes (docs/draw.md, sections 1 and 7) ---
 # A dict names every field there is, a list holds any number of its one member.
@@ -227,7 +227,7 @@ class Case:
 
     def take(self) -> int:
         """How many viewers are taken from the ranking: winners and reserves."""
-        return self.rules["winners"] + self.rules["reserves"]
+        return int(self.rules["winners"] + self.rules["reserves"])
 
 
 def as_file(source: Source | None) -> Any:
@@ -286,7 +286,7 @@ def checks_for(roll: bool, totals: bool) -> list[tuple[str, Callable[[Case], str
 def check_record_digest(case: Case) -> str:
     rest = {name: value for name, value in case.record.items() if name != "digest"}
     expect("record digest", tagged("shake-draw/v1/record", canonical(rest)).hex(), case.record["digest"])
-    return case.record["digest"]
+    return str(case.record["digest"])
 
 
 def check_rules(case: Case) -> str:
@@ -351,7 +351,7 @@ def reveal_deadline(case: Case) -> int:
     seal, rules = case.record["seal"], case.rules
     drand = rules["beacon"]["kind"] == "drand"
     due = round_time(seal["round"]) if drand else seal["t_freeze"] + rules["seal_margin_s"]
-    return (due - rules["reveal_deadline_s"]) * 1000
+    return int(due - rules["reveal_deadline_s"]) * 1000
 
 
 def round_time(number: int) -> int:
@@ -419,13 +419,13 @@ def check_seal(case: Case) -> str:
     digests = bytes.fromhex(record["rules_digest"]), bytes.fromhex(record["roll"]["digest"])
     fields = [rules["draw_id"].encode(), *digests, struct.pack(">Q", seal["round"]), *secrets]
     expect("seal", tagged("shake-draw/v1/seal", *fields).hex(), seal["digest"])
-    return seal["digest"]
+    return str(seal["digest"])
 
 
 def due_round(rules: Any, t_freeze: int) -> int:
     if rules["beacon"]["kind"] != "drand":
         return 0
-    return -(-(t_freeze + rules["seal_margin_s"] - GENESIS) // PERIOD) + 1  # -(-a // b) rounds up
+    return -(-(t_freeze + int(rules["seal_margin_s"]) - GENESIS) // PERIOD) + 1  # -(-a // b) rounds up
 
 
 def check_beacon(case: Case) -> str:
@@ -465,7 +465,7 @@ def check_key(case: Case) -> str:
     record = case.record
     fields = record["seal"]["digest"], record["beacon"]["id"], record["beacon"]["value"]
     expect("key", tagged("shake-draw/v1/key", *map(bytes.fromhex, fields)).hex(), record["key"])
-    return record["key"]
+    return str(record["key"])
 
 
 def check_scores(case: Case) -> str:
@@ -652,7 +652,7 @@ def columns(fields: str, count: int) -> struct.Struct:
 
 
 def find_problem(
-    names: Sequence[bytes], numbers: Sequence[int], before: bytes, allowed: set[Any], first: int
+    names: Sequence[bytes], numbers: Sequence[Any], before: bytes, allowed: set[Any], first: int
 ) -> str:
     """The first entry of a chunk that is out of order or has a wrong number of tickets; "" if none is."""
     ordered = before < names[0] if names else True
@@ -865,7 +865,7 @@ def check_tickets(case: Case) -> str:
     return f"{viewers} viewers' shakes give exactly this roll"
 
 
-class TicketsOf(dict):
+class TicketsOf(Dict[int, bytes]):
     """Total of shakes -> BE16 of the tickets, b"" below the minimum; each is looked up once."""
 
     def __init__(self, table: Sequence[Sequence[int]]) -> None:
@@ -877,8 +877,8 @@ class TicketsOf(dict):
     def __missing__(self, total: int) -> bytes:
         if len(self) > 1 << 16:  # whatever stands in the file, this stays small
             self.clear()
-        self[total] = self.tickets[bisect_right(self.thresholds, total)]
-        return self[total]
+        found = self[total] = self.tickets[bisect_right(self.thresholds, total)]
+        return found
 
 
 # --- 7. Receipts (docs/draw.md, section 7) ---
@@ -949,7 +949,7 @@ def check_entry(receipt: Any, runs: dict[int, list[bytes]]) -> int:
     leaf, at = divmod(receipt["entry"]["index"], RUN_ENTRIES)
     expect("the run with the viewer", [leaf], sorted(runs))
     require(at < len(runs[leaf]), f"an entry of the run, got index {receipt['entry']['index']}")
-    entry, tickets = runs[leaf][at], receipt["entry"]["tickets"]
+    entry, tickets = runs[leaf][at], int(receipt["entry"]["tickets"])
     expect("entry of the roll", receipt["pseudonym"] + f"{tickets:04x}", entry.hex())
     return tickets
 

@@ -4,11 +4,10 @@ from typing import Any
 
 from engagement.clock import from_ms
 from engagement.core.phases import Phase
-from prizes.actions import beacon_due_at
-from prizes.beacon import round_of
 from prizes.core.digests import HOUSE
 from prizes.models import Beacon, Draw
 from prizes.parties import commitments_of, reveal_deadline
+from prizes.steps.beacon import beacon_due_at, round_of
 
 AIRED = (Phase.CLOSING, Phase.SEALED, Phase.DRAWN, Phase.PUBLISHED)
 

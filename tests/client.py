@@ -1,6 +1,7 @@
 """A plain phone for protocol tests: says exactly what it is told to, and remembers everything it hears."""
 
 import asyncio
+import contextlib
 import json
 from types import TracebackType
 from typing import Any
@@ -41,6 +42,13 @@ class TestPhone:
                 self.heard.append(message)
                 if message["type"] == type_ and fields.items() <= message.items():
                     return message
+
+    async def listen(self, seconds: float) -> list[dict[str, Any]]:
+        """Everything that is heard in this time, and the pulses left out."""
+        before = len(self.heard)
+        with contextlib.suppress(TimeoutError):
+            await self.hear("nothing of this name", patience_s=seconds)
+        return [message for message in self.heard[before:] if message["type"] != "pulse"]
 
     async def hello(self, token: str | None = None, **fields: Any) -> dict[str, Any]:
         await self.say({"type": "hello", **({"pass": token} if token else {}), **fields})

@@ -1,4 +1,7 @@
-"""`python -m tests.postgres <command ...>`: run it on a PostgreSQL of its own; passes on its status."""
+"""`python -m tests.postgres <command ...>`: run it on a PostgreSQL of its own; passes on its status.
+
+Without a command it says whether PostgreSQL is installed: status 0, or 2 and what to do.
+"""
 
 import getpass
 import os
@@ -15,6 +18,8 @@ from gala.processes import spawn, stop_all
 
 OLDEST = 15
 START_SECONDS = 30.0
+# Empty: the tests of pytest-django have others, but the gateways that they start ask whether it is there.
+DATABASE = "gala"
 SETTINGS = {
     "listen_addresses": "",  # the unix socket alone
     "max_connections": "200",
@@ -41,7 +46,7 @@ def find_programs() -> Path:
         found = f"only version {newest}" if newest else "none"
         raise PostgresError(
             f"PostgreSQL {OLDEST} or newer is needed, found {found}. "
-            "Install it (Debian: apt install postgresql), or set DATABASE_URL and use `make test`."
+            "Install it (Debian: apt install postgresql), or name one with DATABASE_URL."
         )
     return versions[newest]
 
@@ -59,8 +64,18 @@ def server_user() -> str | None:
 
 
 def start_postgres(folder: Path) -> subprocess.Popen[bytes]:
-    """Create a cluster in `folder` and start it; its socket is in `folder` too."""
+    """Start the cluster in `folder`, which is made at the first time; its socket is in `folder` too."""
     programs, user, data = find_programs(), server_user(), folder / "data"
+    if not data.exists():
+        _make_cluster(folder, programs, user, data)
+    settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    arguments = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *settings]
+    server = spawn(arguments, env=os.environ, log=folder / "log", user=user)
+    _wait_until_ready(server, programs, folder)
+    return server
+
+
+def _make_cluster(folder: Path, programs: Path, user: str | None, data: Path) -> None:
     if user is not None:
         shutil.chown(folder, user)
     options = f"-U {getpass.getuser()} --auth=trust --encoding=UTF8 --locale=C --no-sync".split()
@@ -75,11 +90,6 @@ def start_postgres(folder: Path) -> subprocess.Popen[bytes]:
     )
     if made.returncode:
         raise PostgresError(f"initdb ended with status {made.returncode}:\n{made.stderr}")
-    settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    arguments = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *settings]
-    server = spawn(arguments, env=os.environ, log=folder / "log", user=user)
-    _wait_until_ready(server, programs, folder)
-    return server
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], programs: Path, folder: Path) -> None:
@@ -97,19 +107,29 @@ def stop_postgres(server: subprocess.Popen[bytes]) -> None:
     stop_all([server], 10)
 
 
+def say_whether_it_is_there() -> int:
+    try:
+        print(f"PostgreSQL of {find_programs()}.")
+    except PostgresError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 def main(command: list[str]) -> int:
     if not command:
-        print("usage: python -m tests.postgres <command ...>", file=sys.stderr)
-        return 2
+        return say_whether_it_is_there()
     with tempfile.TemporaryDirectory(prefix="gala-postgres-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         try:
             server = start_postgres(folder)
+            subprocess.run([find_programs() / "createdb", "-h", folder, DATABASE], check=True)
         except PostgresError as error:
             print(error, file=sys.stderr)
             return 2
         try:
-            address = f"psql:///{folder}/gala"  # three slashes and an absolute path: the socket's folder
+            # Three slashes and an absolute path: the socket's folder.
+            address = f"psql:///{folder}/{DATABASE}"
             return subprocess.run(command, env={**os.environ, "DATABASE_URL": address}).returncode
         finally:
             stop_postgres(server)

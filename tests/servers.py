@@ -11,7 +11,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.conf import settings
+
 from gala import entrypoints
+from gala.listener import listen
 from gala.processes import spawn, stop_all
 
 START_S = 30
@@ -19,10 +22,8 @@ START_S = 30
 
 def free_socket() -> socket.socket:
     """A listening socket on a port that the system chose, to be inherited by a server."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listener = listen("127.0.0.1", 0)
     listener.set_inheritable(True)
-    # Inherited by what it accepts; uvicorn takes an inherited socket for one that has no such option.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
@@ -56,7 +57,9 @@ def running_gateway(
     """
     given, listener = listener is not None, listener or free_socket()
     fd = listener.fileno()
-    process = spawn(gateway_command(server, fd), env={**os.environ, **environment}, log=log, pass_fds=[fd])
+    # However the caller spells the database's address, this is the gateway of the tests' own installation.
+    environment = {**os.environ, "INSTALLATION": settings.INSTALLATION, **environment}
+    process = spawn(gateway_command(server, fd), env=environment, log=log, pass_fds=[fd])
     address = "{}:{}".format(*listener.getsockname())
     if not given:
         listener.close()

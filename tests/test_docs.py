@@ -1,9 +1,7 @@
 """The documentation against the code: what a page names exists, and what the code has is on the page."""
 
 import ast
-import json
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ import msgspec
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from engagement.core import messages
 from engagement.core.errors import WireError
-from engagement.core.messages import Inbound
-from engagement.core.show_state import demo_state, state_fields
-from engagement.gateway.audience import result_frame
+from engagement.core.messages import Inbound, Leader, Outbound, Prize, Result, Segment, Winner
 from prizes.audit import STEPS
 from prizes.verify_draw import NAMES, make_parser
 from tests.bench.contenders import CONTENDERS
@@ -39,12 +36,14 @@ OUR_COMMANDS = (
     "verify_ledger",
     "audit_draw",
     "evidence",
+    "confirm_restore",
+    "create_account",
 )
 # Options of other programs that the pages name.
 FOREIGN = {
     *("--build", "--detach", "--wait", "--scale", "--follow", "--rm", "--entrypoint"),  # docker compose
     "--require-hashes",  # pip
-    "--key",  # engagement/verify_ledger.py
+    "--key",  # engagement/ledger/verify_ledger.py
 }
 FOLDERS = ("gala", "engagement", "prizes", "tests", "docs", "docker", "tools")
 
@@ -93,11 +92,15 @@ def options_in(text: str) -> set[str]:
 # --- settings ---
 
 
+def asks_for_a_variable(function: str) -> bool:
+    return function == "seeds" or (function.startswith("env.") and function != "env.has")
+
+
 def calls_on_the_environment() -> Iterator[tuple[str, ast.Call]]:
     """Every variable that settings and entry points ask for, with the call that asks."""
     for path in ("gala/settings.py", "gala/entrypoints.py"):
         for node in ast.walk(ast.parse(read(path))):
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Call) and asks_for_a_variable(ast.unparse(node.func)):
                 for argument in node.args[:2]:
                     value = getattr(argument, "value", None)
                     if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z_]+", value):
@@ -123,11 +126,12 @@ def test_defaults_of_settings_are_those_of_the_code() -> None:
     for name, call in calls_on_the_environment():
         after_the_name = call.args[[getattr(word, "value", None) for word in call.args].index(name) + 1 :]
         defaults = [word.value for word in call.keywords if word.arg == "default"] or after_the_name
-        defaults = defaults or [ast.parse("False", mode="eval").body]  # a switch
+        if not defaults and getattr(call.func, "attr", "") == "switch":
+            defaults = [ast.parse("False", mode="eval").body]
         try:
             value: Any = eval(compile(ast.Expression(defaults[0]), "default", "eval"), {"__builtins__": {}})
-        except NameError:
-            continue  # made from other settings; the page says in words how
+        except (IndexError, NameError):
+            continue  # none, or made from other settings; the page says in words how
         text = ",".join(value) if isinstance(value, list) else str(value)
         text = text.lower() if isinstance(value, bool) else text
         if text and text != name:
@@ -207,25 +211,28 @@ def outbound_rows() -> dict[str, str]:
 
 
 def test_messages_of_the_server_are_those_that_it_sends() -> None:
-    sources = [*(ROOT / "engagement/gateway").glob("*.py"), *(ROOT / "engagement/core").glob("*.py")]
-    code = "".join(re.sub(r'"""(.*?)"""', "", path.read_text(), flags=re.DOTALL) for path in sources)
-    sent = set(re.findall(r'\bencode\(\s*"(\w+)"', code)) | set(re.findall(r'"type":"(\w+)"', code))
-    assert set(outbound_rows()) == sent
+    messages = {str(kind.__struct_config__.tag): kind for kind in Outbound.__subclasses__()}
+    assert set(outbound_rows()) == set(messages)
+    for tag, kind in messages.items():
+        assert set(kind.__struct_fields__) <= set(named(outbound_rows()[tag])), tag
 
 
-def test_fields_of_state_and_result_are_on_the_page() -> None:
-    assert set(state_fields(demo_state(), "tv")) <= set(named(outbound_rows()["state"]))
-    result = json.loads(result_frame(1, defaultdict(str)))
-    assert set(result) - {"type"} == set(named(outbound_rows()["result"]))
-
-
-def test_fields_of_a_segment_are_on_the_page() -> None:
-    state = demo_state()
-    sealed = msgspec.structs.replace(state.segments[0], seals=["00", "11"])
-    fields = state_fields(msgspec.structs.replace(state, segments=[sealed]), "tv")["segment"]
-    sentence = re.search(r"\*\*`segment`\*\* in a state is `\{(.*?)\}`", read("docs/protocol.md"))
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("**`segment`** in a state is", Segment),
+        ("**A prize** is", Prize),
+        ("**A result** in `results` is", Result),
+        ("A winner is", Winner),
+        ("**`show`** is", messages.Show),
+        ("**`leaders`** are up to five", Leader),
+    ],
+)
+def test_the_fields_of_what_is_in_a_message_are_on_the_page(words: str, kind: type[msgspec.Struct]) -> None:
+    page = re.sub(r"\s+", " ", read("docs/protocol.md"))
+    sentence = re.search(re.escape(words) + r" `\{(.*?)\}`", page)
     assert sentence is not None
-    assert {name.strip(" ?") for name in sentence[1].split(",")} == set(fields)
+    assert {name.strip(" ?") for name in sentence[1].split(",")} == set(kind.__struct_fields__)
 
 
 def test_the_table_of_errors_is_that_of_the_core() -> None:
@@ -238,15 +245,20 @@ def test_the_table_of_errors_is_that_of_the_core() -> None:
 
 
 def test_keys_in_redis_are_those_of_the_code() -> None:
-    sources = ("engagement/tally.py", "engagement/broadcast.py", "engagement/gateway/admission.py")
+    sources = (
+        "engagement/tally.py",
+        "engagement/wins.py",
+        "engagement/broadcast.py",
+        "engagement/gateway/admission.py",
+        "engagement/marks.py",
+    )
     code = "".join(re.sub(r'"""(.*?)"""', "", read(path), flags=re.DOTALL) for path in sources)
     keys = re.findall(r'f"([a-z]+:\{[^"]+)"', code) + re.findall(
-        r'"(tally:life|gateways|shows:complete)"', code
+        r'"(tally:life|gateways|shows:[a-z]+|marks|marks:newest)"', code
     )
     listed = [named(row[0])[0] for row in tables("docs/redis.md", "key", "type", "content")]
-    assert {re.sub(r"\{[^}]*\}", "{}", key) for key in keys} == {
-        re.sub(r"\{[^}]*\}", "{}", key) for key in listed
-    }
+    blank = [re.sub(r"\{[^}]*\}", "{}", key) for key in listed]
+    assert {"{}:" + re.sub(r"\{[^}]*\}", "{}", key) for key in keys} == set(blank)
 
 
 def test_every_check_of_an_audit_is_explained() -> None:
@@ -289,12 +301,15 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
 def test_the_folders_in_the_readme_hold_what_it_says() -> None:
     listing = re.search(r"## Where to find what\n\n```text\n(.*?)```", read("README.md"), re.DOTALL)
     assert listing is not None
-    folder, seen = "", 0
+    folders: list[str] = []
+    seen = 0
     for line in listing[1].splitlines():
         names = re.split(r"\s{2,}", line.strip())[0].split(", ")
-        folder = folder if line.startswith(" ") else names[0]
+        depth = (len(line) - len(line.lstrip())) // 2
         for name in names:
-            assert (ROOT / (folder if name == folder else folder + name)).exists(), f"{folder}{name}"
+            path = "".join(folders[:depth]) + name
+            assert (ROOT / path).exists(), path
+            folders[depth:] = [name]
             seen += 1
     assert seen > 20
 

@@ -1,19 +1,28 @@
-"""The messages of `shake.v1`, decoded and validated at the door; inside there are only typed objects.
+"""The messages of `shake.v1`, decoded and validated where they come in; inside there are only typed objects.
 
-The wire format is docs/protocol.md. Unknown types and fields are refused, integers must be in range.
+The wire format is docs/protocol.md, and docs/wire.schema.json is made from these classes (schema.py). From phones
+unknown types and fields are refused, and integers must be in range.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engagement.core.errors import PhoneFault, WireError
+from engagement.core.phases import Phase
 
 SUBPROTOCOL = "shake.v1"
 MAX_FRAME_BYTES = 1024
 # A frozen total is stored as BE32 (docs/draw.md, section 3); so far nobody shook more often than that.
 MAX_TOTAL = 2**32 - 1
+# What a state lists, so that its size does not grow with the past: the newest draws, and the first winners of each.
+# All others are pages: of `winners_url`, and of `/draws/`. Winners hear of their own prizes by themselves.
+MAX_RESULTS = 20
+MAX_WINNERS = 20  # of a draw
+MAX_LISTED = 60  # of all draws together
+MAX_PRIZES = 60  # of the segment
+MAX_LEADERS = 5
 
 SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Total = Annotated[int, Meta(ge=0, le=MAX_TOTAL)]
@@ -30,7 +39,7 @@ class Hello(Inbound, tag="hello", rename={"pass_": "pass"}, frozen=True):
 
     pass_: Annotated[str, Meta(max_length=900)] | None = None
     feed: Name | None = None
-    role: Name | None = None
+    role: Literal["screen"] | None = None
 
 
 class Shakes(Inbound, tag="shakes", frozen=True):
@@ -50,9 +59,172 @@ class Resync(Inbound, tag="resync", frozen=True):
     """Asks for the whole state again."""
 
 
-_decoder: msgspec.json.Decoder[Hello | Shakes | Sync | Resync] = msgspec.json.Decoder(
-    Hello | Shakes | Sync | Resync
-)
+# --- what the server says ---
+
+
+class Prize(Struct, frozen=True, kw_only=True):
+    """A prize as it was announced when its segment was armed; the value is in the currency's minor unit."""
+
+    id: int
+    celebrity: str
+    celebrity_zh: str
+    brand: str
+    garment: str
+    garment_zh: str
+    size: str
+    quantity: int
+    value_minor: int
+    currency: str
+
+
+class Winner(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who holds a prize now. A reserve who moved up has until its own `claim_by`, not the result's."""
+
+    pseudonym: str
+    name: str
+    prize: int  # its id
+    status: Literal["won", "claimed"] = "won"
+    moved_up: bool = False
+    claim_by: int | UnsetType = UNSET
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """A published draw: its first winners, how many there are, and where the rest of them is listed."""
+
+    draw: int
+    segment: int
+    seal: str
+    strength: Literal["public", "rehearsal"]
+    record_url: str
+    claim_url: str
+    claim_by: int
+    published_at: int
+    winners: list[Winner]
+    winners_total: int
+    winners_url: str
+    prizes: list[Prize]  # those that these winners hold
+
+
+class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A segment as one feed sees it."""
+
+    id: int
+    title: str
+    title_zh: str
+    phase: Phase
+    opens_at: int | None
+    closes_at: int | None
+    prizes: Annotated[list[Prize], Meta(max_length=MAX_PRIZES)]
+    seal: str | UnsetType = UNSET
+    seals: list[str] | UnsetType = UNSET  # where it has several draws, in the order of drawing
+
+
+class Show(Struct, frozen=True, kw_only=True):
+    """What a socket is connected to; a screen may have no feed."""
+
+    slug: str
+    title: str
+    title_zh: str
+    feed: str | None
+
+
+class Leader(Struct, frozen=True):
+    """One of those who have shaken most."""
+
+    name: str
+    total: int
+
+
+class Outbound(Struct, tag_field="type", frozen=True, kw_only=True, gc=False):
+    """What a gateway says."""
+
+
+class State(Outbound, tag="state", frozen=True, kw_only=True, gc=False):
+    """Everything that phones and screens show; it replaces all that came before."""
+
+    epoch: int
+    seq: int
+    segment: Segment | None
+    results: Annotated[list[Result], Meta(max_length=MAX_RESULTS)]
+    more_to_come: bool
+
+
+class Pace(Outbound, tag="pace", frozen=True, kw_only=True, gc=False):
+    """How often to report, from now on."""
+
+    report_every_ms: int
+    jitter_ms: int
+    spread_ms: int
+
+
+class Welcome(Outbound, tag="welcome", frozen=True, kw_only=True, gc=False):
+    """The answer to hello."""
+
+    now: int
+    viewer: Annotated[str, Meta(pattern="^([0-9a-f]{28})?$")]
+    salt: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
+    show: Show
+    epoch: int
+    seq: int
+    state: State
+    total: Total
+    report_every_ms: int
+    jitter_ms: int
+    spread_ms: int
+    max_hz: int
+
+
+class Pulse(Outbound, tag="pulse", frozen=True, kw_only=True, gc=False):
+    """The live figures of the whole show."""
+
+    epoch: int
+    seq: int
+    segment: int | None
+    phones: int
+    shakes: int
+    per_second: int
+    leaders: Annotated[list[Leader], Meta(max_length=MAX_LEADERS)]
+
+
+class Ack(Outbound, tag="ack", frozen=True, kw_only=True, gc=False):
+    """So much is written to the tally."""
+
+    segment: SegmentId
+    total: Total
+
+
+class Won(Outbound, tag="won", frozen=True, kw_only=True, gc=False):
+    """To the winner only. `lost`: declined, too late or disqualified."""
+
+    draw: int
+    prize: Prize
+    claim_url: str
+    claim_by: int
+    status: Literal["won", "claimed", "lost"]
+
+
+class Synced(Outbound, tag="synced", frozen=True, kw_only=True, gc=False):
+    """The answer to a sync: its `t0`, when it came, and when this was sent."""
+
+    t0: int
+    t1: int
+    t2: int
+
+
+class Error(Outbound, tag="error", frozen=True, kw_only=True, gc=False):
+    """What a phone did wrong, or why it cannot stay."""
+
+    code: str
+    message: str
+    retry_after_ms: int | UnsetType = UNSET
+
+
+# --- on the wire ---
+
+FROM_PHONES = Hello | Shakes | Sync | Resync
+FROM_SERVER = Welcome | State | Pulse | Ack | Pace | Won | Synced | Error
+
+_decoder: msgspec.json.Decoder[Hello | Shakes | Sync | Resync] = msgspec.json.Decoder(FROM_PHONES)
 _encoder = msgspec.json.Encoder()
 
 
@@ -80,13 +252,13 @@ def _size(frame: str | bytes) -> int:
     return len(frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame)
 
 
-def encode(type_: str, **fields: Any) -> str:
-    """One outbound text frame of the given type.
+def encode(message: Outbound) -> str:
+    """One text frame.
 
-    >>> encode("ack", segment=7, total=42)
+    >>> encode(Ack(segment=7, total=42))
     '{"type":"ack","segment":7,"total":42}'
     """
-    return _encoder.encode({"type": type_, **fields}).decode()
+    return _encoder.encode(message).decode()
 
 
 def error_frame(fault: PhoneFault) -> str:
@@ -95,5 +267,5 @@ def error_frame(fault: PhoneFault) -> str:
     >>> error_frame(PhoneFault(WireError.NOT_OPEN, "closed"))
     '{"type":"error","code":"not_open","message":"closed"}'
     """
-    retry = {} if fault.retry_after_ms is None else {"retry_after_ms": fault.retry_after_ms}
-    return encode("error", code=fault.error.code, message=fault.message, **retry)
+    retry = UNSET if fault.retry_after_ms is None else fault.retry_after_ms
+    return encode(Error(code=fault.error.code, message=fault.message, retry_after_ms=retry))

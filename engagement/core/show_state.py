@@ -4,41 +4,74 @@
 everything older. Nothing in it is secret but `k_show`, which is encrypted.
 """
 
-from typing import Any
+import hashlib
+import re
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from engagement.core.messages import encode
+from engagement.core.messages import (
+    MAX_LISTED,
+    MAX_PRIZES,
+    MAX_RESULTS,
+    Prize,
+    Result,
+    Segment,
+    State,
+)
 from engagement.core.phases import REPORTING, Phase
 from engagement.core.windows import Window, feed_window
 
-MAX_RESULTS = 20  # in a `state`; a gateway knows all of them, and who has won in them
+
+class Position(NamedTuple):
+    """Where a show is in its life: which document of it is newer than which.
+
+    `seq` counts what everybody sees; `wins` what became of prizes since, which winners and screens see.
+    """
+
+    epoch: int
+    seq: int
+    wins: int
+
+    def is_newer_than(self, other: "Position | None") -> bool:
+        """Whether a document at this position replaces one at `other`; a different epoch always does.
+
+        >>> Position(1, 3, 0).is_newer_than(Position(1, 2, 5)), Position(1, 3, 0).is_newer_than(Position(1, 3, 0))
+        (True, False)
+        >>> Position(1, 3, 2).is_newer_than(Position(1, 3, 1)), Position(1, 3, 1).is_newer_than(Position(1, 3, 2))
+        (True, False)
+        >>> Position(2, 0, 0).is_newer_than(Position(1, 3, 0)), Position(1, 0, 0).is_newer_than(None)
+        (True, True)
+        """
+        return other is None or self.epoch != other.epoch or self[1:] > other[1:]
 
 
 class SegmentState(Struct, frozen=True, kw_only=True):
     """One segment; `opens_at` and `closes_at` are studio time, None until it is scheduled."""
 
     id: int
-    key: str  # its name in Redis
+    key: str  # its name in Redis, of this one play of it
     title: str
     title_zh: str
     phase: Phase
     opens_at: int | None
     closes_at: int | None
     shards: int
-    prizes: list[dict[str, Any]]
+    prizes: list[Prize]
     seals: list[str]  # one per draw
 
 
 class ShowState(Struct, frozen=True, kw_only=True):
     """Everything a gateway needs to know of a show."""
 
+    epoch: int  # these three come first, so that the beginning of a document tells its position
+    seq: int
+    wins: int
+    installation: str  # whose show this is; a gateway takes no other's
     slug: str
     title: str
     title_zh: str
-    epoch: int
-    seq: int
     guests: bool
     k_show: str  # encrypted; a gateway derives salts and pseudonyms from it
     feeds: dict[str, int]  # name -> delay in ms behind the studio; the first is the default
@@ -47,7 +80,8 @@ class ShowState(Struct, frozen=True, kw_only=True):
     grace_ms: int
     current: int | None  # the segment that phones and the stage show now
     segments: list[SegmentState]  # the current one and all that may take reports
-    results: list[dict[str, Any]]  # all published draws, newest first
+    results: list[Result]  # the newest first, bounded: see `bound_results`
+    more_to_come: bool  # the rundown has another segment that is open or still to come
 
     def segment(self, segment_id: int | None) -> SegmentState | None:
         """The segment of this id, or None where it is not on air.
@@ -57,9 +91,27 @@ class ShowState(Struct, frozen=True, kw_only=True):
         """
         return next((segment for segment in self.segments if segment.id == segment_id), None)
 
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.seq, self.wins)
+
+    @property
+    def digest(self) -> str:
+        """Of what everybody sees: the whole document without its position, and without who holds which prize now.
+
+        >>> moved_on = msgspec.structs.replace(demo_state(), seq=9, wins=9)
+        >>> moved_on.digest == demo_state().digest
+        True
+        >>> msgspec.structs.replace(demo_state(), title="Another").digest == demo_state().digest
+        False
+        """
+        replace = msgspec.structs.replace
+        results = [replace(result, winners=[], prizes=[], winners_total=0) for result in self.results]
+        return hashlib.sha256(pack_state(replace(self, seq=0, wins=0, results=results))).hexdigest()
+
     def is_newer_than(self, other: "ShowState | None") -> bool:
-        """Whether this document replaces `other`; a different epoch always does."""
-        return other is None or self.epoch != other.epoch or self.seq > other.seq
+        """Whether this document replaces `other`."""
+        return self.position.is_newer_than(None if other is None else other.position)
 
     @property
     def last_delay_ms(self) -> int:
@@ -92,6 +144,13 @@ class ShowState(Struct, frozen=True, kw_only=True):
 
 
 _state_decoder = msgspec.json.Decoder(ShowState)
+# Each document begins with the layout of its fields: one of another version of this program is told by that.
+_LAYOUT = hashlib.sha256(msgspec.json.encode(msgspec.json.schema(ShowState), order="sorted")).hexdigest()[:8]
+_HEAD = b'{"layout":"%s",' % _LAYOUT.encode()
+_BEGINNING = re.compile(
+    re.escape(_HEAD) + rb'"epoch":([0-9]{1,20}),"seq":([0-9]{1,20}),"wins":([0-9]{1,20}),'
+)
+BEGINNING_BYTES = 128  # enough of a document for `peek_position`
 
 
 def pack_state(state: ShowState) -> bytes:
@@ -100,7 +159,7 @@ def pack_state(state: ShowState) -> bytes:
     >>> parse_state(pack_state(demo_state())) == demo_state()
     True
     """
-    return msgspec.json.encode(state)
+    return _HEAD + msgspec.json.encode(state)[1:]
 
 
 def parse_state(document: bytes) -> ShowState:
@@ -108,42 +167,81 @@ def parse_state(document: bytes) -> ShowState:
     return _state_decoder.decode(document)
 
 
-def state_fields(state: ShowState, feed: str | None) -> dict[str, Any]:
-    """The fields of a `state` message for one feed (docs/protocol.md).
+def peek_position(beginning: bytes) -> Position | None:
+    """The position of a document from its first `BEGINNING_BYTES` bytes; None for one of another layout, or none.
 
-    >>> state_fields(demo_state(), "tv")["segment"]["opens_at"]
+    >>> peek_position(pack_state(demo_state())[:BEGINNING_BYTES])
+    Position(epoch=1, seq=3, wins=0)
+    >>> peek_position(b'{"epoch":1,"seq":3,') is None
+    True
+    """
+    found = _BEGINNING.match(beginning)
+    return Position(*map(int, found.groups())) if found else None
+
+
+def state_message(state: ShowState, feed: str | None) -> State:
+    """The `state` message for one feed (docs/protocol.md), encoded once for all that live on it.
+
+    >>> state_message(demo_state(), "tv").segment.opens_at
     11500
     """
-    return {
-        "epoch": state.epoch,
-        "seq": state.seq,
-        "segment": _segment_fields(state, state.segment(state.current), state.delay_of(feed)),
-        "results": state.results[:MAX_RESULTS],
-    }
+    segment = state.segment(state.current)
+    return State(
+        epoch=state.epoch,
+        seq=state.seq,
+        segment=None if segment is None else _shift(segment, state.delay_of(feed)),
+        results=state.results,
+        more_to_come=state.more_to_come,
+    )
 
 
-def _segment_fields(state: ShowState, segment: SegmentState | None, delay_ms: int) -> dict[str, Any] | None:
-    if segment is None:
-        return None
-    fields: dict[str, Any] = {
-        "id": segment.id,
-        "title": segment.title,
-        "title_zh": segment.title_zh,
-        "phase": segment.phase,
-        "opens_at": None if segment.opens_at is None else segment.opens_at + delay_ms,
-        "closes_at": None if segment.closes_at is None else segment.closes_at + delay_ms,
-        "prizes": segment.prizes,
-    }
-    if segment.seals:
-        fields["seal"] = segment.seals[0]
-    if len(segment.seals) > 1:
-        fields["seals"] = segment.seals
-    return fields
+def _shift(segment: SegmentState, delay_ms: int) -> Segment:
+    """As a feed that is so late sees it."""
+    return Segment(
+        id=segment.id,
+        title=segment.title,
+        title_zh=segment.title_zh,
+        phase=segment.phase,
+        opens_at=None if segment.opens_at is None else segment.opens_at + delay_ms,
+        closes_at=None if segment.closes_at is None else segment.closes_at + delay_ms,
+        prizes=segment.prizes[:MAX_PRIZES],
+        seal=segment.seals[0] if segment.seals else UNSET,
+        seals=segment.seals if len(segment.seals) > 1 else UNSET,
+    )
 
 
-def state_frame(state: ShowState, feed: str | None) -> str:
-    """The whole `state` message, encoded once for all phones of a feed."""
-    return encode("state", **state_fields(state, feed))
+def bound_results(results: list[Result]) -> list[Result]:
+    """The newest `MAX_RESULTS`, the newest first, with at most `MAX_LISTED` winners together; the rest have pages.
+
+    >>> bound_results([])
+    []
+    """
+    newest = sorted(results, key=lambda result: -result.published_at)[:MAX_RESULTS]
+    bounded, left = [], MAX_LISTED
+    for result in newest:
+        bounded.append(cut_winners(result, left))
+        left -= len(bounded[-1].winners)
+    return bounded
+
+
+def cut_winners(result: Result, most: int) -> Result:
+    """The same result with its first `most` winners, and the prizes that these hold."""
+    winners = result.winners[:most]
+    held = {winner.prize for winner in winners}
+    prizes = [prize for prize in result.prizes if prize.id in held]
+    return msgspec.structs.replace(result, winners=winners, prizes=prizes)
+
+
+def is_more_to_come(segments: list[SegmentState], current: int | None) -> bool:
+    """Whether the rundown has a segment beside the current one in which something can still be won.
+
+    >>> is_more_to_come(demo_state().segments, current=7)
+    False
+    >>> is_more_to_come(demo_state().segments, current=None)
+    True
+    """
+    coming = (Phase.DRAFT, Phase.ARMED, Phase.OPEN)
+    return any(segment.phase in coming and segment.id != current for segment in segments)
 
 
 def choose_current(segments: list[SegmentState]) -> int | None:
@@ -190,11 +288,13 @@ def demo_state() -> ShowState:
         seals=[],
     )
     return ShowState(
+        installation="demo",
         slug="demo",
         title="Demo",
         title_zh="演示",
         epoch=1,
         seq=3,
+        wins=0,
         guests=True,
         k_show="",
         feeds={"app": 0, "tv": 1_500},
@@ -204,4 +304,5 @@ def demo_state() -> ShowState:
         current=7,
         segments=[segment],
         results=[],
+        more_to_come=False,
     )

@@ -1,4 +1,4 @@
-"""The door: passes for guests and for the users of host apps, over HTTP. Admission happens here, where a browser can
+"""Admission: passes for guests and for the users of host apps, over HTTP, where a browser can
 read the answer.
 
     POST /api/shows/<slug>/passes          a guest pass, where the show allows guests
@@ -23,6 +23,7 @@ from engagement.clock import now_ms
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import ShowState
 from engagement.gateway.hub import RETRY_MS, Hub, get_hub
+from engagement.keys import own
 from engagement.passes import GUEST_BIT, issue_guest_pass, issue_pass
 
 Scope = dict[str, Any]
@@ -48,7 +49,7 @@ class Refused(Exception):
 
 
 def is_admission(scope: Scope) -> bool:
-    """Whether a request is for this door."""
+    """Whether a request is for admission."""
     return PATHS.fullmatch(scope["path"]) is not None
 
 
@@ -79,7 +80,7 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
         uid = _read_uid(await _read_body(receive))
         state = await _open_show(hub, slug)
         return _answer(scope, headers, state, issue_pass(slug, uid))
-    await _check_address(hub, _address(scope, headers))
+    await _check_address(hub, str((scope.get("client") or ("",))[0]))
     state = await _open_show(hub, slug)
     if not state.guests:
         raise Refused(403, "no_guests", "this show takes the users of its apps only")
@@ -101,7 +102,7 @@ async def _open_show(hub: Hub, slug: str) -> ShowState:
 
 async def _check_address(hub: Hub, address: str) -> None:
     """A loose limit per address, which whole mobile networks share; without Redis nobody is kept out."""
-    key = f"passes:{address}:{now_ms() // 60_000}"
+    key = own(f"passes:{address}:{now_ms() // 60_000}")
     try:
         async with asyncio.timeout(settings.REDIS_TIMEOUT_S), hub.redis.pipeline(transaction=False) as pipe:
             pipe.incr(key)
@@ -111,13 +112,6 @@ async def _check_address(hub: Hub, address: str) -> None:
         return
     if count > settings.PASSES_PER_ADDRESS_PER_MINUTE:
         raise Refused(429, "too_many", "too many passes for this address, try again in a minute", 60)
-
-
-def _address(scope: Scope, headers: dict[bytes, bytes]) -> str:
-    """The viewer's address: the front proxy's own header where there is one, else the peer's."""
-    if settings.TRUST_REAL_IP_HEADER and b"x-real-ip" in headers:
-        return headers[b"x-real-ip"].decode("latin-1")
-    return str((scope.get("client") or ("",))[0])
 
 
 def _check_host(headers: dict[bytes, bytes]) -> None:
@@ -146,8 +140,7 @@ def _read_uid(body: bytes) -> int:
 
 
 def _answer(scope: Scope, headers: dict[bytes, bytes], state: ShowState, token: str) -> dict[str, Any]:
-    forwarded = headers.get(b"x-forwarded-proto") if settings.SECURE_PROXY_SSL_HEADER else None
-    secure = forwarded == b"https" or scope.get("scheme") == "https"
+    secure = scope.get("scheme") == "https"
     host = headers.get(b"host", b"").decode("latin-1")
     return {
         "pass": token,

@@ -3,26 +3,35 @@
 import heapq
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 import msgspec
 
 from engagement.clock import now_ms
-from engagement.core.messages import encode
+from engagement.core.errors import PhoneFault
+from engagement.core.messages import (
+    MAX_LEADERS,
+    Leader,
+    Outbound,
+    Pulse,
+    Show,
+    State,
+    Welcome,
+    Won,
+    encode,
+)
+from engagement.core.messages import Pace as PaceMessage
 from engagement.core.names import stage_name
-from engagement.core.pace import Pace
 from engagement.core.phases import Phase
-from engagement.core.show_state import SegmentState, ShowState, state_fields, state_frame
+from engagement.core.show_state import SegmentState, ShowState, state_message
 from engagement.core.windows import Window
-from engagement.gateway.direct import fan_out
-from engagement.gateway.transport import Frame
+from engagement.gateway.core.pace import Pace
+from engagement.gateway.transport.direct import fan_out
+from engagement.gateway.transport.socket import Frame, Socket
 from engagement.vault import open_secret
-
-if TYPE_CHECKING:
-    from engagement.gateway.guest import Guest
+from engagement.wins import Step, Wins
 
 RATE_MS = 2_000  # shakes per second are measured over this time
-LEADERS = 5
 QUIET_PULSE_MS = 9_000  # at least one every 10 s
 PULSES_PER_REPORT = 2
 HALF_A_BEAT_MS = 250  # of the hub, which asks whether one is due: give or take
@@ -36,14 +45,30 @@ class Reporting(NamedTuple):
     window: Window
 
 
+class Member(Protocol):
+    """What an audience knows of one of its sessions."""
+
+    viewer: bytes | None  # None: a screen
+    feed: str | None
+    socket: Socket
+    every_ms: int  # the pace that it knows
+    pulses: int  # the newest pulse that it got
+    told: dict[int, str] | None  # draws whose `won` it has got, and with which status
+
+    def dismiss(self, fault: PhoneFault) -> None:
+        """Tells the phone why, and closes."""
+
+
 class Audience:
     """Everything one gateway process knows of one show."""
 
     def __init__(self, state: ShowState, pace: Pace) -> None:
         # Phones; nearly always one of a viewer, and a set each would be 200 bytes.
-        self.by_viewer: dict[bytes, tuple[Guest, ...]] = {}
-        self.screens: dict[Guest, None] = {}
+        self.by_viewer: dict[bytes, tuple[Member, ...]] = {}
+        self.screens: dict[Member, None] = {}
         self.phones = 0
+        self.visitors = 0  # sockets, those included that have not said hello yet
+        self.unvisited = 0  # so often in a row the hub has found that it is not needed
         self.refused = 0
         self._pulsed_at = 0
         self._told: tuple[int, dict[bytes, int]] | None = None  # shakes and leaders that everybody knows
@@ -51,21 +76,22 @@ class Audience:
         self._pulse: Frame | None = None  # the newest
         self.pace = pace
         self._pace_frame: Frame | None = None  # made when somebody is to be told
-        self._shakes: list[tuple[int, int, int]] = []  # (when, segment, live shakes)
+        self._shakes: list[tuple[int, str, int]] = []  # (when, segment's key, live shakes)
         # Of the current segment, those whom this process has acknowledged.
         self.leaders: dict[bytes, int] = {}
+        # The step of the wins that everybody here was told of, who has won; whoever comes is told at once.
+        self.wins = Step(state.epoch, state.wins)
+        self.wins_behind = False  # then they are to be looked up again
+        self.heard_of_wins = 0  # so often: whoever is looked up meanwhile may have missed it
         self._take(state)
 
     def _take(self, state: ShowState) -> None:
         self.state = state
         self.current = state.segment(state.current)  # which is shown
-        self.seq = state.seq
         self.k_show = open_secret(state.k_show)
         self._reporting: dict[tuple[int, str | None], Reporting | None] = {}
         self._frames: dict[str | None, Frame] = {}
-        self._fields: dict[str | None, msgspec.Raw] = {}
-        self._wins = _wins_by_viewer(state.results)
-        self._forget_pulse()  # it is of another segment, perhaps; whoever has come since gets the next one
+        self._packed: dict[str | None, msgspec.Raw] = {}
 
     def _forget_pulse(self) -> None:
         """Nobody is told the newest one any more, and the next beat makes another."""
@@ -73,48 +99,59 @@ class Audience:
 
     # --- who is here ---
 
-    def welcome(self, guest: "Guest", salt: bytes, total: int) -> None:
-        """Answers hello, with the newest figures and what the guest has won; from now on it gets what is broadcast."""
+    def welcome(self, session: Member, salt: bytes, total: int, won: Iterable[Won] = ()) -> None:
+        """Answers hello, with the newest figures and what the viewer has won; from now on broadcasts reach it."""
         # Nothing waits in between: no state can slip in between the welcome and the first broadcast.
-        guest.every_ms = self.pace.report_every_ms
-        frames = {"welcome": self._welcome_frame(guest, salt, total)}
+        session.every_ms = self.pace.report_every_ms
+        frames = {"welcome": self._welcome_frame(session, salt, total)}
         if self._pulse is None:
-            guest.pulses = self._pulses - PULSES_WITH_ACKS  # the next one comes by itself
+            session.pulses = self._pulses - PULSES_WITH_ACKS  # the next one comes by itself
         else:
-            guest.pulses, frames["pulse"] = self._pulses, self._pulse
-        guest.socket.write_together(frames)
-        self._join(guest)
+            session.pulses, frames["pulse"] = self._pulses, self._pulse
+        session.socket.write_together(frames)
+        self._join(session)
+        _tell_won(session, won)
 
-    def _join(self, guest: "Guest") -> None:
-        if guest.viewer is None:
-            self.screens[guest] = None
+    def _join(self, session: Member) -> None:
+        if session.viewer is None:
+            self.screens[session] = None
         else:
             self.phones += 1
-            self.by_viewer[guest.viewer] = (*self.by_viewer.get(guest.viewer, ()), guest)
-            self._tell_wins(guest)
+            self.by_viewer[session.viewer] = (*self.by_viewer.get(session.viewer, ()), session)
 
-    def leave(self, guest: "Guest") -> None:
-        """Nothing is sent to the guest any more; whoever is not here leaves nothing behind."""
-        if guest.viewer is None:
-            self.screens.pop(guest, None)
-        elif guest in self:
+    def leave(self, session: Member) -> None:
+        """Nothing is sent to the session any more; whoever is not here leaves nothing behind."""
+        if session.viewer is None:
+            self.screens.pop(session, None)
+        elif session in self:
             self.phones -= 1
-            others = tuple(other for other in self.by_viewer[guest.viewer] if other is not guest)
+            others = tuple(other for other in self.by_viewer[session.viewer] if other is not session)
             if others:
-                self.by_viewer[guest.viewer] = others
+                self.by_viewer[session.viewer] = others
             else:
-                del self.by_viewer[guest.viewer]
+                del self.by_viewer[session.viewer]
         if self.is_empty:
             self._forget_pulse()
+
+    @property
+    def has_wins(self) -> bool:
+        """Whether anybody has ever won in this show."""
+        return max(self.state.wins, self.wins.wins) > 0
 
     @property
     def is_empty(self) -> bool:
         return not self.by_viewer and not self.screens
 
-    def __contains__(self, guest: "Guest") -> bool:
-        return guest in (self.screens if guest.viewer is None else self.by_viewer.get(guest.viewer, ()))
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody is here, or totals may be that are not frozen yet."""
+        feed = self.state.default_feed
+        return self.visitors > 0 or any(self.reporting(segment.id, feed) for segment in self.state.segments)
 
-    def __iter__(self) -> "Iterator[Guest]":
+    def __contains__(self, session: Member) -> bool:
+        return session in (self.screens if session.viewer is None else self.by_viewer.get(session.viewer, ()))
+
+    def __iter__(self) -> Iterator[Member]:
         """Phones, then screens, in the order in which viewers came: about as their sockets lie in memory."""
         return chain(chain.from_iterable(self.by_viewer.values()), self.screens)
 
@@ -126,52 +163,85 @@ class Audience:
     # --- what they are told ---
 
     def adopt(self, state: ShowState) -> None:
-        """Takes a newer state and tells everybody; an older one, or the same, is ignored."""
-        if state.epoch != self.state.epoch or state.seq > self.seq:
-            if state.current != self.state.current:
-                self.leaders = {}
-            self._take(state)
-            guests = list(self)
-            for feed in {guest.feed for guest in guests}:
-                self._send([guest for guest in guests if guest.feed == feed], "state", self.state_frame(feed))
-            for guest in guests:
-                self._tell_wins(guest)
+        """Takes a newer state and tells everybody whom it concerns; an older one, or the same, is ignored."""
+        known = self.state
+        if not state.is_newer_than(known):
+            return
+        before = self.current_key
+        self._take(state)
+        if self.current_key != before:
+            self.leaders = {}
+        if state.epoch != known.epoch:
+            self.wins, self.wins_behind = Step(state.epoch, 0), True
+            for session in self:
+                session.told = None  # phones have forgotten what they have won, too
+        if state.epoch != known.epoch or state.seq != known.seq:
+            self._forget_pulse()  # it is of another segment, perhaps; whoever has come since gets the next one
+            self._tell_state(list(self))
+        elif state.results != known.results:
+            # Who holds which prize by now is for the screens; phones see it with the next state that is news to them.
+            self._tell_state(list(self.screens))
+        self.wins_behind = self.wins_behind or self.wins.wins < state.wins
 
-    def show_result(self, epoch: int, seq: int, result: dict[str, Any]) -> None:
-        """Passes on a published draw, unless a state that contains it was faster."""
-        if epoch == self.state.epoch and seq > self.seq:
-            self.seq = seq
-            self._send(self, "result", Frame(result_frame(seq, result)))
+    def _tell_state(self, sessions: list[Member]) -> None:
+        for feed in {session.feed for session in sessions}:
+            self._send(
+                [session for session in sessions if session.feed == feed], "state", self.state_frame(feed)
+            )
+
+    def take_wins(self, step: Step, wins: Wins, *, complete: bool) -> None:
+        """What has changed for some viewers; `complete` ends the step. After a gap everybody is looked up again."""
+        self.heard_of_wins += 1
+        if step.epoch != self.state.epoch or step.wins <= self.wins.wins:
+            return  # told already, or of a life of the show that is not known here yet
+        self.tell_wins(wins)
+        if step.before != self.wins:
+            self.wins_behind = True
+        elif complete:
+            self.wins = step
+
+    def tell_wins(self, wins: Wins) -> None:
+        for viewer, won in wins.items():
+            for session in self.by_viewer.get(viewer, ()):
+                _tell_won(session, won)
+
+    def catch_up(self, step: Step | None, wins: Wins) -> None:
+        """Takes what was looked up for everybody who is here."""
+        self.tell_wins(wins)
+        if step is not None and step.epoch == self.state.epoch:
+            self.wins = step
+            self.wins_behind = step.wins < self.state.wins
 
     def state_frame(self, feed: str | None) -> Frame:
         """The whole state for one feed, encoded at its first use."""
         if feed not in self._frames:
-            self._frames[feed] = Frame(state_frame(self.state, feed))
+            self._frames[feed] = _frame(state_message(self.state, feed))
         return self._frames[feed]
 
-    def _welcome_frame(self, guest: "Guest", salt: bytes, total: int) -> Frame:
+    def _welcome_frame(self, session: Member, salt: bytes, total: int) -> Frame:
         """The state in it is encoded once for all phones of a feed."""
-        state, feed = self.state, guest.feed
-        if feed not in self._fields:
-            self._fields[feed] = msgspec.Raw(msgspec.json.encode(state_fields(state, feed)))
-        return Frame(
-            encode(
-                "welcome",
+        state, feed = self.state, session.feed
+        if feed not in self._packed:
+            self._packed[feed] = msgspec.Raw(encode(state_message(state, feed)).encode())
+        return _frame(
+            Welcome(
                 now=now_ms(),
-                viewer=guest.viewer.hex() if guest.viewer else "",
+                viewer=session.viewer.hex() if session.viewer else "",
                 salt=salt.hex(),
-                show={"slug": state.slug, "title": state.title, "title_zh": state.title_zh, "feed": feed},
+                show=Show(slug=state.slug, title=state.title, title_zh=state.title_zh, feed=feed),
                 epoch=state.epoch,
                 seq=state.seq,
-                state=self._fields[feed],
+                state=cast(State, self._packed[feed]),
                 total=total,
-                **self.pace._asdict(),
+                report_every_ms=self.pace.report_every_ms,
+                jitter_ms=self.pace.jitter_ms,
+                spread_ms=self.pace.spread_ms,
                 max_hz=state.max_hz,
             )
         )
 
-    def _send(self, guests: Iterable["Guest"], kind: str, frame: Frame) -> None:
-        fan_out([guest.socket for guest in guests], kind, frame)
+    def _send(self, sessions: Iterable[Member], kind: str, frame: Frame) -> None:
+        fan_out([session.socket for session in sessions], kind, frame)
 
     def acknowledge(self, segment: int, written: dict[bytes, int]) -> None:
         """Tells every device of a viewer what is in the tally now."""
@@ -179,25 +249,25 @@ class Audience:
             self.leaders = choose_leaders({**self.leaders, **written})
         frames: dict[int, Frame] = {}  # thousands of phones share some hundred totals
         for viewer, total in written.items():
-            guests = self.by_viewer.get(viewer)
-            if guests:
+            sessions = self.by_viewer.get(viewer)
+            if sessions:
                 frame = frames.get(total)
                 if frame is None:
                     frame = frames[total] = Frame(f'{{"type":"ack","segment":{segment},"total":{total}}}')
-                for guest in guests:
-                    if guest.pulses == self._pulses and guest.every_ms == self.pace.report_every_ms:
-                        guest.socket.write("ack", frame)
+                for session in sessions:
+                    if session.pulses == self._pulses and session.every_ms == self.pace.report_every_ms:
+                        session.socket.write("ack", frame)
                     else:
-                        guest.socket.write_together(self._with_news(guest, frame))
+                        session.socket.write_together(self._with_news(session, frame))
 
-    def _with_news(self, guest: "Guest", ack: Frame) -> dict[str, Frame]:
+    def _with_news(self, session: Member, ack: Frame) -> dict[str, Frame]:
         """What goes with an ack in one write: it is writes that cost, not what is in them."""
         frames = {"ack": ack}
-        if self._pulse is not None and guest.pulses != self._pulses:
-            guest.pulses, frames["pulse"] = self._pulses, self._pulse
-        if guest.every_ms != self.pace.report_every_ms:
-            self._pace_frame = self._pace_frame or Frame(encode("pace", **self.pace._asdict()))
-            guest.every_ms, frames["pace"] = self.pace.report_every_ms, self._pace_frame
+        if self._pulse is not None and session.pulses != self._pulses:
+            session.pulses, frames["pulse"] = self._pulses, self._pulse
+        if session.every_ms != self.pace.report_every_ms:
+            self._pace_frame = self._pace_frame or _frame(PaceMessage(**self.pace._asdict()))
+            session.every_ms, frames["pace"] = self.pace.report_every_ms, self._pace_frame
         return frames
 
     def set_pace(self, pace: Pace) -> None:
@@ -214,30 +284,31 @@ class Audience:
 
     def measure(self, now: int, shakes: int) -> None:
         """Takes the live shakes of the whole show at a beat; pulses tell their rate."""
-        segment = self.state.current or 0
+        segment = self.current_key
         self._shakes = [row for row in self._shakes if row[1] == segment and row[0] >= now - RATE_MS]
         self._shakes.append((now, segment, shakes))
 
     def pulse(self, now: int, phones: int, shakes: int, leaders: dict[bytes, int]) -> None:
         """The live figures of the whole show, as all gateways see them. Phones that report get them with their acks."""
-        frame = encode(
-            "pulse",
-            epoch=self.state.epoch,
-            seq=self.seq,
-            segment=self.state.current,
-            phones=phones,
-            shakes=shakes,
-            per_second=self._per_second(),
-            leaders=[{"name": stage_name(viewer), "total": total} for viewer, total in leaders.items()],
+        frame = _frame(
+            Pulse(
+                epoch=self.state.epoch,
+                seq=self.state.seq,
+                segment=self.state.current,
+                phones=phones,
+                shakes=shakes,
+                per_second=self._per_second(),
+                leaders=[Leader(stage_name(viewer), total) for viewer, total in leaders.items()],
+            )
         )
         on_air = self.on_air(now)
         # On air a phone may have missed the newest one.
         self._pulsed_at, self._told = now, None if on_air else (shakes, leaders)
-        self._pulse, self._pulses = Frame(frame), self._pulses + 1
+        self._pulse, self._pulses = frame, self._pulses + 1
         latest = self._pulses - (self._pulses_with_acks() if on_air else 1)
-        due = [guest for guest in self if guest.viewer is None or guest.pulses <= latest]
-        for guest in due:
-            guest.pulses = self._pulses
+        due = [session for session in self if session.viewer is None or session.pulses <= latest]
+        for session in due:
+            session.pulses = self._pulses
         self._send(due, "pulse", self._pulse)
 
     def _pulses_with_acks(self) -> int:
@@ -250,13 +321,6 @@ class Audience:
         (since, _, before), (now, _, shakes) = self._shakes[0], self._shakes[-1]
         # Fewer than before: Redis was emptied.
         return max(0, shakes - before) * 1000 // (now - since) if now > since else 0
-
-    def _tell_wins(self, guest: "Guest") -> None:
-        for draw, status, frame in self._wins.get(guest.viewer or b"", ()):
-            guest.told = guest.told or {}
-            if guest.told.get(draw) != status:
-                guest.told[draw] = status
-                guest.socket.write(f"won:{draw}", Frame(frame))
 
     # --- when they may report ---
 
@@ -284,30 +348,18 @@ class Audience:
 
 def choose_leaders(totals: dict[bytes, int]) -> dict[bytes, int]:
     """The few with the largest totals, the first of them first."""
-    top = heapq.nsmallest(LEADERS, ((-total, viewer) for viewer, total in totals.items()))
+    top = heapq.nsmallest(MAX_LEADERS, ((-total, viewer) for viewer, total in totals.items()))
     return {viewer: -total for total, viewer in top}
 
 
-def result_frame(seq: int, result: dict[str, Any]) -> str:
-    """The `result` message (docs/protocol.md) of one published draw."""
-    fields = ("draw", "segment", "winners", "seal", "strength", "record_url")
-    return encode("result", seq=seq, **{name: result[name] for name in fields})
+def _frame(message: Outbound) -> Frame:
+    return Frame(encode(message))
 
 
-def _wins_by_viewer(results: list[dict[str, Any]]) -> dict[bytes, list[tuple[int, str, str]]]:
-    """Pseudonym -> (draw, status, the `won` frame), from the published results."""
-    wins: dict[bytes, list[tuple[int, str, str]]] = {}
-    for result in results:
-        for winner in result["winners"]:
-            status = winner.get("status", "won")
-            frame = encode(
-                "won",
-                draw=result["draw"],
-                prize=winner["prize"],
-                claim_url=result["claim_url"],
-                claim_by=winner.get("claim_by", result["claim_by"]),
-                status=status,
-            )
-            viewer = bytes.fromhex(winner["pseudonym"])
-            wins.setdefault(viewer, []).append((result["draw"], status, frame))
-    return wins
+def _tell_won(session: Member, won: Iterable[Won]) -> None:
+    """Each win once, and again with a new status."""
+    for win in won:
+        session.told = session.told or {}
+        if session.told.get(win.draw) != win.status:
+            session.told[win.draw] = win.status
+            session.socket.write(f"won:{win.draw}", _frame(win))

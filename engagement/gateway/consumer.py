@@ -1,4 +1,4 @@
-"""The door of a socket: a Channels consumer that hands its phone to the hub of the process.
+"""The entrance of a socket: a Channels consumer that hands its phone to the hub of the process.
 
 The tutorial's way (a channel per socket, `await_many_dispatch`) costs ten times as much per report; here the hub does
 for all sockets together what a consumer would do for itself. Where the server offers it, the consumer gives the
@@ -11,13 +11,14 @@ from channels.consumer import AsyncConsumer
 
 from engagement.core.errors import PhoneFault
 from engagement.core.messages import SUBPROTOCOL
-from engagement.gateway.direct import DirectSocket
-from engagement.gateway.fast_http import EXTENSION
 from engagement.gateway.hub import Hub, get_hub
-from engagement.gateway.transport import AsgiSocket, dismiss
+from engagement.gateway.transport.asgi import AsgiSocket
+from engagement.gateway.transport.direct import DirectSocket
+from engagement.gateway.transport.handshake import EXTENSION
+from engagement.gateway.transport.socket import dismiss
 
 
-class ShakeConsumer(AsyncConsumer):
+class ShakeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no types
     """`/ws/shows/<slug>/`"""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

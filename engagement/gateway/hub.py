@@ -15,20 +15,21 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from engagement import tally
-from engagement.broadcast import fetch_state, group_of, is_complete
+from engagement.broadcast import fetch_state, group_of, is_complete, is_ours
 from engagement.clock import now_ms
 from engagement.core.errors import PhoneFault, WireError
-from engagement.core.pace import SHORTEST_MS, Pace, PaceControl, make_pace
 from engagement.core.shakes import FrameLimit
-from engagement.core.show_state import parse_state
+from engagement.core.show_state import ShowState, parse_state
 from engagement.descriptors import allowed_descriptors
 from engagement.gateway.arrivals import Arrivals
 from engagement.gateway.audience import Audience, choose_leaders
-from engagement.gateway.guest import Guest
+from engagement.gateway.core.pace import SHORTEST_MS, Pace, PaceControl, make_pace
 from engagement.gateway.intake import Intake
 from engagement.gateway.load_meter import LoadMeter
-from engagement.gateway.transport import Socket
+from engagement.gateway.session import Session
+from engagement.gateway.transport.socket import Socket
 from engagement.gateway.write_behind import SegmentTotals, WriteBehind
+from engagement.wins import Step, fetch_wins, parse_wins
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ PULSE_S = 0.5
 PACE_S = 0.25
 ARRIVALS_S = 0.25
 REFRESH_S = 3.0
+UNVISITED = 20  # refreshes after which a show that nobody is in is forgotten
+TOGETHER_S = 0.25  # of the states that come within this time phones get the first and the last
 BLOCKED_S = 9.0  # a blocked socket is closed within 10 s
 RETRY_MS = 2_000
 SPARE_DESCRIPTORS = 400  # for Redis, logs, pages, and phones that are told why they may not stay
@@ -66,6 +69,7 @@ class Hub:
         self._layer = get_channel_layer()
         self._channel = ""
         self._opening: dict[str, asyncio.Task[Audience]] = {}
+        self._held: dict[str, ShowState] = {}  # the newest of a show that was told a state a moment ago
         self._server: str | None = None  # which Redis, and which of its lives, holds our totals
         self._explained = 0
         self._ending: asyncio.Task[None] | None = None
@@ -141,7 +145,7 @@ class Hub:
             with contextlib.suppress(RedisError, OSError):
                 await self._layer.group_add(group_of(slug), self._channel)
 
-    # --- guests ---
+    # --- sessions ---
 
     def check_room(self) -> None:
         """Raises PhoneFault when this process is full, or about to end."""
@@ -154,21 +158,28 @@ class Hub:
         self._explained += 1
         return self._explained <= EXPLAINED_PER_S
 
-    def admit(self, audience: Audience, socket: Socket) -> Guest:
+    def admit(self, audience: Audience, socket: Socket) -> Session:
         """One more socket, which is expected to say hello."""
         self.connections += 1
-        guest = Guest(self, audience, socket)
-        self.arrivals.expect(guest)
-        return guest
+        audience = self.audiences.setdefault(audience.state.slug, audience)  # forgotten meanwhile, perhaps
+        audience.visitors += 1
+        session = Session(self, audience, socket)
+        self.arrivals.expect(session)
+        return session
 
-    def forget(self, guest: Guest) -> None:
-        """Nothing is sent to this guest any more."""
-        self.arrivals.forget(guest)
-        guest.audience.leave(guest)
+    def welcome(self, session: Session, salt: bytes) -> None:
+        """Who has said hello is answered soon, together with others."""
+        self.arrivals.welcome(session, salt)
 
-    def release(self, guest: Guest) -> None:
-        """The guest's socket is closed."""
-        self.forget(guest)
+    def forget(self, session: Session) -> None:
+        """Nothing is sent to this session any more."""
+        self.arrivals.forget(session)
+        session.audience.leave(session)
+
+    def release(self, session: Session) -> None:
+        """The session's socket is closed."""
+        self.forget(session)
+        session.audience.visitors -= 1
         self.connections -= 1
 
     def restart(self) -> None:
@@ -181,16 +192,17 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESTART_FLUSH_S):
                 await self.totals.flush()
-        guests = [guest for audience in self.audiences.values() for guest in audience]
-        for guest in [*guests, *self.arrivals.guests]:
-            guest.socket.close(RESTART)
+        sessions = [session for audience in self.audiences.values() for session in audience]
+        for session in [*sessions, *self.arrivals.sessions]:
+            session.socket.close(RESTART)
 
     # --- totals ---
 
-    def _written(self, segment: int, batch: dict[bytes, int]) -> None:
+    def _written(self, totals: SegmentTotals, batch: dict[bytes, int]) -> None:
         for audience in self.audiences.values():
-            if audience.state.segment(segment) is not None:
-                audience.acknowledge(segment, batch)
+            segment = audience.state.segment(totals.segment)
+            if segment is not None and segment.key == totals.key:  # else it was armed anew meanwhile
+                audience.acknowledge(segment.id, batch)
 
     # --- loops ---
 
@@ -203,20 +215,47 @@ class Hub:
         message = await self._layer.receive(self._channel)
         if message["type"] == "state":
             state = parse_state(message["document"])
-            if state.slug in self.audiences:
-                self.audiences[state.slug].adopt(state)
-        elif message["type"] == "result":
-            for audience in self.audiences.values():
-                if audience.state.slug == message["slug"]:
-                    audience.show_result(message["epoch"], message["seq"], message["result"])
+            if is_ours(state.installation):
+                self._take(state)
+        elif message["type"] == "wins" and is_ours(message["installation"]):
+            found = self.audiences.get(message["slug"])
+            if found is not None:
+                wins = {bytes.fromhex(viewer): parse_wins(won) for viewer, won in message["wins"].items()}
+                found.take_wins(Step(*message["step"]), wins, complete=message["last"])
+
+    def _take(self, state: ShowState) -> None:
+        """Has a new state told, at once or together with those that follow it."""
+        if state.slug in self._held:
+            if state.is_newer_than(self._held[state.slug]):
+                self._held[state.slug] = state
+        elif state.slug in self.audiences and state.is_newer_than(self.audiences[state.slug].state):
+            self.audiences[state.slug].adopt(state)
+            self._held[state.slug] = state
+            asyncio.get_running_loop().call_later(TOGETHER_S, self._release, state.slug)
+
+    def _release(self, slug: str) -> None:
+        self._take(self._held.pop(slug))
 
     async def _refresh(self) -> None:
         """Reads every state again, in case a broadcast was lost."""
+        await self._forget_unvisited()
         for slug, audience in list(self.audiences.items()):
             await self._subscribe(slug)
             state = await fetch_state(self.redis, slug)
             if state is not None:
-                audience.adopt(state)
+                self._take(state)
+            if audience.wins_behind:
+                audience.catch_up(*await fetch_wins(self.redis, slug, audience.by_viewer))
+
+    async def _forget_unvisited(self) -> None:
+        """A show that is over is looked up again when somebody comes: old nights are many, and nobody is in them."""
+        for slug, audience in list(self.audiences.items()):
+            audience.unvisited = 0 if audience.is_needed else audience.unvisited + 1
+            if audience.unvisited > UNVISITED:
+                del self.audiences[slug]
+                if self._channel:
+                    with contextlib.suppress(RedisError, OSError):
+                        await self._layer.group_discard(group_of(slug), self._channel)
 
     async def _beat(self) -> None:
         """Heartbeat out, the others' in; then pulses, and segments that are over."""
@@ -233,8 +272,8 @@ class Hub:
             self.totals.rewrite_all()
         self._server = server
         for slug, segment in current.items():
-            audience = self.audiences[slug]
-            if audience.current_key != segment:
+            audience = self.audiences.get(slug)
+            if audience is None or audience.current_key != segment:
                 continue  # changed while Redis answered: the next beat knows
             shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
             shakes, leaders = live[segment].get("shakes", 0), _merge_leaders(shows)
@@ -250,6 +289,8 @@ class Hub:
                 "phones": audience.phones,
                 "screens": len(audience.screens),
                 "refused": audience.refused,
+                "epoch": audience.state.epoch,
+                "seq": audience.state.seq,
                 "leaders": {viewer.hex(): total for viewer, total in audience.leaders.items()},
             }
             for slug, audience in self.audiences.items()
@@ -273,13 +314,13 @@ class Hub:
 
     async def _end_segments(self, now: int) -> None:
         """After the grace: no report any more, write the rest, confirm. After the seal: forget."""
-        on_air = set()
+        on_air: set[str] = set()
         for audience in list(self.audiences.values()):
             for segment in audience.state.segments:
                 found = audience.reporting(segment.id, audience.state.default_feed)
                 if found is None:
                     continue
-                on_air.add(segment.id)
+                on_air.add(segment.key)
                 if now >= found.window.grace_ends_at:
                     await self._confirm(self.totals.totals_of(segment))
         for known in self.totals.segments.keys() - on_air:
@@ -297,11 +338,11 @@ class Hub:
         self._explained = 0
         deadline = asyncio.get_running_loop().time() - BLOCKED_S
         for audience in self.audiences.values():
-            for guest in list(audience):
-                guest.socket.check()
-                since = guest.socket.blocked_since
+            for session in list(audience):
+                session.socket.check()
+                since = session.socket.blocked_since
                 if since is not None and since < deadline:
-                    guest.dismiss(PhoneFault(WireError.TOO_SLOW, "the socket stayed blocked"))
+                    session.dismiss(PhoneFault(WireError.TOO_SLOW, "the socket stayed blocked"))
 
 
 def _merge_leaders(shows: list[dict[str, Any]]) -> dict[bytes, int]:

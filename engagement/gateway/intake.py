@@ -108,12 +108,12 @@ class Intake:
 
     def _count(self, ready: int) -> None:
         """Sockets are ready in turns: after as many reads as there are sockets, everybody was looked at."""
-        now = monotonic_ns()
+        at_ns = monotonic_ns()
         if self._full_since is None:
-            self._full_since, self._reads = now, 0
+            self._full_since, self._reads = at_ns, 0
         self._reads += ready
         if self._reads >= self._watched:
-            self._sweep_ns, self._full_since, self._reads = now - self._full_since, now, 0
+            self._sweep_ns, self._full_since, self._reads = at_ns - self._full_since, at_ns, 0
 
     def _take_another(self) -> None:
         self._again = None

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from time import monotonic_ns, thread_time_ns
 
-from engagement.core.pace import Load
+from engagement.gateway.core.pace import Load
 
 SCHEDSTAT = "/proc/thread-self/schedstat"
 TICK_S = 0.1
@@ -48,10 +48,10 @@ class LoadMeter:
 
     def sample(self, flush_ms: int) -> Load:
         """The load since the last sample; `flush_ms`, how long totals wait for the tally, is passed through."""
-        wanted, now = self._read_wanted_ns(), monotonic_ns()
-        busy = (wanted - self._wanted_ns) / max(1, now - self._sampled_ns)
+        wanted, at_ns = self._read_wanted_ns(), monotonic_ns()
+        busy = (wanted - self._wanted_ns) / max(1, at_ns - self._sampled_ns)
         lag = self._worst_ns()
-        self._wanted_ns, self._sampled_ns = wanted, now
+        self._wanted_ns, self._sampled_ns = wanted, at_ns
         self._lag_before_ns, self._lag_ns = lag, 0
         self.look()
         return Load(min(1.0, busy), lag // 1_000_000, flush_ms)

@@ -21,13 +21,12 @@ log = logging.getLogger(__name__)
 
 BATCH = 10_000  # totals per transaction: bounds how long one flush can hold Redis
 
-Written = Callable[[int, dict[bytes, int]], None]
-
 
 @dataclass(slots=True)
 class SegmentTotals:
     """What this process knows of one segment."""
 
+    segment: int  # its id, as phones know it
     key: str  # in Redis
     shards: int
     accepted: dict[bytes, int] = field(default_factory=dict)
@@ -38,6 +37,9 @@ class SegmentTotals:
     unknown: set[bytes] = field(default_factory=set)  # nobody could say what the tally holds of them
     closed: bool = False
     confirmed: bool = False
+
+
+Written = Callable[[SegmentTotals, dict[bytes, int]], None]
 
 
 class WriteBehind:
@@ -51,13 +53,13 @@ class WriteBehind:
         self._failing = False
         self._rewrites = 0
         self._flushing = asyncio.Lock()
-        self.segments: dict[int, SegmentTotals] = {}
+        self.segments: dict[str, SegmentTotals] = {}  # by key: a segment that is armed again begins anew
 
     def totals_of(self, segment: SegmentState) -> SegmentTotals:
         """The totals of a segment, made at its first mention."""
-        if segment.id not in self.segments:
-            self.segments[segment.id] = SegmentTotals(segment.key, segment.shards)
-        return self.segments[segment.id]
+        if segment.key not in self.segments:
+            self.segments[segment.key] = SegmentTotals(segment.id, segment.key, segment.shards)
+        return self.segments[segment.key]
 
     def learn(self, totals: SegmentTotals, viewer: bytes, total: int) -> None:
         """Takes over what the tally holds of a viewer who came from another process, which may be gone."""
@@ -117,18 +119,18 @@ class WriteBehind:
         """
         async with self._flushing:
             started = monotonic()
-            for segment, totals in list(self.segments.items()):
-                if not await self._write_dirty(segment, totals):
+            for totals in list(self.segments.values()):
+                if not await self._write_dirty(totals):
                     return False
             # What came in meanwhile has waited since then at most.
             self._dirty_since = started if self.pending else None
             return True
 
-    async def _write_dirty(self, segment: int, totals: SegmentTotals) -> bool:
+    async def _write_dirty(self, totals: SegmentTotals) -> bool:
         left = _split(totals.dirty, BATCH)
         totals.writing, totals.dirty = totals.dirty, {}
         try:
-            while left and await self._write(segment, totals, left[0]):
+            while left and await self._write(totals, left[0]):
                 del left[0]
         finally:  # also when this process is about to end
             totals.writing = {}
@@ -136,7 +138,7 @@ class WriteBehind:
                 totals.dirty = merge(part, totals.dirty)  # reports have come in meanwhile
         return not left
 
-    async def _write(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> bool:
+    async def _write(self, totals: SegmentTotals, batch: dict[bytes, int]) -> bool:
         rewrites = self._rewrites
         try:
             open_ = await tally.write_totals(
@@ -150,14 +152,14 @@ class WriteBehind:
             # Redis was emptied meanwhile, perhaps after it took this.
             totals.dirty = merge(batch, totals.dirty)
         elif open_:
-            self._acknowledge(segment, totals, batch)
+            self._acknowledge(totals, batch)
         else:
             totals.closed = True  # the fence came first: these totals were not acknowledged and do not count
         return True
 
-    def _acknowledge(self, segment: int, totals: SegmentTotals, batch: dict[bytes, int]) -> None:
+    def _acknowledge(self, totals: SegmentTotals, batch: dict[bytes, int]) -> None:
         totals.written.update(batch)
-        self._on_written(segment, batch)
+        self._on_written(totals, batch)
 
     def _complain(self, error: BaseException) -> None:
         if not self._failing:

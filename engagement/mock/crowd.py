@@ -7,7 +7,6 @@ are decoded once: 5,000 phones stay well below one core (docs/connect-a-phone.md
 import asyncio
 import heapq
 import logging
-import ssl
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from picows import WSError, ws_connect
 from engagement.mock.client import NO_CLOSE_FRAME, Client, now_ms
 from engagement.mock.figures import Figures, describe_figures, describe_segments
 from engagement.mock.hand import HumanHand, SteadyHand
-from engagement.mock.passes import CrowdError, Passes, parse_address
+from engagement.mock.passes import CrowdError, Passes, make_tls, parse_address
 from engagement.mock.phone import NEVER, Phone
 
 SUBPROTOCOL = "shake.v1"
@@ -55,6 +54,7 @@ class CrowdOptions:
     drop: float = 0.0
     claim: bool = False  # winners claim at once
     seed: int | None = None
+    ca: str | None = None  # a file of certificates in PEM; None: those that this machine trusts
 
 
 class Crowd:
@@ -64,7 +64,8 @@ class Crowd:
         self.options = options
         self.address = parse_address(options.url, options.show)
         self.figures = Figures()
-        self.passes = Passes(self.address)
+        self._tls = make_tls(self.address, options.ca)
+        self.passes = Passes(self.address, self._tls)
         self.step = "connecting"
         self.connect_seconds = 0.0
         self.target: int | None = None  # the segment whose result ends `until_result`
@@ -74,7 +75,6 @@ class Crowd:
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
-        self._tls = ssl.create_default_context() if self.address.secure else None
         self.clients = [self._client(number) for number in range(options.phones)]
 
     def _client(self, number: int) -> Client:
@@ -243,15 +243,9 @@ class Crowd:
         self.figures.claims[client.phone.viewer] = outcome
 
     def _unclaimed(self) -> list[str]:
-        """The viewers of this crowd who have won and have not claimed; the results say who they are."""
-        winners = {
-            winner["pseudonym"]
-            for client in self.clients
-            for result in client.phone.results.values()
-            for winner in result["winners"]
-        }
-        here = {client.phone.viewer for client in self.clients}
-        return sorted(viewer for viewer in winners & here if self.figures.claims.get(viewer) != "claimed")
+        """The viewers of this crowd who have won and have not claimed."""
+        winners = {client.phone.viewer for client in self.clients if client.phone.wins}
+        return sorted(viewer for viewer in winners if self.figures.claims.get(viewer) != "claimed")
 
     # --- how it goes ---
 
@@ -279,7 +273,6 @@ class Crowd:
             published.update(
                 draw for draw, result in phone.results.items() if result["segment"] == self.target
             )
-        # The state that follows the results ends it: a segment can have several draws.
         complete = all(self._is_over_for(phone) and published <= phone.results.keys() for phone in phones)
         return bool(published) and complete
 

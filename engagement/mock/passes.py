@@ -1,15 +1,17 @@
 """What phones do over HTTP: they get guest passes, as an app or a browser does, and claim; and where a show is."""
 
 import asyncio
+import contextlib
 import json
 import random
+import re
 import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 CONNECTIONS = 16  # requests under way at once
 TIMEOUT_S = 10.0
@@ -17,6 +19,7 @@ NOBODY_THERE_S, BUSY_S = 30.0, 180.0  # how long to go on asking; Retry-After ca
 LATER = frozenset(
     {0, 429, 502, 503, 504}
 )  # no answer, too many, or nobody behind the proxy: worth another try
+SLUG = re.compile(r"[A-Za-z0-9_-]+")
 SECURE = {"ws": False, "http": False, "wss": True, "https": True}
 
 
@@ -55,25 +58,45 @@ def parse_address(url: str, show: str) -> Address:
     >>> parse_address("ws://127.0.0.1:8000/ws/shows/demo/", "demo").passes
     '/api/shows/demo/passes'
     """
-    parts = urlsplit(url)
-    if parts.scheme not in SECURE or not parts.hostname:
-        raise CrowdError(f"--url: expected an address like ws://127.0.0.1:8000, got {url!r}")
+    parts = _split(url)
+    if not SLUG.fullmatch(show):
+        raise CrowdError(
+            f"--show: expected a slug, of letters, digits, hyphens and underscores, got {show!r}"
+        )
     prefix, found, rest = parts.path.rstrip("/").partition("/ws/shows/")
     if found and rest != show:
         raise CrowdError(f"--url is the address of the show {rest!r}, but --show is {show!r}")
     return Address(SECURE[parts.scheme], parts.netloc, prefix, show)
 
 
+def _split(url: str) -> SplitResult:
+    with contextlib.suppress(ValueError):  # half an address of IPv6, or a port that is none
+        parts = urlsplit(url)
+        if parts.scheme in SECURE and parts.hostname and parts.port != 0 and parts.path.isascii():
+            return parts
+    raise CrowdError(f"--url: expected an address like ws://127.0.0.1:8000, got {url!r}")
+
+
+def make_tls(address: Address, ca: str | None) -> ssl.SSLContext | None:
+    """What checks the server's certificate: against the file `ca`, else against what this machine trusts."""
+    if not address.secure:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise CrowdError(f"--ca: expected a file of certificates in PEM, got {ca}: {error}") from None
+
+
 class Passes:
     """Asks for passes on a few kept connections in threads of their own, and comes back when the server says later."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, tls: ssl.SSLContext | None = None) -> None:
         self.address = address
         self.refused: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(CONNECTIONS, "passes")
         self._kept = threading.local()  # each thread keeps a connection
         self._opened: list[HTTPConnection] = []
-        self._tls = ssl.create_default_context() if address.secure else None
+        self._tls = tls  # needed where the address is secure
 
     async def get(self) -> dict[str, Any]:
         """The answer of the passes endpoint: `pass`, `feeds` and more. CrowdError when there is none to be had."""
@@ -126,6 +149,12 @@ class Passes:
             response = connection.getresponse()
             content = response.read()
             return response.status, _seconds(response.getheader("Retry-After")), _parse(content)
+        except ssl.SSLCertVerificationError as error:  # which no waiting mends
+            self._forget()
+            raise CrowdError(
+                f"{self.address.host} has a certificate that is not trusted: {error.verify_message}; for one of "
+                "your own, name its file with --ca, and in --url the host that it is for"
+            ) from None
         except (OSError, HTTPException) as error:
             self._forget()
             if was_kept and not isinstance(error, TimeoutError):

@@ -275,18 +275,18 @@ class Phone:
                     Count()
                 )  # a welcome from a gateway that is behind: only for its total
             return NOTHING
+        if message["epoch"] != self.epoch:
+            self._forget_all()
         self.epoch, self.seq = message["epoch"], message["seq"]
         self._resync_at = NEVER
         self._take_segment(message["segment"])
-        self._check_wins(message["results"])
         self._plan_report(now, rng)
         return [result for result in reversed(message["results"]) if _is_new(result, self.results)]
 
-    def _check_wins(self, results: Sequence[Message]) -> None:
-        """A win that the results do not list any more was not claimed in time, was declined or was disqualified."""
-        for result in results if self.wins else NOTHING:
-            if result["draw"] in self.wins and not _has_won(self.viewer, result):
-                self.lost_wins.add(result["draw"])
+    def _forget_all(self) -> None:
+        """The server's database was restored or made anew: segments and draws of these numbers are others."""
+        for known in (self.counts, self.results, self.wins, self.lost_wins):
+            known.clear()
 
     def _take_segment(self, segment: Message | None) -> None:
         self.segment = segment
@@ -300,16 +300,6 @@ class Phone:
         count.finished = refused or segment["phase"] in FINISHED_PHASES
         count.called_off = segment["phase"] == "void"
 
-    def _result(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
-        if message["seq"] <= self.seq:
-            return NOTHING
-        if message["seq"] == self.seq + 1:
-            self.seq += 1
-        else:
-            # It is shown, but `seq` stays: the state that `resync` brings has what was missed.
-            self._plan_resync(now, rng)
-        return [message] if _is_new(message, self.results) else NOTHING
-
     def _pulse(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
         self.pulse = message
         if message["seq"] > self.seq or message["epoch"] != self.epoch:
@@ -322,8 +312,12 @@ class Phone:
             self._resync_at = max(now + wait, self._resynced_at + self.pace.report_every_ms)
 
     def _won(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
-        news = [message] if message["draw"] not in self.wins else NOTHING
-        self.wins[message["draw"]] = message
+        draw = message["draw"]
+        if message["status"] == "lost":  # declined, not claimed in time, or disqualified
+            self.lost_wins.add(draw)
+            return NOTHING
+        news = [message] if draw not in self.wins else NOTHING
+        self.wins[draw] = message
         return news
 
     def _ack(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
@@ -388,10 +382,6 @@ class Phone:
         return rng.uniform(0, min(LONGEST_BACKOFF_MS, BACKOFF_MS << min(losses, 10)))
 
 
-def _has_won(viewer: str, result: Message) -> bool:
-    return any(winner["pseudonym"] == viewer for winner in result["winners"])
-
-
 def _is_new(message: Message, seen: dict[int, Message]) -> bool:
     """Whether this draw was not seen before; from now on it was."""
     if message["draw"] in seen:
@@ -406,7 +396,6 @@ _HANDLERS: dict[str, Handler] = {
     "ack": Phone._ack,
     "pulse": Phone._pulse,
     "state": Phone._state,
-    "result": Phone._result,
     "won": Phone._won,
     "welcome": Phone._welcome,
     "pace": Phone._take_pace,

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router, Schema, Status
 from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict, Field
 
-from prizes.claims import ClaimRefused, claim_prize, decline_prize, identify, win_of
+from engagement.actions import DatabaseRestored
+from engagement.refusals import refuse
 from prizes.models import Disposition, Draw, Win
 from prizes.results import describe_prize_of, moment_of
+from prizes.steps.claims import ClaimRefused, claim_prize, decline_prize, identify, win_of
 
 router = Router(tags=["claims"])
 
@@ -114,8 +115,8 @@ def _answer(draw_id: int, proof: Proof, act: Callable[[Draw, str], dict[str, Any
         return Status(200, act(draw, identify(draw, proof.pass_, proof.salt)))
     except ClaimRefused as refusal:
         return Status(STATUSES[refusal.code], {"code": refusal.code, "message": str(refusal)})
-    except OperationalError:
-        message = "The database is busy; nothing was changed. Please try again."
+    except DatabaseRestored:
+        message = "Claims have to wait: the organiser is looking at something. Please try again later."
         return Status(STATUSES["busy"], {"code": "busy", "message": message})
 
 
@@ -149,7 +150,7 @@ def reason_of(win: Win) -> str:
 
 
 def add_error_handlers(api: NinjaAPI) -> None:
-    """Answers a body that is not what was asked for as the rest is answered."""
+    """Answers a request that is not what was asked for, in the whole API, as the rest is answered."""
     api.add_exception_handler(ValidationError, _refuse_input)
     api.add_exception_handler(HttpError, _refuse_what_is_no_json)
     api.add_exception_handler(RequestDataTooBig, _refuse_what_is_too_large)
@@ -157,15 +158,18 @@ def add_error_handlers(api: NinjaAPI) -> None:
 
 def _refuse_input(_: HttpRequest, error: Any) -> HttpResponse:
     # Which field, and why; never what stood there: a pass that was mistyped is a pass.
-    texts = [f"{'.'.join(map(str, row['loc'][2:])) or 'the body'}: {row['msg']}" for row in error.errors]
-    body = {"code": "bad_input", "message": "; ".join(texts) or "expected a JSON object"}
-    return JsonResponse(body, status=STATUSES["bad_input"])
+    texts = [f"{_name_field(*row['loc'])}: {row['msg']}" for row in error.errors]
+    return refuse(STATUSES["bad_input"], "bad_input", "; ".join(texts) or "expected a JSON object")
+
+
+def _name_field(place: str, *names: Any) -> str:
+    """A parameter by its name; a field of the body without the name of the body itself, which no caller knows."""
+    return ".".join(map(str, names[1:] if place == "body" else names)) or "the body"
 
 
 def _refuse_what_is_no_json(_: HttpRequest, error: Any) -> HttpResponse:
-    body = {"code": "bad_input", "message": "expected a JSON object"}
-    return JsonResponse(body, status=error.status_code)
+    return refuse(error.status_code, "bad_input", "expected a JSON object")
 
 
 def _refuse_what_is_too_large(_: HttpRequest, error: Any) -> HttpResponse:
-    return JsonResponse({"code": "too_large", "message": "expected a body of some hundred bytes"}, status=413)
+    return refuse(413, "too_large", "expected a body of some hundred bytes")

@@ -5,16 +5,18 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
-from ninja import NinjaAPI, Path, Router
+from ninja import NinjaAPI, Path, Query, Router
 
 from engagement.core.digests import canonical_json
 from engagement.models import RollVisibility, Show
+from engagement.refusals import Refused, refuse
 from prizes import files
 from prizes.api.schemas import (
     DRAW_ID,
@@ -22,6 +24,7 @@ from prizes.api.schemas import (
     Receipt,
     Record,
     ShowDraws,
+    WinnersPage,
     described,
     described_file,
 )
@@ -38,58 +41,40 @@ from prizes.downloads import (
 from prizes.models import Draw
 from prizes.publication import BrokenRecord, precommitment_of, record_of
 from prizes.receipts import BrokenRoll, make_receipt
+from prizes.results import describe_page
 
 router = Router(tags=["draws"])
 logger = logging.getLogger(__name__)
 
 AUDITS = "prizes.audit_draw"
+WINNERS_AT_ONCE = DRAWS_AT_ONCE = 100
 PSEUDONYM = re.compile("[0-9a-f]{28}")
 
 DrawNumber = Annotated[int, Path(description=DRAW_ID, examples=[3])]
 View = Callable[..., Any]
 
 
-class Refused(Exception):
-    """There is no answer to this request: the status, a code for programs, and a message for people."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
-
-
 def add_error_handlers(api: NinjaAPI) -> None:
     """Answers every refusal of this module as JSON."""
-    api.add_exception_handler(Refused, _answer_refusal)
     api.add_exception_handler(OutOfRange, _answer_out_of_range)
     api.add_exception_handler(FileNotFoundError, _answer_missing)
     api.add_exception_handler(BrokenRoll, _answer_broken)
     api.add_exception_handler(BrokenRecord, _answer_broken)
 
 
-def _answer_refusal(_: HttpRequest, refusal: Any) -> HttpResponse:
-    return _refuse(refusal.status, refusal.code, str(refusal))
-
-
 def _answer_out_of_range(_: HttpRequest, error: Any) -> HttpResponse:
-    answer = _refuse(416, "range_not_satisfiable", str(error))
+    answer = refuse(416, "range_not_satisfiable", str(error))
     answer.headers["Content-Range"] = f"bytes */{error.size}"  # RFC 9110 15.5.17
     return answer
 
 
 def _answer_missing(_: HttpRequest, error: Any) -> HttpResponse:
-    return _refuse(404, "not_stored", "this file of the draw is not on this server")
+    return refuse(404, "not_stored", "this file of the draw is not on this server")
 
 
 def _answer_broken(_: HttpRequest, error: Any) -> HttpResponse:
     logger.error("%s", error)
-    return _refuse(500, "broken", str(error))
-
-
-def _refuse(status: int, code: str, message: str) -> HttpResponse:
-    # Most of what is not there will be, later.
-    return JsonResponse(
-        {"code": code, "message": message}, status=status, headers={"Cache-Control": "no-store"}
-    )
+    return refuse(500, "broken", str(error))
 
 
 def get(path: str, **options: Any) -> Callable[[View], View]:
@@ -110,21 +95,29 @@ def get(path: str, **options: Any) -> Callable[[View], View]:
     **described(
         "The draws of a show",
         "Every draw that was committed to, from the moment its segment is armed: with this the precommitments are "
-        "found before the windows open.",
+        f"found before the windows open. {DRAWS_AT_ONCE} at a time, in the order in which they were armed.",
         ShowDraws,
-        "The draws in the order of the rundown.",
+        "Draws from the one after `after` on.",
     ),
 )
 async def list_draws(
     request: HttpRequest,
     slug: Annotated[str, Path(description="The show in addresses.", examples=["gala-2026"])],
+    after: Annotated[int, Query(ge=0, le=2**31, description="The number of the last draw you have.")] = 0,
 ) -> HttpResponse:
     show = await Show.objects.filter(slug=slug).afirst()
     if show is None:
         raise Refused(404, "no_such_show", f"there is no show {slug!r}")
-    draws = Draw.objects.filter(show=show).select_related("segment", "show")
-    rows = [_describe(draw) async for draw in draws.order_by("segment__position", "prize_list__number")]
-    return answer_document(request, canonical_json({"show": show.slug, "draws": rows}), cache=ASK_AGAIN)
+    draws = Draw.objects.filter(show=show, pk__gt=after).select_related("segment", "show").order_by("pk")
+    found = [draw async for draw in draws.defer("rules", "excluded", "classes")[: DRAWS_AT_ONCE + 1]]
+    shown = found[:DRAWS_AT_ONCE]
+    more = len(found) > len(shown)
+    page = {
+        "show": show.slug,
+        "draws": [_describe(draw) for draw in shown],
+        "next": f"/api/shows/{show.slug}/draws?after={shown[-1].pk}" if more else None,
+    }
+    return answer_document(request, canonical_json(page), cache=ASK_AGAIN)
 
 
 def _describe(draw: Draw) -> dict[str, Any]:
@@ -171,6 +164,28 @@ async def get_precommitment(request: HttpRequest, draw_id: DrawNumber) -> HttpRe
 
 
 @get(
+    "/draws/{int:draw_id}/winners",
+    **described(
+        "Who holds the prizes",
+        f"All who hold a prize of a published draw now, {WINNERS_AT_ONCE} at a time in the order of the ranking: the "
+        "states of the live side list the first ones only. Changes with every prize that is claimed or lost.",
+        WinnersPage,
+        "Winners from the rank after `after` on.",
+    ),
+)
+async def list_winners(
+    request: HttpRequest,
+    draw_id: DrawNumber,
+    after: Annotated[int, Query(ge=0, le=2**31, description="The rank of the last winner you have.")] = 0,
+) -> HttpResponse:
+    draw = await _find(draw_id)
+    if draw.step != Draw.Step.PUBLISHED:
+        raise _not_published(draw)
+    page = await sync_to_async(describe_page)(draw, after, WINNERS_AT_ONCE)
+    return answer_document(request, canonical_json(page), cache=ASK_AGAIN)
+
+
+@get(
     "/draws/{int:draw_id}/record",
     **described(
         "The record of a draw",
@@ -213,15 +228,16 @@ async def get_receipt(
     return answer_document(request, receipt, cache=FOR_EVER)
 
 
-# After a show, everybody asks for a receipt, each for another one. Nothing of a sealed draw that stands in a receipt
-# ever changes, so that its row is read once: the query is more work than the receipt.
-_sealed: dict[int, Draw] = {}
+# After a show, everybody asks for a receipt, each for another one, and the query is more work than the receipt: the row
+# is read once in a while. What stands of a sealed draw in a receipt changes only where the database is restored.
+_sealed: dict[int, tuple[Draw, float]] = {}  # and until when it is taken for the row
+SEALED_S = 3.0
 MOST_SEALED = 256
 
 
 async def _make_receipt(draw_id: int, pseudonym: bytes) -> bytes:
-    known = _sealed.get(draw_id)
-    if known is not None:
+    known, until = _sealed.get(draw_id, (None, 0.0))
+    if known is not None and monotonic() < until:
         with suppress(BrokenRoll, FileNotFoundError):
             return await asyncio.to_thread(make_receipt, known, pseudonym)
         _sealed.clear()  # roll and row do not fit: another database, or the roll was changed
@@ -229,8 +245,8 @@ async def _make_receipt(draw_id: int, pseudonym: bytes) -> bytes:
     if not draw.seal:
         raise _not_sealed(draw)
     receipt = await asyncio.to_thread(make_receipt, draw, pseudonym)
-    if len(_sealed) < MOST_SEALED:
-        _sealed[draw_id] = draw
+    if draw_id in _sealed or len(_sealed) < MOST_SEALED:
+        _sealed[draw_id] = draw, monotonic() + SEALED_S
     return receipt
 
 
@@ -257,7 +273,7 @@ async def get_roll(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseBas
         raise _not_sealed(draw)
     digest = roll_digest(bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)).hex()
     return await _answer_stored(
-        request, files.roll_name(draw.pk), digest, FOR_EVER if everybodys else NOBODY_ELSE
+        request, files.roll_name(draw.key), digest, FOR_EVER if everybodys else NOBODY_ELSE
     )
 
 
@@ -276,7 +292,7 @@ async def get_totals(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseB
         raise _auditors_only("what every single viewer has shaken")
     if not draw.seal:
         raise _not_sealed(draw)
-    return await _answer_stored(request, files.totals_name(draw.segment_id), draw.totals_digest, NOBODY_ELSE)
+    return await _answer_stored(request, files.totals_name(draw.segment.key), draw.totals_digest, NOBODY_ELSE)
 
 
 async def _answer_stored(request: HttpRequest, name: str, digest: str, cache: str) -> HttpResponseBase:
@@ -295,7 +311,7 @@ def _leave_database() -> None:
 
 
 async def _find(draw_id: int) -> Draw:
-    draw = await Draw.objects.select_related("show").filter(pk=draw_id).afirst()
+    draw = await Draw.objects.select_related("show", "segment").filter(pk=draw_id).afirst()
     if draw is None:
         raise Refused(404, "no_such_draw", f"there is no draw {draw_id}")
     return draw

@@ -41,6 +41,19 @@ class DrawLinks(Closed):
     )
 
 
+class WinnersPage(Closed):
+    """Some of those who hold a prize; a winner names its prize by the number that it has in `prizes`."""
+
+    draw: int = Field(examples=[3])
+    total: int = Field(description="All who hold a prize of this draw now.", examples=[1000])
+    winners: list[dict[str, Any]] = Field(description="As in the results of docs/protocol.md.")
+    prizes: list[dict[str, Any]] = Field(description="As in docs/protocol.md.")
+    next: str | None = Field(
+        description="Where the next page is; null after the last one.",
+        examples=["/api/draws/3/winners?after=100"],
+    )
+
+
 class DrawSegment(Closed):
     """The slot of the rundown that the draw belongs to."""
 
@@ -62,10 +75,14 @@ class DrawItem(Closed):
 
 
 class ShowDraws(Closed):
-    """All draws of a show that were committed to, in the order of the rundown."""
+    """Draws of a show that were committed to, in the order in which they were armed."""
 
     show: str = Field(examples=["gala-2026"])
     draws: list[DrawItem]
+    next: str | None = Field(
+        description="Where the next page is; null after the last one.",
+        examples=["/api/shows/gala-2026/draws?after=100"],
+    )
 
 
 class Precommitment(Closed):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from engagement.core.digests import canonical_json, tagged_hash
 
@@ -129,7 +129,7 @@ def beacon_id(kind: str) -> bytes:
     return tagged_hash("shake-draw/v1/beacon", kind.encode())
 
 
-def beacon_strength(kind: str) -> str:
+def beacon_strength(kind: str) -> Literal["public", "rehearsal"]:
     """Return "public", or "rehearsal" where only the server vouches (docs/draw.md, section 5).
 
     >>> beacon_strength("dice"), beacon_strength("local")

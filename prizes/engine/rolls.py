@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engagement.core.merkle import leaf_hash
+from engagement.ledger.core.merkle import leaf_hash
 from prizes.core.digests import roll_digest
 from prizes.core.roll import (
     ENTRY_BYTES,
@@ -27,7 +27,7 @@ from prizes.engine.streams import (
     check_increasing,
     count_rows,
     read_chunks,
-    replacing,
+    writing,
 )
 from prizes.engine.tree import Tree
 
@@ -65,7 +65,7 @@ def count_shard(
     count_rows(sorted_totals, TOTAL_BYTES)
     tickets_of, banned, last = _Tickets(table), _Excluded(excluded), b""
     classes = np.zeros(table.tmax + 1, np.int64)
-    with replacing(out) as part, open(sorted_totals, "rb") as file:
+    with writing(out) as part, open(sorted_totals, "rb") as file:
         for chunk in read_chunks(file, CHUNK_ROWS * TOTAL_BYTES):
             totals = np.frombuffer(chunk, TOTAL)
             last = check_increasing(totals, last, sorted_totals)
@@ -90,7 +90,7 @@ def join_roll(
     pseudonyms do not strictly increase or tickets are not 1 .. tmax; then no file is left.
     """
     rows = sum(count_rows(path, ENTRY_BYTES) for path in parts)
-    with replacing(roll_path) as roll, replacing(tree_path) as hashes:
+    with writing(roll_path) as roll, writing(tree_path) as hashes:
         roll.write(bytes(HEADER_BYTES))  # the sum of the tickets is known at the end
         for path in parts:
             with open(path, "rb") as part:
@@ -107,7 +107,7 @@ def join_roll(
 
 def make_tree(roll_path: Path, tree_path: Path) -> bytes:
     """Write the tree of a roll anew, where it was lost; return the root. The whole roll is hashed for it."""
-    with open(roll_path, "rb") as roll, replacing(tree_path) as hashes:
+    with open(roll_path, "rb") as roll, writing(tree_path) as hashes:
         return Tree.build(_leaf_hashes(roll), hashes).root
 
 

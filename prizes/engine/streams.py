@@ -1,7 +1,5 @@
 """Files of rows of one width: read in chunks, checked for their order, written whole or not at all."""
 
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from engagement.whole import replacing
 from prizes.core.roll import ENTRY_BYTES, TOTAL_BYTES
 
 Rows = npt.NDArray[np.void]
@@ -74,22 +73,18 @@ def check_increasing(rows: Rows, last: bytes, where: Path) -> bytes:
     unsure = np.flatnonzero(high[1:] <= high[:-1])  # where 8 bytes are not enough, all 14 decide
     if rows[0].tobytes()[:14] <= last or not bool((names[unsure + 1] > names[unsure]).all()):
         raise ValueError(f"expected strictly increasing pseudonyms, got others in {where}")
-    return rows[-1].tobytes()[:14]
+    found: bytes = rows[-1].tobytes()[:14]
+    return found
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the name `path` only when everything was written.
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the name `path` only when everything was written.
 
     Waiting for the disk is left to the caller, who knows which files could not be made again after a power cut.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")  # two workers may share a folder
-    try:
-        with open(temporary, "w+b") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, durable=False) as new, open(new, "w+b") as file:
+        yield file
 
 
 class Reporter:

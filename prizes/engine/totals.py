@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prizes.core.roll import TOTAL_BYTES
-from prizes.engine.streams import TOTAL, Rows, bytes_of, check_increasing, count_rows, read_chunks, replacing
+from prizes.engine.streams import TOTAL, Rows, bytes_of, check_increasing, count_rows, read_chunks, writing
 
 BUCKET_ROWS = 1 << 16  # what the processor's cache holds; more is sorted in buckets of about so many
 MAX_BUCKETS = 256  # the number of a bucket is one byte
@@ -39,7 +39,7 @@ def sort_shard(raw: Path, out: Path) -> ShardSummary:
     A row more or less than whole, or a pseudonym that stands there twice, is a ValueError, and no file is left.
     """
     rows = count_rows(raw, TOTAL_BYTES)
-    with replacing(out) as file, open(raw, "rb") as source:
+    with writing(out) as file, open(raw, "rb") as source:
         written = _Written(file)
         _sort(source, rows, written.add, out.parent, offset=0, exact=False)
     return written.summary()
@@ -48,7 +48,7 @@ def sort_shard(raw: Path, out: Path) -> ShardSummary:
 def join_totals(shards: Sequence[Path], out: Path) -> ShardSummary:
     """Write sorted shards one after the other; ValueError unless pseudonyms increase across them, too."""
     last = b""
-    with replacing(out) as file:
+    with writing(out) as file:
         written = _Written(file)
         for path in shards:
             count_rows(path, TOTAL_BYTES)
@@ -136,7 +136,10 @@ def _choose_buckets(counts: Numbers, buckets: int) -> npt.NDArray[np.uint8]:
     # By the middle of each value's rows: so two values never stay together in every round, however uneven they are.
     before = np.cumsum(counts)
     middle = 2 * before - counts
-    return np.minimum(middle * buckets // max(2 * int(before[-1]), 1), buckets - 1).astype(np.uint8)
+    chosen: npt.NDArray[np.uint8] = np.minimum(
+        middle * buckets // max(2 * int(before[-1]), 1), buckets - 1
+    ).astype(np.uint8)
+    return chosen
 
 
 def _by_bucket(

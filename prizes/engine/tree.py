@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from engagement.core.merkle import node_hash, root
+from engagement.ledger.core.merkle import node_hash, root
 
 HASH_BYTES = 32
 CHUNK_BYTES = 1 << 16  # whole pairs

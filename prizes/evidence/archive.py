@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import os
-import secrets
 import zipfile
 from pathlib import Path
 
 from engagement.clock import from_ms
+from engagement.whole import replacing
 from prizes.evidence.content import FORMAT, PackedFile
 from prizes.evidence.staging import MANIFEST, README, REPORT, SUMS, Staging, read_chunks
 from prizes.evidence.state import EvidenceRefused, State
@@ -35,22 +34,20 @@ def _show_of(path: Path) -> str | None:
 
 def write_zip(staging: Staging, state: State, target: Path) -> tuple[str, int]:
     """Writes all files to the target, whole or not at all; returns its SHA-256 and size."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("xb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as pack:
+        with replacing(target) as new:
+            with zipfile.ZipFile(new, "x", zipfile.ZIP_STORED) as pack:
                 for row in _in_order(staging):
                     _add(pack, staging, row, state.at_ms)
-            file.flush()
-            os.fsync(file.fileno())
-        size, digest = temporary.stat().st_size, hashlib.sha256()
-        for chunk in read_chunks(temporary, lambda done: staging.tell("reading the pack", done, size)):
-            digest.update(chunk)
-        temporary.replace(target)
+            return _digest(staging, new)
     except OSError as error:
         raise EvidenceRefused(f"{target}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _digest(staging: Staging, path: Path) -> tuple[str, int]:
+    size, digest = path.stat().st_size, hashlib.sha256()
+    for chunk in read_chunks(path, lambda done: staging.tell("reading the pack", done, size)):
+        digest.update(chunk)
     return digest.hexdigest(), size
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.template.loader import render_to_string
 
 from engagement.core.digests import parse_canonical
-from engagement.ledger import origin_of
+from engagement.ledger.checkpoints import origin_of
 from engagement.models import RollVisibility
 from prizes.evidence.archive import check_target, write_zip
 from prizes.evidence.content import FORMAT, PackedFile, format_sums, format_utc

@@ -12,8 +12,7 @@ from engagement.clock import to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from engagement.core.phases import Phase
-from engagement.ledger import origin_of
-from prizes.beacon import round_of
+from engagement.ledger.checkpoints import origin_of
 from prizes.core.digests import beacon_strength, rules_digest
 from prizes.evidence.content import (
     BEACONS,
@@ -28,6 +27,7 @@ from prizes.evidence.staging import MANIFEST, SUMS, Staging, public_keys
 from prizes.evidence.state import DrawNow, State
 from prizes.evidence.verdicts import Verdict
 from prizes.models import Draw
+from prizes.steps.beacon import round_of
 from prizes.story import money
 
 REHEARSAL = "rehearsal"
@@ -38,7 +38,7 @@ def report_context(
 ) -> dict[str, Any]:
     """Everything that report and README tell."""
     css = render_to_string("prizes/report.css")
-    timeline = json.loads((staging.folder / "timeline.json").read_text())
+    timeline = json.loads((staging.folder / "timeline.json").read_text(encoding="utf-8"))
     return {
         "show": state.show,
         "origin": origin_of(state.show),
@@ -54,7 +54,7 @@ def report_context(
         "notes": notes,
         "night": lay_night([lane for segment in state.segments for lane in _lanes(state, segment)]),
         "timeline": [{**row, "shown": show_utc(row["ms"])} for row in timeline],
-        "statistics": json.loads((staging.folder / "statistics.json").read_text()),
+        "statistics": json.loads((staging.folder / "statistics.json").read_text(encoding="utf-8")),
         "draws": [describe_draw(now, state, verdicts) for now in state.draws],
         "rehearsal": any(now.draw.beacon_kind == "local" for now in state.draws),
         "files": sorted(staging.packed.values()),

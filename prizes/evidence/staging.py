@@ -10,8 +10,9 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from engagement import tally
-from engagement.core.checkpoints import format_vkey
-from engagement.ledger import export_checkpoint, export_entry, keys_of
+from engagement.ledger.checkpoints import keys_of
+from engagement.ledger.core.checkpoints import format_vkey
+from engagement.ledger.export import export_checkpoint, export_entry
 from engagement.models import Segment
 from prizes import files
 from prizes.audit import as_published
@@ -24,7 +25,7 @@ from prizes.software import VERIFIER
 CHUNK = 1 << 20
 SUMS, MANIFEST, README, REPORT = "SHA256SUMS", "manifest.json", "README.txt", "report.html"
 ENTRIES, CHECKPOINTS = "ledger/entries.jsonl", "ledger/checkpoints.jsonl"
-LEDGER_VERIFIER = VERIFIER.parent.parent / "engagement" / "verify_ledger.py"
+LEDGER_VERIFIER = VERIFIER.parent.parent / "engagement" / "ledger" / "verify_ledger.py"
 
 Tell = Callable[[str, int, int], None]
 
@@ -153,9 +154,9 @@ def stage_draw(staging: Staging, now: DrawNow) -> None:
     staging.write(f"{folder}/rules.json", draw.rules, "the rules, in the form that their digest is made of")
     staging.write(f"{folder}/precommitment.json", precommitment_of(draw), "what was public before the window")
     if now.is_sealed:
-        staging.take(f"{folder}/roll.bin", files.roll_name(draw.pk), "the roll that was sealed")
+        staging.take(f"{folder}/roll.bin", files.roll_name(draw.key), "the roll that was sealed")
     drawn = f"{folder}/record-as-drawn.json"
-    if now.is_drawn and staging.take(drawn, files.record_name(draw.pk), "the record as it was drawn"):
+    if now.is_drawn and staging.take(drawn, files.record_name(draw.key), "the record as it was drawn"):
         record = (staging.folder / drawn).read_bytes()
         published = as_published(record, now.dispositions)
         staging.write(f"{folder}/record.json", published, "the record with what became of the prizes")
@@ -168,9 +169,9 @@ def stage_draw(staging: Staging, now: DrawNow) -> None:
 def stage_totals(staging: Staging, state: State) -> None:
     """For an auditor who has to recompute the tickets: how much each viewer shook, and who was excluded."""
     sealed = [now for now in state.draws if now.is_sealed]
-    for segment in sorted({now.draw.segment_id for now in sealed}):
+    for number, key in sorted({(now.draw.segment_id, now.draw.segment.key) for now in sealed}):
         staging.take(
-            f"segment-{segment}/totals.bin", files.totals_name(segment), "the frozen totals of all viewers"
+            f"segment-{number}/totals.bin", files.totals_name(key), "the frozen totals of all viewers"
         )
     for now in sealed:
         lines = "".join(f"{viewer}\n" for viewer in now.draw.excluded)

@@ -68,7 +68,9 @@ def read_state(slug: str) -> State:
             f"nothing has happened in {slug} yet: its ledger is empty, there is nothing to prove"
         )
     segments = show.segments.exclude(phase=Phase.DRAFT).select_related("show", "freeze").order_by("position")
+    related = ("dispositions", "wins__prize", "wins__disqualifications")
     draws = show.draws.select_related("show", "segment__show", "segment__freeze", "prize_list")
+    draws = draws.prefetch_related(*related)
     return State(
         show,
         list(segments),
@@ -90,7 +92,7 @@ def _read_draw(draw: Draw) -> DrawNow:
 
 def _claims(draw: Draw) -> dict[str, Any]:
     """The status of each win, and whose disqualification was asked for: pseudonyms, the operators are in the ledger."""
-    wins = list(draw.wins.select_related("prize").order_by("rank"))
+    wins = sorted(draw.wins.all(), key=lambda win: win.rank)
     asked = [(win, row) for win in wins for row in win.disqualifications.all()]
     return {
         "wins": [

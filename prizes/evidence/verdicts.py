@@ -5,10 +5,10 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from engagement.ledger.audit import Check
 from prizes.audit import check_drawn, check_prior_wins
 from prizes.evidence.staging import CHECKPOINTS, ENTRIES, LEDGER_VERIFIER, Staging, public_keys
 from prizes.evidence.state import DrawNow, State
-from prizes.second_check import Check
 from prizes.software import VERIFIER
 
 HERE = "On the organiser's server: files, database and ledger of the draw compared. This cannot be repeated elsewhere."

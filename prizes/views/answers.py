@@ -1,26 +1,54 @@
 """What comes of a button: a sentence on the page, or JSON for the page's script."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from engagement.refusals import refuse, wants_json
+
+ANOTHER = "Nothing was done: this page was loaded by {}, and you are logged in as {} now. Reload it."
 
 
-def wants_json(request: HttpRequest) -> bool:
-    """Whether a script asks, and not a person."""
-    return bool(request.get_preferred_type(["text/html", "application/json"]) == "application/json")
+def button(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A view that does something: asked with POST, by the account that its page was drawn for.
+
+    Two people have to agree here and there, so nobody acts as somebody who has logged in in another tab.
+    """
+
+    @require_POST
+    @wraps(view)
+    def pressed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        page, now = request.POST.get("account"), request.user.get_username()
+        if page and now and page != now:
+            return refuse(409, "another_account", ANOTHER.format(page, now), ok=False)
+        return view(request, *args, **kwargs)
+
+    return pressed
 
 
-def forbid(request: HttpRequest, page: str, slug: str) -> HttpResponseBase:
-    """403, or the login page for a person who is not logged in."""
+def refuse_stranger(request: HttpRequest) -> HttpResponse:
+    """403 for a script of a page."""
+    if request.user.is_authenticated:
+        return refuse(403, "forbidden", "You may not do this.", ok=False)
+    return refuse(
+        403, "logged_out", "You were logged out, so nothing is done: please log in again.", ok=False
+    )
+
+
+def forbid(request: HttpRequest, page: str, **where: Any) -> HttpResponseBase:
+    """403; a person who is not logged in gets to that page, by way of the login page. No link leads to a button."""
     if not wants_json(request):
         if request.user.is_authenticated:
             raise PermissionDenied
-        return redirect(page, slug=slug)  # by way of the login page
-    message = "You may not do this." if request.user.is_authenticated else "Please log in again."
-    return JsonResponse({"ok": False, "message": message}, status=403)
+        return redirect(reverse(page, kwargs=where))
+    return refuse_stranger(request)
 
 
 def answer(

@@ -5,14 +5,17 @@ from hashlib import sha256
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone_name
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.core.phases import Phase
+from engagement.languages import choose_language
 from engagement.models import RollVisibility
+from engagement.paging import newest_first
+from engagement.views import render_page
 from prizes import files
 from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
@@ -30,19 +33,21 @@ from prizes.story import (
 )
 
 TOLD = (Draw.Step.DRAWN, Draw.Step.PUBLISHED)
+DRAWS_AT_ONCE = 50
 
 
 @require_safe
 @never_cache
 def draws(request: HttpRequest) -> HttpResponseBase:
-    """Every draw: what is published, newest first, and what is promised."""
-    listed = Draw.objects.select_related("show", "segment", "prize_list")
+    """What is published and what is promised, the newest first; older ones on further pages."""
+    listed = Draw.objects.select_related("show", "segment")
+    published = listed.filter(step=Draw.Step.PUBLISHED)
     promised = listed.exclude(step=Draw.Step.PUBLISHED).exclude(segment__phase=Phase.VOID)
     context = {
-        "draws": listed.filter(step=Draw.Step.PUBLISHED).order_by("-published_at", "-pk"),
-        "promised": promised.order_by("-committed_at_ms", "segment__position", "prize_list__number"),
+        "published": newest_first(request, published, DRAWS_AT_ONCE),
+        "promised": newest_first(request, promised, DRAWS_AT_ONCE, "promised_before"),
     }
-    return render(request, "prizes/draws.html", context)
+    return render_page(request, "prizes/draws.html", "", "", **context)
 
 
 @require_safe
@@ -51,7 +56,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
     """One draw: its promise from the arming on, its winners once they are published, before that for the auditor."""
     related = ("show", "segment__freeze", "prize_list")
     draw = get_object_or_404(Draw.objects.select_related(*related), pk=draw_id)
-    rules = draw.promised
+    language, rules = choose_language(request), draw.promised
     told = draw.step in TOLD and may_see(draw, request.user)
     record = _stored_record(draw) if told else None
     context = {
@@ -61,17 +66,17 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "public": draw.step == Draw.Step.PUBLISHED,
         "rehearsal": rules["beacon"]["kind"] == Beacon.LOCAL,
         "void_reason": void_reason(draw) if draw.segment.phase == Phase.VOID else None,
-        "promise": describe_promise(rules),
-        "timeline": timeline(draw),
+        "promise": describe_promise(language, rules),
+        "timeline": timeline(language, draw),
         "studio": get_current_timezone_name(),
         "beacon": describe_beacon(draw, rules, told),
-        "odds": describe_odds(draw, rules["winners"]),
-        "outcome": describe_outcome(draw, rules, record) if told else None,
+        "odds": describe_odds(language, draw, rules["winners"]),
+        "outcome": describe_outcome(language, draw, rules, record) if told else None,
         "downloads": _downloads(draw, record),
         "verifier": _describe_verifier(rules),
         "origin": request.build_absolute_uri("/"),
     }
-    return render(request, "prizes/draw.html", context)
+    return render_page(request, "prizes/draw.html", draw.draw_id, draw.draw_id, **context)
 
 
 def may_see(draw: Draw, user: Any) -> bool:
@@ -96,7 +101,7 @@ def _downloads(draw: Draw, record: PublishedRecord | None) -> list[dict[str, Any
     if record is not None:
         rows[0] |= {"size": group(len(record.content)), "sha256": sha256(record.content).hexdigest()}
     visible = draw.show.roll_visibility == RollVisibility.PUBLIC
-    stored = draw.roll_root != "" and files.exists(files.roll_name(draw.pk))
+    stored = draw.roll_root != "" and files.exists(files.roll_name(draw.key))
     rows.append(_download("roll.bin", f"/api/draws/{draw.pk}/roll", public and visible and stored))
     rows[1]["auditors_only"] = not visible
     if stored:

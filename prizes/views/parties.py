@@ -5,17 +5,17 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from engagement.actions import ActionRefused
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
+from engagement.paging import Page, newest_first
 from engagement.vault import open_secret
-from prizes.models import Draw, Party, PrizeList, Reveal
+from prizes.models import Commitment, Draw, Party, PrizeList, Reveal
 from prizes.parties import (
     commit_party,
     commitments_of,
@@ -24,42 +24,46 @@ from prizes.parties import (
     reveal_deadline,
     reveal_secret,
 )
+from prizes.views.answers import button, forbid, refuse_stranger
 
-LOGIN = "party_login"
+PARTIES_AT_ONCE = 10
+DRAFTS_AT_ONCE = DRAWS_AT_ONCE = 100
 
 
 @require_safe
 @never_cache
-@login_required(login_url=LOGIN)
+@login_required
 def parties(request: HttpRequest) -> HttpResponseBase:
-    """Every draft and draw of the shows that the account is a party of."""
-    now = now_ms()
-    rows = [
-        {"party": party, "drafts": _drafts(party), "draws": _draws(party, now)}
-        for party in own_parties(request)
-    ]
-    return render(request, "prizes/parties.html", {"rows": rows})
+    """Drafts and draws of the shows that the account is a party of, the newest shows first; older ones on further
+    pages.
+    """
+    own, now = own_parties(request), now_ms()
+    drafts, draws = _drafts(own.rows), _draws(own.rows, now)
+    rows = [{"party": party, "drafts": drafts[party.pk], "draws": draws[party.pk]} for party in own.rows]
+    query = request.GET.urlencode()
+    return render(request, "prizes/parties.html", {"rows": rows, "page": own, "query": query})
 
 
 @require_safe
 @never_cache
-def live(request: HttpRequest) -> JsonResponse:
+def live(request: HttpRequest) -> HttpResponse:
     """What changes on that page while it is open."""
     now = now_ms()
     try:
-        draws = [row for party in own_parties(request) for row in _draws(party, now)]
+        draws = [row for rows in _draws(own_parties(request).rows, now).values() for row in rows]
     except PermissionDenied:
-        return JsonResponse({"ok": False, "message": "please log in again"}, status=403)
+        return refuse_stranger(request)
     fields = ("id", "party_id", "text", "may_reveal", "reveal_by")
     return JsonResponse(
         {"ok": True, "now": now, "draws": [{key: row[key] for key in fields} for row in draws]}
     )
 
 
-@require_POST
-@login_required(login_url=LOGIN)
+@button
 def commit(request: HttpRequest, party_id: int, list_id: int) -> HttpResponseBase:
     """Takes a commitment, never a secret."""
+    if not request.user.is_authenticated:
+        return forbid(request, "parties")
     party = _own_party(request, party_id)
     prize_list = get_object_or_404(PrizeList, pk=list_id, segment__show=party.show_id)
     typed, actor = request.POST.get("commitment", "")[:200], request.user.get_username()
@@ -71,10 +75,11 @@ def commit(request: HttpRequest, party_id: int, list_id: int) -> HttpResponseBas
     return _answer(request, act)
 
 
-@require_POST
-@login_required(login_url=LOGIN)
+@button
 def reveal(request: HttpRequest, party_id: int, draw_id: int) -> HttpResponseBase:
     """Takes a secret, which is public from now on."""
+    if not request.user.is_authenticated:
+        return forbid(request, "parties")
     party = _own_party(request, party_id)
     draw = get_object_or_404(Draw, pk=draw_id, show=party.show_id)
     typed, actor = request.POST.get("secret", "")[:200], request.user.get_username()
@@ -93,50 +98,61 @@ def _answer(request: HttpRequest, act: Any) -> HttpResponseBase:
         messages.success(request, act())
     except ActionRefused as refusal:
         messages.error(request, str(refusal))
-    except OperationalError:
-        messages.error(request, "The database is busy; nothing was changed. Please try again.")
     return redirect("parties")
 
 
-def own_parties(request: HttpRequest) -> list[Party]:
-    """The parties that the account stands for; raises PermissionDenied where there are none."""
-    own = (
-        list(Party.objects.filter(user=request.user.pk).select_related("show"))
-        if request.user.is_authenticated
-        else []
+def own_parties(request: HttpRequest) -> Page:
+    """A page of the parties that the account stands for; raises PermissionDenied where there are none."""
+    own = newest_first(
+        request, Party.objects.filter(user=request.user.pk).select_related("show"), PARTIES_AT_ONCE
     )
-    if not own:
+    if not own.rows or not request.user.is_authenticated:
         raise PermissionDenied("this account is no party of any show")
     return own
 
 
 def _own_party(request: HttpRequest, party_id: int) -> Party:
-    for party in own_parties(request):
-        if party.pk == party_id:
-            return party
-    raise PermissionDenied("this account does not stand for that party")
+    own = Party.objects.filter(pk=party_id, user=request.user.pk).select_related("show").first()
+    if own is None:
+        raise PermissionDenied("this account does not stand for that party")
+    return own
 
 
 # --- what the page shows ---
 
 
-def _drafts(party: Party) -> list[dict[str, Any]]:
-    lists = PrizeList.objects.filter(segment__show=party.show_id, segment__phase=Phase.DRAFT)
-    made = {row.prize_list_id: row for row in party.commitments.all()}
-    return [
-        {"list": row, "draw_id": draw_id_of(row), "made": made.get(row.pk)}
-        for row in lists.select_related("segment__show").order_by("segment__position", "number")
-    ]
+def _drafts(own: list[Party]) -> dict[int, list[dict[str, Any]]]:
+    """By party, what it can commit to; in a fixed number of queries."""
+    shows = [party.show_id for party in own]
+    lists = PrizeList.objects.filter(segment__show__in=shows, segment__phase=Phase.DRAFT)
+    ordered = lists.select_related("segment__show").order_by("segment__position", "number")[:DRAFTS_AT_ONCE]
+    rows = list(ordered)
+    commitments = Commitment.objects.filter(party__in=own, prize_list__in=[row.pk for row in rows])
+    made = {(row.party_id, row.prize_list_id): row for row in commitments}
+    return {
+        party.pk: [
+            {"list": row, "draw_id": draw_id_of(row), "made": made.get((party.pk, row.pk))}
+            for row in rows
+            if row.segment.show_id == party.show_id
+        ]
+        for party in own
+    }
 
 
-def _draws(party: Party, now: int) -> list[dict[str, Any]]:
-    draws = Draw.objects.filter(show=party.show_id).exclude(segment__phase=Phase.VOID)
+def _draws(own: list[Party], now: int) -> dict[int, list[dict[str, Any]]]:
+    """By party, the newest draws that wait for it or have its secret; in a fixed number of queries."""
+    draws = Draw.objects.filter(show__in=[party.show_id for party in own]).exclude(segment__phase=Phase.VOID)
     related = draws.select_related("segment__freeze", "prize_list").prefetch_related("revealed")
-    return [
-        describe_draw(draw, party, now)
-        for draw in related.order_by("-segment__position", "prize_list__number")
-        if party.name in commitments_of(draw)
-    ]
+    newest = related.order_by("-pk")[:DRAWS_AT_ONCE]
+    rows = sorted(newest, key=lambda draw: (-draw.segment.position, draw.prize_list.number))
+    return {
+        party.pk: [
+            describe_draw(draw, party, now)
+            for draw in rows
+            if draw.show_id == party.show_id and party.name in commitments_of(draw)
+        ]
+        for party in own
+    }
 
 
 def describe_draw(draw: Draw, party: Party, now: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The gateway against what one would take instead: `make bench`, or `python -m tests.bench.gateway --help`.
+"""The gateway compared with alternatives: `make bench`, or `python -m tests.bench.gateway --help`.
 
 The server has one core to itself, the load another one. Each contender is started fresh for each measure, and all are
 driven by the same phones. Exit status 1 means that a promise was broken, never that something was slow. What the
@@ -176,8 +176,8 @@ def take_turns(name: str, takers: list[Any], core: int, sizes: Sizes, *, everybo
 
 
 def running_order(name: str, takers: list[Any], turns: int) -> list[Any]:
-    """There and back and so on: a machine that others use, too, gets faster and slower within seconds and minutes, and
-    should be as fast for one as for another. Those who take their turn once stand between there and back."""
+    """In alternating order: a machine that others use, too, gets faster and slower within seconds and minutes, and
+    should be as fast for one as for another. Those measured once run between the two passes."""
     again = [one for one in takers if name != "fanout" or one.key in measures.CLOSE]
     once = [one for one in takers if one not in again]
     legs = [again if number % 2 == 0 else again[::-1] for number in range(turns)]

@@ -49,7 +49,7 @@ class Sizes(NamedTuple):
     process_rounds: int = 41
     pace: int = 12_000
     pace_s: float = 30.0
-    # How often each contender takes a measure, there and back; the other measures once.
+    # How often each contender takes a measure, in alternating order; other measures once.
     turns: Mapping[str, int] = {"intake": 2, "fanout": 2, "storm": 3}
 
 

@@ -76,10 +76,11 @@ def sustained_rounds(crowd: Crowd, seconds: float, warm_up_s: float) -> Rounds:
     rounds = Sustained(crowd)
     for group in rounds.groups:
         rounds.begin(group)
-    first, last = rounds.lap(warm_up_s), rounds.lap(seconds)
+    reports, began, cpu_s = rounds.lap(warm_up_s)
+    reports_at_end, ended, cpu_s_at_end = rounds.lap(seconds)
     rounds.stopping = True
     crowd.expect(rounds.hear, lambda: not rounds.open_rounds, "the answer to the last sync")
-    return Rounds(*(after - before for before, after in zip(first, last, strict=True)))
+    return Rounds(reports_at_end - reports, ended - began, cpu_s_at_end - cpu_s)
 
 
 # --- as fast as the server can take them ---

@@ -43,7 +43,7 @@ class Vitals(NamedTuple):
     threads: int
     tasks: int
     connections: int
-    guests: int  # phones and screens of its shows
+    sessions: int  # phones and screens of its shows
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -140,11 +140,11 @@ def read_vitals(pid: int) -> Vitals:
 
     # A heartbeat names its process; a gateway that has just started has not sent one yet.
     beats = [beat for name, beat in read_gateways(now_ms()).items() if f"-{pid}-" in name]
-    told = [(beat["tasks"], beat["connections"], _guests(beat)) for beat in beats] or [(-1, -1, -1)]
+    told = [(beat["tasks"], beat["connections"], _sessions(beat)) for beat in beats] or [(-1, -1, -1)]
     return Vitals(resident_kib([pid]), descriptors(pid), threads(pid), *told[0])
 
 
-def _guests(beat: dict[str, Any]) -> int:
+def _sessions(beat: dict[str, Any]) -> int:
     return sum(show["phones"] + show["screens"] for show in beat["shows"].values())
 
 
@@ -221,7 +221,7 @@ def check_all_gone(pid: int, before: Vitals) -> list[str]:
     def gone() -> bool:
         now = read_vitals(pid)
         files = now.descriptors - before.descriptors
-        return now.connections == now.guests == 0 and files <= POOL and now.tasks <= before.tasks
+        return now.connections == now.sessions == 0 and files <= POOL and now.tasks <= before.tasks
 
     if wait_until(gone):
         return []

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench import gateway
 from tests.bench.contenders import CONTENDERS
-from tests.bench.measures import FULL, SHORT, describe_intake, join_turns
+from tests.bench.measures import FULL, SHORT, Failed, Rows, describe_intake, join_turns
 from tests.bench.rounds import Rounds
 from tests.bench.stand_in import StandIn
 from tests.bench.table import broken_promises, compare, find_target, judge
@@ -96,7 +96,7 @@ def test_who_fails_in_one_of_its_turns_has_no_figure(name, monkeypatch):
 
 
 def test_the_intake_of_all_turns_is_all_reports_over_all_the_time():
-    turns = [
+    turns: list[Rows | Failed] = [
         {"intake": {"wrong": [], **describe_intake(Rounds(*held), Rounds(100, 1.0, 0.5))}}
         for held in ((1_000, 1.0, 0.5), (3_000, 1.0, 1.5))
     ]

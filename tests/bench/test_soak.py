@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import soak
+from tests.bench.contenders import CONTENDERS
 from tests.bench.load import Crowd
 from tests.bench.open_loop import OpenLoop
 from tests.bench.stand_in import StandIn
@@ -24,7 +25,7 @@ def test_a_soak_finds_what_has_grown():
         assert len(soak.judge_growth([good, good._replace(**wrong)], before, 300)) == 1
 
 
-@pytest.mark.parametrize("left", [{"connections": 1}, {"guests": 1}, {"tasks": 9}, {"descriptors": 29}])
+@pytest.mark.parametrize("left", [{"connections": 1}, {"sessions": 1}, {"tasks": 9}, {"descriptors": 29}])
 def test_what_phones_leave_behind_is_found(left, monkeypatch):
     before = soak.Vitals(80_000, 20, 5, 8, 0, 0)
     monkeypatch.setattr(soak, "QUIET_S", 0.0)
@@ -53,6 +54,6 @@ def test_options_that_make_no_sense_are_refused(bad, capsys):
 
 
 def test_a_soak_without_a_server_says_what_is_missing(capsys, monkeypatch):
-    monkeypatch.setattr(soak.CONTENDERS[0], "missing", lambda: "no server")
+    monkeypatch.setattr(CONTENDERS[0], "missing", lambda: "no server")
     assert soak.main(["--phones", "1"]) == 2
     assert "no server" in capsys.readouterr().err

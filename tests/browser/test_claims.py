@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, ROOT, Night, log_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("tasks")]
 OpenPage = Callable[..., Page]
 SOON_MS = 30_000
 # What an older page or another script may have left in front of the identity that has won.
@@ -25,12 +25,12 @@ KEEP_MORE = """() => {
 
 def play(night: Night, phones: list[Page]) -> None:
     """One segment, in which both phones are shaken."""
-    segment = night._run("-m", "tests.browser.seed_claims").strip()
+    segment = str(night.set_up("claims"))
     for phone in phones:
         phone.goto(f"http://{night.address}/play/claims/")
         expect(phone.locator("#status")).to_have_text("Connected")
-    night.manage("segment", "arm", segment, "--as", "olga")
-    night.manage("segment", "open", segment, "--lead", "1", "--as", "olga")
+    night.set_up("command", "segment", "arm", segment, "--show", "claims", "--as", "olga")
+    night.set_up("command", "segment", "open", segment, "--show", "claims", "--lead", "1", "--as", "olga")
     for phone in phones:
         expect(phone.locator("#tap")).to_be_enabled()
         for _ in range(3):
@@ -49,7 +49,9 @@ def test_the_reserve_moves_up_at_the_deadline_and_claims(
     winner, reserve = sorted(phones, key=lambda phone: not phone.locator("#won").is_visible())
     expect(winner.locator("#won h2")).to_have_text("You have won!")
     expect(reserve.locator("#not-won")).to_be_visible()
-    draw = winner.locator(".win a").get_attribute("href").split("/")[-3]
+    link = winner.locator(".win a").get_attribute("href")
+    assert link
+    draw = link.split("/")[-3]
 
     expect(stage.locator("#winners .moved-up")).to_have_text("moved up", timeout=SOON_MS)
     name = reserve.locator("#you").inner_text().removeprefix("You are ")

@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import test_phone_protocol as protocol
 from tests.browser.conftest import Night
 from tests.browser.test_phone_protocol import VIEWER, Gateway, now_ms, state
+from tests.cast import make_result, make_winner
 
 pytestmark = pytest.mark.browser
 page, gateway = protocol.page, protocol.gateway  # the fixtures
@@ -26,13 +28,16 @@ def keep(page: Page, name: str, text: str) -> None:
 
 
 def sealed(seq: int, title: str, seal: str, **fields: Any) -> dict[str, Any]:
-    past = {"phase": "sealed", "opens_at": now_ms() - 60_000, "closes_at": now_ms() - 30_000}
+    past: dict[str, Any] = {"phase": "sealed", "opens_at": now_ms() - 60_000, "closes_at": now_ms() - 30_000}
     return state(seq, title, seal=seal, **past, **fields)
 
 
 def result(draw: int, segment: int) -> dict[str, Any]:
-    told = {"draw": draw, "segment": segment, "winners": [], "seal": SEALS[0], "strength": "public"}
-    return {**told, "record_url": f"/api/draws/{draw}/record", "claim_url": f"/draws/{draw}/claim/"}
+    told = make_result(
+        segment, draw=draw, seal=SEALS[0], strength="public", claim_url=f"/draws/{draw}/claim/"
+    )
+    found: dict[str, Any] = msgspec.to_builtins(told)
+    return found
 
 
 def tell(page: Page, gateway: Gateway, message: dict[str, Any]) -> None:
@@ -81,17 +86,35 @@ def test_every_result_leads_to_the_check_of_its_draw_also_for_who_has_not_won(
     page: Page, gateway: Gateway, night: Night
 ) -> None:
     expect(page.locator("#checks")).to_be_hidden()
-    told = state(11, "Drawn", phase="published")
-    tell(page, gateway, {**told, "results": [result(7, 1), result(3, 2)]})
+    told = state(11, "Drawn", phase="published") | {"results": [result(7, 1), result(3, 2)]}
+    tell(page, gateway, told)
     expect(page.locator("#not-won")).to_be_visible()
     links = page.locator("#checks a")
     expect(links).to_have_text(["Check this draw (number 7)", "Check this draw (number 3)"])
     assert [link.get_attribute("href") for link in links.all()] == ["/draws/7/?lang=en", "/draws/3/?lang=en"]
-    gateway.say("result", seq=12, **result(8, 3))
+    tell(page, gateway, {**told, "seq": 12, "results": [result(8, 3), *told["results"]]})
     expect(links).to_have_count(3)
-    gateway.greeting = gateway.welcome({**told, "results": [result(8, 3)]}, total=0)
+    gateway.greeting = gateway.welcome({**told, "seq": 13, "results": [result(8, 3)]}, total=0)
     page.goto(f"http://{night.address}/play/night/?lang=zh")
     expect(links).to_have_text(["核对本次抽奖（第 8 号）"])
+
+
+def test_winners_that_a_state_does_not_list_are_counted_and_a_win_is_known_all_the_same(
+    page: Page, gateway: Gateway
+) -> None:
+    later = now_ms() + 1_000_000
+    listed = make_result(1, make_winner("ab" * 14), draw=7, winners_total=1_000)
+    told = state(11, "Drawn", phase="published") | {"results": [msgspec.to_builtins(listed)]}
+    tell(page, gateway, told)
+    expect(page.locator("#winners li")).to_contain_text(["Silver coat"])
+    expect(page.locator("#unlisted")).to_have_text("and 999 more winners, on the pages of the draws")
+    expect(page.locator("#not-won")).to_be_visible()
+    won = {"draw": 7, "prize": PRIZE, "claim_url": "/draws/7/claim/", "claim_by": later}
+    gateway.say("won", **won, status="won")
+    expect(page.locator(".win")).to_have_count(1)
+    expect(page.locator("#not-won")).to_be_hidden()
+    gateway.say("won", **won, status="lost")
+    expect(page.locator(".win")).to_have_count(0)
 
 
 def test_a_phone_forgets_its_viewer_once_asked_twice_and_nothing_of_other_shows(

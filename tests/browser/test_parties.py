@@ -9,35 +9,15 @@ from playwright.sync_api import Page, Request, expect
 
 from engagement.core.digests import commit
 from tests.browser.conftest import Night, log_in
+from tests.browser.stagehand import PASSWORD
 from tests.browser.test_night import press, wait_for_phase
 
 pytestmark = pytest.mark.browser
 
-SEED = """
-from django.contrib.auth.models import User
-from engagement.actions import touch_show
-from prizes.models import Party
-from tests.cast import make_segment, make_show
-show = make_show(slug="vigil", title="Vigil")
-nora = User.objects.create_user("nora", password="long enough for tests")
-Party.objects.create(show=show, name="notary", title="Notary Nora", user=nora)
-print(make_segment(show, title="Overture", window_s=2).pk)
-touch_show(show)
-"""
-
-
-WATCHER = """
-from django.contrib.auth.models import User
-from prizes.models import Party
-from tests.cast import make_show
-wanda = User.objects.create_user("wanda", password="long enough for tests")
-Party.objects.create(show=make_show(slug="watch"), name="watch", title="Watch", user=wanda)
-"""
-
 
 def log_in_as(page: Page, name: str) -> None:
     page.fill("#id_username", name)
-    page.fill("#id_password", "long enough for tests")
+    page.fill("#id_password", PASSWORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("h1")).to_have_text("Your secrets")
 
@@ -54,10 +34,11 @@ def make_and_commit(page: Page, folder: Path) -> tuple[Path, dict[str, str]]:
     return path, json.loads(path.read_text())
 
 
+@pytest.mark.usefixtures("tasks")
 def test_a_notary_commits_and_reveals_in_the_browser(
     night: Night, open_page: Callable[..., Page], tmp_path: Path, shots: Path
 ) -> None:
-    segment = int(night.manage("shell", "--verbosity", "0", "-c", SEED))
+    segment = night.set_up("vigil")
     sent: list[str] = []
 
     def note(request: Request) -> None:
@@ -100,7 +81,7 @@ def test_a_notary_commits_and_reveals_in_the_browser(
 def test_the_page_says_when_it_does_not_reach_the_server_and_when_to_log_in_again(
     night: Night, open_page: Callable[..., Page]
 ) -> None:
-    night.manage("shell", "--verbosity", "0", "-c", WATCHER)
+    night.set_up("watch")
     page = open_page("/parties/")
     log_in_as(page, "wanda")
     expect(page.locator("#trouble")).to_be_hidden()

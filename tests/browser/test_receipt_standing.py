@@ -85,7 +85,7 @@ def test_a_winner_who_was_disqualified_is_told_why_in_chinese(
 ) -> None:
     page = phone(published.at_rank(1), locale="zh-CN")
     serve(page, "record", lambda text: dispose(json.loads(text), (1, "1", *STAFF, 6)))
-    assert "中奖资格被取消。原因：工作人员或其家属" in check(page)[1]
+    assert "中奖资格被取消。原因：工作人员或其亲属" in check(page)[1]
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,22 @@
 """The phone page, the stage page, their QR codes and the ledger, as a browser gets them."""
 
 import re
-from datetime import timedelta
 
 import pytest
 import segno
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from django.utils import timezone
 from django.utils.html import escape
 
 from engagement.actions import void_segment
-from engagement.core.checkpoints import format_vkey
-from engagement.ledger import keys_of
+from engagement.ledger.append import append_entry
+from engagement.ledger.checkpoints import keys_of
+from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import Show
 from engagement.roles import AUDITOR, OPERATOR
 from tests.cast import make_segment, make_show
 from tests.guards import tamper
+from tests.pages import page_of
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +49,21 @@ def crew(client: Client, role: str | None) -> Client:
         ("?lang=zh", "en-GB", "zh"),
         ("?lang=en", "zh-TW", "en"),
         ("?lang=xx", "zh", "zh"),
+        ("", "en;q=0.1, zh;q=0.9", "zh"),
+        ("", "zh;q=0, en", "en"),
+        ("", "zh;q=0, de", "en"),
+        ("", "zh;q=0", "en"),
+        ("", "zh-Hant-TW, en", "zh"),
+        ("", "en, zh", "en"),
+        ("", "zh, en", "zh"),
+        ("", "de, *;q=0.5, en;q=0.1", "zh"),
+        ("", "de, *;q=0.5", "en"),
+        ("", "enm, zhx", "en"),  # Middle English is not English
+        ("", "zh;q=2, zh;;;", "en"),
+        ("", ", zh;q=0.9,, en;q=0.8,", "zh"),  # RFC 9110 lets elements be empty
+        ("", "zh_CN;q=1, x y, zh;Q=.5, en;q=0.4", "zh"),  # what cannot be read takes nothing with it
+        ("", "de, en;q=0", "en"),
+        ("", "zh-" * 10_000, "zh"),
     ],
 )
 def test_a_page_speaks_the_language_asked_for_or_preferred(
@@ -57,6 +72,7 @@ def test_a_page_speaks_the_language_asked_for_or_preferred(
     for page in ("play", "stage"):
         answer = client.get(f"/{page}/gala/{query}", headers={"Accept-Language": header})
         assert f'<html lang="{language}">' in answer.text
+        assert ("Accept-Language" in answer.get("Vary", "")) == (query in ("", "?lang=xx"))
         assert ("晚会" if language == "zh" else "Gala &lt;b&gt;") in answer.text
 
 
@@ -68,7 +84,7 @@ def test_a_show_without_a_chinese_title_shows_the_one_it_has(client: Client) -> 
 def test_the_language_switch_keeps_the_feed(client: Client, show: Show) -> None:
     answer = client.get("/play/gala/?feed=tv&lang=zh")
     assert 'data-feed="tv"' in answer.text
-    assert 'href="?lang=en&amp;feed=tv"' in answer.text
+    assert 'href="?feed=tv&amp;lang=en"' in answer.text
 
 
 def test_what_stands_in_the_address_is_escaped(client: Client, show: Show) -> None:
@@ -120,9 +136,9 @@ def drawing(svg: str) -> str:
 
 
 def test_the_crew_is_sent_to_the_console_and_viewers_to_the_newest_show(client: Client, show: Show) -> None:
-    older = make_show(slug="older")
-    Show.objects.filter(pk=older.pk).update(created_at=timezone.now() - timedelta(days=1))
     assert client.get("/")["Location"] == "/play/gala/"
+    make_show(slug="newer")
+    assert client.get("/")["Location"] == "/play/newer/"
     assert crew(client, OPERATOR).get("/")["Location"] == "/console/"
 
 
@@ -168,19 +184,35 @@ def test_the_page_shows_the_latest_checkpoint_to_copy_and_to_photograph(client: 
     assert client.get("/stage/gala/checkpoints/2.svg").status_code == 404
 
 
-def test_the_page_says_of_every_checkpoint_whether_the_next_one_continues_it(
+def test_the_page_says_of_every_checkpoint_whether_it_continues_the_one_before(
     client: Client, show: Show
 ) -> None:
     for _ in range(4):
         void_segment(make_segment(show).pk, actor="dirk", reason="rain")
-    page = crew(client, AUDITOR).get("/console/gala/ledger/").text
+    page = page_of(crew(client, AUDITOR).get("/console/gala/ledger/"))
     assert page.count("<td>yes</td>") == 3
     tamper("UPDATE engagement_ledgercheckpoint SET root = %s WHERE size = 2", "00" * 32)
     tamper("DELETE FROM engagement_ledgercheckpoint WHERE size = 4")
-    page = client.get("/console/gala/ledger/").text
+    page = page_of(client.get("/console/gala/ledger/"))
     assert page.count('<span class="bad">no</span>') == 2
     assert page.count('<td class="bad">none</td>') == 1
     assert page.count('class="mono bad"') == 1
+
+
+def test_a_long_ledger_is_read_and_checked_in_parts(client: Client, show: Show, monkeypatch) -> None:
+    monkeypatch.setattr("engagement.ledger.views.LEDGER_PAGE", 3)
+    for number in range(7):
+        append_entry(show, f"action-{number}")
+    page = page_of(crew(client, AUDITOR).get("/console/gala/ledger/"))
+    assert "the entries 4 to 6 follow from one another" in page
+    assert "action-4" in page and "action-3" not in page and page.count("<td>yes</td>") == 3
+    older = page_of(client.get("/console/gala/ledger/?before=4"))
+    assert re.findall("<td>(action-.)</td>", older) == ["action-3", "action-2", "action-1"]
+    assert 'href="?before=1" rel="next"' in older and 'href="?before=7" rel="prev"' in older
+    tamper("UPDATE engagement_ledgerentry SET digest = %s WHERE position = 2", "ab" * 32)
+    assert "The ledger is not whole" not in client.get("/console/gala/ledger/").text
+    assert "entry 2 was changed" in client.get("/console/gala/ledger/?before=4").text
+    assert "entry 3 does not follow" in client.get("/console/gala/ledger/?before=6").text
 
 
 def test_a_show_in_which_nothing_happened_has_nothing_to_keep(client: Client, show: Show) -> None:
@@ -192,6 +224,16 @@ def test_a_show_in_which_nothing_happened_has_nothing_to_keep(client: Client, sh
 def test_the_ledger_is_for_those_who_may_read_it(client: Client, show: Show) -> None:
     for name in ("", "entries.jsonl", "checkpoints.jsonl"):
         address = f"/console/gala/ledger/{name}"
-        assert Client().get(address)["Location"] == f"/admin/login/?next={address}"
+        assert Client().get(address)["Location"] == f"/login/?next={address}"
     assert crew(client, None).get("/console/gala/ledger/").status_code == 403
     assert client.get("/console/gala/ledger/entries.jsonl").status_code == 403
+
+
+def test_the_page_of_a_failure_speaks_the_language_of_the_browser(show: Show) -> None:
+    for accepted, words in (("zh-CN", "请返回并刷新页面"), ("de", "Go back, and reload the page")):
+        client = Client(
+            enforce_csrf_checks=True, headers={"Accept-Language": accepted, "Accept": "text/html"}
+        )
+        answer = client.post("/login/", {"username": "olga"})
+        assert (answer.status_code, answer["Vary"]) == (403, "Accept-Language")
+        assert words in answer.text

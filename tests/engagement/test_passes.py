@@ -1,4 +1,4 @@
-"""Passes, and the two doors where they are handed out."""
+"""Passes, and the two addresses where they are handed out."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,9 +10,10 @@ from asgiref.testing import ApplicationCommunicator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engagement.actions import announce, heal_states
+from engagement.actions import announce_later
 from engagement.clock import now_ms
 from engagement.gateway.hub import stop_hub
+from engagement.healing import heal_states
 from engagement.models import Show
 from engagement.passes import GUEST_BIT, LEEWAY_MS, BadPass, check_pass, issue_guest_pass, issue_pass
 from gala.asgi import application
@@ -75,7 +76,7 @@ def test_an_old_key_is_accepted_while_it_is_in_the_list(settings) -> None:
 @pytest.fixture
 def show(transactional_db: None) -> Show:
     show = make_show()
-    announce(show.pk)
+    announce_later(show.pk)
     return show
 
 
@@ -121,7 +122,7 @@ async def test_a_guest_gets_a_pass_and_the_address_to_say_it_at(show: Show) -> N
 
 async def test_a_show_without_guests_refuses_them(transactional_db: None) -> None:
     show = await sync_to_async(make_show)(guests_allowed=False)
-    await sync_to_async(announce)(show.pk)
+    await sync_to_async(announce_later)(show.pk)
     answer = await ask(f"/api/shows/{show.slug}/passes")
     assert (answer.status, answer.content["code"]) == (403, "no_guests")
 
@@ -152,6 +153,30 @@ async def test_the_address_is_the_proxys_word_only_where_there_is_a_proxy(show: 
     assert liar[-1].status == 429
     settings.TRUST_REAL_IP_HEADER = True
     assert (await ask(path, address="192.0.2.9", x_real_ip="192.0.2.110")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "scheme"),
+    [
+        ("https", "wss"),
+        ("https,http", "wss"),
+        (" HTTPS , http", "wss"),
+        ("http,https", "ws"),
+        ("", "ws"),
+        (",https", "ws"),
+    ],
+)
+async def test_the_socket_is_as_safe_as_the_page_was_for_the_viewer(
+    show: Show, settings, forwarded: str, scheme: str
+) -> None:
+    settings.BEHIND_TLS_PROXY = True
+    answer = await ask(f"/api/shows/{show.slug}/passes", x_forwarded_proto=forwarded)
+    assert answer.content["url"] == f"{scheme}://gala.example/ws/shows/{show.slug}/"
+
+
+async def test_without_a_proxy_nobody_can_say_how_safe_the_page_was(show: Show) -> None:
+    answer = await ask(f"/api/shows/{show.slug}/passes", x_forwarded_proto="https")
+    assert answer.content["url"].startswith("ws://")
 
 
 async def test_a_full_server_is_503_with_retry_after(show: Show) -> None:

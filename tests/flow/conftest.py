@@ -1,11 +1,11 @@
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
-from tests.flow.night import Night
+from tests.flow.night import Night, connect
 
 
 @pytest.fixture
@@ -14,15 +14,9 @@ def night(tmp_path: Path) -> Iterator[Night]:
     if "DATABASE_URL" not in os.environ:
         yield Night(tmp_path / "night")
         return
-    import psycopg
-
     server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
     name = f"night_{os.getpid()}_{abs(hash(tmp_path))}"
-    kept = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
-    address = {
-        word: connection.settings_dict[key] for word, key in kept.items() if connection.settings_dict[key]
-    }
-    with psycopg.connect(**address, dbname="postgres", autocommit=True) as admin:
+    with closing(connect(f"{server}/postgres")) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
         yield Night(tmp_path / "night", f"{server}/{name}")
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,4 +1,4 @@
-"""The gateway with some pages more, for the tests of its door: `uvicorn tests.gala.slow_pages:application`."""
+"""The gateway with some pages more, for the tests of its limiter: `uvicorn tests.gala.slow_pages:application`."""
 
 import time
 from collections.abc import AsyncIterator

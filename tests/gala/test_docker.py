@@ -1,30 +1,26 @@
-"""No container engine runs here, so: what the container files name must exist, and be what the code uses."""
+"""What the container files name exists, and is what the code uses. What they say is run in test_docker_*.py."""
 
 import re
-from typing import Any
+from pathlib import Path
 
 import pytest
-import yaml
-from django.urls import resolve
+from django.conf import settings
 
+from engagement.gateway.hub import SPARE_DESCRIPTORS
 from gala.entrypoints import ROOT, arguments_of, gateway
+from gala.environment import Environment
+from gala.health import is_probe
+from gala.listener import BACKLOG
+from tests.gala.compose import COMPOSE, DOCKER, OURS, SERVICES, environment_of, example, parse_env
 
-DOCKER = ROOT / "docker"
-COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"] == "gala"}
 NGINX = (DOCKER / "nginx.conf").read_text()
-DOCKERFILE = (DOCKER / "Dockerfile").read_text()
-EXAMPLE = re.findall(r"^([A-Z_]+)=", (DOCKER / ".env.example").read_text(), re.MULTILINE)
+DOCKERFILE = (DOCKER / "Dockerfile").read_text().replace("\\\n", "")
+EXAMPLE = parse_env((DOCKER / ".env.example").read_text())
 
 
-def variables_read_by_the_code() -> set[str]:
-    text = "".join((ROOT / "gala" / name).read_text() for name in ("settings.py", "entrypoints.py"))
-    return set(re.findall(r'"([A-Z][A-Z_]+)"', text))
-
-
-def variables_of_the_compose_file() -> set[str]:
-    return set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", (DOCKER / "compose.yaml").read_text()))
+def words_of(page: Path) -> str:
+    """Its text, wherever the lines end."""
+    return " ".join(page.read_text().split())
 
 
 def seconds(duration: str) -> int:
@@ -40,30 +36,30 @@ def test_the_services_are_those_of_the_design() -> None:
 def test_a_service_starts_the_entry_point_of_its_name(name: str) -> None:
     assert 'ENTRYPOINT ["python", "-m", "gala.entrypoints"]' in DOCKERFILE
     assert SERVICES[name]["command"] == [name]
-    assert arguments_of(*SERVICES[name]["command"], environment={})
+    assert arguments_of(name, environment={})
 
 
-def test_every_variable_of_our_services_is_read_by_the_code() -> None:
-    for service in OURS.values():
-        assert set(service["environment"]) <= variables_read_by_the_code()
-    in_the_image = re.findall(r"\b(G[A-Z_]+)=", DOCKERFILE)
-    assert in_the_image
-    assert set(in_the_image) <= variables_read_by_the_code()
+def test_the_image_says_where_things_are_as_the_compose_file_does() -> None:
+    [line] = re.findall(r"^ENV (.*)$", DOCKERFILE, re.MULTILINE)
+    ours = dict(word.split("=") for word in line.split() if re.match("G|H", word))
+    assert set(ours) == {"GALA_DATA", "GATEWAY_HOST", "HEALTH_DIR"}
+    assert ours.items() <= SERVICES["gateway"]["environment"].items()
 
 
-def test_the_example_lists_exactly_the_variables_that_the_compose_file_asks_for() -> None:
-    assert sorted(EXAMPLE) == sorted(variables_of_the_compose_file())
+def test_the_example_lists_what_compose_asks_for_without_a_default() -> None:
+    asked = re.findall(r"\$\{([A-Z_]+):\?", (DOCKER / "compose.yaml").read_text())
+    assert set(asked) == {"SITE_HOST", "POSTGRES_PASSWORD", "VALKEY_PASSWORD"} <= set(EXAMPLE)
 
 
 def test_the_example_holds_no_secret() -> None:
-    filled = re.findall(r"^([A-Z_]+)=.+", (DOCKER / ".env.example").read_text(), re.MULTILINE)
+    filled = [name for name, value in EXAMPLE.items() if value]
     assert not [name for name in filled if name.endswith(("KEY", "KEYS", "PASSWORD"))]
 
 
 def test_every_file_that_the_image_copies_exists_and_is_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE)
-    assert {"manage.py", "requirements.txt", "gala", "engagement", "prizes"} == set(copied)
+    assert {"manage.py", "requirements-s3.txt", "gala", "engagement", "prizes"} == set(copied)
     for name in copied:
         assert (ROOT / name).exists(), name
         assert f"!{name}" in ignored
@@ -100,21 +96,20 @@ def test_a_gateway_gets_the_time_that_it_takes_to_stop() -> None:
     assert seconds(SERVICES["gateway"]["stop_grace_period"]) > graceful
 
 
-def test_a_worker_gets_the_time_that_a_task_may_take(settings) -> None:
+def test_a_worker_gets_the_time_that_a_task_may_take() -> None:
     assert seconds(SERVICES["worker"]["stop_grace_period"]) > settings.CELERY_TASK_TIME_LIMIT
 
 
-def test_the_addresses_that_are_asked_for_health_exist() -> None:
-    asked = re.findall(r"localhost(?::8000)?(/\w+)", (DOCKER / "compose.yaml").read_text())
-    assert set(asked) == {"/healthz"}
-    assert resolve("/healthz").func.__name__ == "healthy"
+def test_the_address_that_is_asked_for_health_exists() -> None:
+    assert SERVICES["nginx"]["healthcheck"]["test"][-1] == "https://localhost/healthz"
+    assert is_probe({"path": "/healthz"})
 
 
 class TestNginx:
     def test_it_replaces_the_address_that_a_client_claims_to_have(self) -> None:
         assert set(re.findall(r"X-Real-IP (\S+);", NGINX)) == {"$remote_addr"}
         assert set(re.findall(r"X-Forwarded-For (\S+);", NGINX)) == {"$remote_addr"}
-        assert OURS["gateway"]["environment"]["TRUST_REAL_IP_HEADER"] == "true"
+        assert SERVICES["gateway"]["environment"]["TRUST_REAL_IP_HEADER"] == "true"
 
     def test_every_place_with_headers_of_its_own_repeats_all_of_them(self) -> None:
         blocks = [block for block in re.split(r"[{}]", NGINX) if "proxy_set_header" in block]
@@ -150,3 +145,41 @@ class TestNginx:
 def test_secrets_and_certificates_stay_out_of_git() -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert {".env", "/docker/certificates/"} <= set(ignored)
+
+
+class TestArithmetic:
+    """The numbers of docker/README.md, from the settings and files that they come from."""
+
+    README = words_of(DOCKER / "README.md")
+
+    def test_what_the_readme_scales_to_fits_into_the_connections_of_postgresql(self) -> None:
+        [environment] = {
+            str(environment_of(name, example())): environment_of(name, example()) for name in OURS
+        }.values()
+        per_process = Environment(environment).number("HTTP_AT_ONCE", settings.HTTP_AT_ONCE, 1, 1000) + 1
+        processes, concurrency = int(environment["GATEWAY_WORKERS"]), int(environment["WORKER_CONCURRENCY"])
+        gateways, workers = (
+            max(map(int, re.findall(rf"--scale {name}=(\d+)", self.README))) for name in ("gateway", "worker")
+        )
+        needed = gateways * processes * per_process + workers * concurrency + 1 + 10
+        told = f"{gateways} x {processes} x {per_process} + {workers} x {concurrency} + 1 + 10 = {needed}"
+        assert told in self.README and told in words_of(ROOT / "docs/operate.md")
+        assert "command" not in SERVICES["postgres"], "it has the default of max_connections"
+        assert needed <= 100 - 3
+
+    def test_ports_and_descriptors_are_those_of_the_containers(self) -> None:
+        low, high = map(int, SERVICES["nginx"]["sysctls"]["net.ipv4.ip_local_port_range"].split())
+        ports = high - low + 1
+        assert (
+            f"{ports:,} for each gateway" in self.README and f"4 x {ports:,} = {4 * ports:,}" in self.README
+        )
+        descriptors = SERVICES["gateway"]["ulimits"]["nofile"] - SPARE_DESCRIPTORS
+        assert f"{descriptors:,} for each of `GATEWAY_WORKERS`" in self.README
+        found = re.search(r"worker_connections (\d+);", NGINX)
+        assert found is not None and f"{int(found[1]) // 2:,} for each core" in self.README
+        assert SERVICES["nginx"]["ulimits"]["nofile"] >= int(found[1])
+
+    def test_no_listener_waits_for_more_than_its_container_allows(self) -> None:
+        asked = {int(number) for number in re.findall(r"backlog=(\d+)", NGINX)} | {BACKLOG}
+        for name in ("nginx", "gateway"):
+            assert SERVICES[name]["sysctls"]["net.core.somaxconn"] == max(asked) == 4096

@@ -3,15 +3,15 @@
 import pytest
 
 from engagement.models import Show
-from tests.cast import make_show
 from tests.clock import clock as clock
+from tests.prizes import nights
 from tests.prizes.winners import Person, make_people
 
 
 @pytest.fixture
 def show() -> Show:
     """A show that draws once a second, as fast as it goes."""
-    return make_show(draws_per_minute=60)
+    return nights.show(draws_per_minute=60)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from django.test import Client
 
 from engagement.clock import from_ms
 from engagement.core.digests import derive_pseudonym, derive_salt, parse_canonical
-from engagement.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from engagement.core.phases import Phase
+from engagement.ledger.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from engagement.models import Segment
 from engagement.passes import PURPOSE
 from engagement.roles import create_roles
@@ -32,7 +32,13 @@ from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
 
 THROWS = "3141526535456323" * 4
 SIGNATURE = "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"
-STEPS = [Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING, Draw.Step.DRAWN, Draw.Step.PUBLISHED]
+STEPS: list[str] = [
+    Draw.Step.COMMITTED,
+    Draw.Step.SEALED,
+    Draw.Step.DRAWING,
+    Draw.Step.DRAWN,
+    Draw.Step.PUBLISHED,
+]
 
 
 ROLES = {OPERATOR: "operator", AUDITOR: "auditor"}
@@ -122,8 +128,8 @@ def _seal(draw: Draw, people: list[Viewer]) -> bytes:
     entries = [(viewer.pseudonym, viewer.tickets) for viewer in people]
     roll = build_roll(entries, rules_digest(rules), rules["tmax"])
     totals = b"".join(pack_total(viewer.pseudonym, 15 * viewer.tickets) for viewer in people)
-    files.write(files.roll_name(draw.pk), roll)
-    files.write(files.totals_name(draw.segment_id), totals)
+    files.write(files.roll_name(draw.key), roll)
+    files.write(files.totals_name(draw.segment.key), totals)
     secret, frozen_at = open_secret(draw.house_secret), at + 40_000
     position = draw.committed_ledger
     Reveal.objects.create(
@@ -208,7 +214,7 @@ def _account(draw: Draw, roll: bytes, prior_rank: int) -> dict[str, Any]:
 
 def _finish(draw: Draw, record: dict[str, Any], step: str) -> None:
     content, at = encode_record(record), draw.committed_at_ms
-    files.write(files.record_name(draw.pk), content)
+    files.write(files.record_name(draw.key), content)
     for winner in record["winners"]:
         prize, _, piece = winner["prize"].partition("-")
         Win.objects.create(

@@ -1,6 +1,7 @@
 """The administration: what can be edited, what cannot, and what is never shown."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,18 +11,23 @@ from django.db.models import F
 from django.test import Client
 
 from engagement import tally
+from engagement.clock import now_ms
 from engagement.core.phases import Phase
-from engagement.core.show_state import ShowState, parse_state
+from engagement.keys import own
 from engagement.models import Feed, LedgerEntry, Segment, Show
+from engagement.restores import ENTRY, note
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
-from prizes import draw as drawing
-from prizes import freeze, tasks
-from prizes.actions import enter_dice, excluded_viewers
+from prizes import tasks
 from prizes.models import DiceEntry, Draw, Exclusion, Freeze, Party, Prize, PrizeList, Win
 from prizes.parties import commit_party
-from tests.cast import arm, armed_segment, make_segment, make_show, put_on_air
+from prizes.steps import draw as drawing
+from prizes.steps import freeze
+from prizes.steps.arm import excluded_viewers
+from prizes.steps.beacon import enter_dice
+from tests.cast import arm, armed_segment, make_segment, make_show, put_on_air, state_in_redis
+from tests.prizes import nights
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
 READ_ONLY = (LedgerEntry, Draw, Win, Freeze, DiceEntry)
 
@@ -43,15 +49,11 @@ def chief() -> Client:
 
 @pytest.fixture
 def show() -> Show:
-    return make_show(slug="gala", title="Gala")
+    return nights.show(slug="gala", title="Gala")
 
 
 def address_of(row: Any, page: str = "change") -> str:
     return f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/{page}/"
-
-
-def announced(show: Show) -> ShowState:
-    return parse_state(tally.connect().get(f"show:{show.slug}"))
 
 
 def rows_of(prefix: str, *rows: dict[str, Any], initial: int = 0) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def test_an_operator_creates_a_show_with_feeds_and_it_is_announced() -> None:
     answer = crew(OPERATOR).post("/admin/engagement/show/add/", {**SHOW, **rows_of("feeds", *FEEDS)})
     assert answer.status_code == 302
     show = Show.objects.get(slug="new")
-    state = announced(show)
+    state = state_in_redis(show)
     assert (state.title, state.feeds, state.seq) == ("New", {"app": 0}, 1)
 
 
@@ -121,7 +123,7 @@ def test_an_edit_is_announced_under_a_new_number_and_the_slug_stays(show: Show) 
     assert answer.status_code == 302
     show.refresh_from_db()
     assert (show.slug, show.title, show.seq) == ("gala", "Renamed", 1)
-    state = announced(show)
+    state = state_in_redis(show)
     assert (state.title, state.seq, set(state.feeds.values())) == ("Renamed", 1, {900})
 
 
@@ -183,6 +185,14 @@ def test_a_show_out_of_range_is_an_error_on_the_form(field: str, value: str, sai
     assert not Show.objects.exists()
 
 
+def test_two_feeds_swap_their_names(show: Show) -> None:
+    feeds = [{"id": feed.pk, "show": show.pk, "name": name, "title": feed.title, "delay_ms": 0, "position": 1}
+             for feed, name in zip(show.feeds.all(), ("tv", "app"), strict=True)]  # fmt: skip
+    fields = {**SHOW, **rows_of("feeds", *feeds, initial=2)}
+    assert chief().post(address_of(show), fields).status_code == 302
+    assert [(feed.name, feed.title) for feed in show.feeds.all()] == [("tv", "App"), ("app", "Television")]
+
+
 def test_two_feeds_of_one_name_are_an_error_on_the_form() -> None:
     answer = chief().post("/admin/engagement/show/add/", {**SHOW, **rows_of("feeds", *FEEDS, *FEEDS)})
     assert "duplicate" in errors_of(answer)
@@ -197,7 +207,7 @@ def test_a_draft_is_edited_and_announced(show: Show) -> None:
     assert crew(OPERATOR).post(address_of(segment), fields).status_code == 302
     segment.refresh_from_db()
     assert (segment.position, segment.title, segment.window_s) == (4, "Finale", 30)
-    assert announced(show).seq == 1
+    assert state_in_redis(show).seq == 1
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase != Phase.DRAFT])
@@ -207,7 +217,7 @@ def test_a_segment_that_left_draft_is_only_read_with_its_prizes(show: Show, phas
     client = chief()
     fields = {"show": show.pk, "position": 1, "title": "Changed", "window_s": 99}
     assert client.post(address_of(segment), fields).status_code == 403
-    prize = prize_list.prizes.first()
+    prize = prize_list.prizes.earliest("position")
     prizes = rows_of(
         "prizes", {**PRIZE, "id": prize.pk, "prize_list": prize_list.pk, "size": "XXL"}, initial=1
     )
@@ -220,6 +230,15 @@ def test_a_segment_that_left_draft_is_only_read_with_its_prizes(show: Show, phas
     assert Prize.objects.filter(size="XXL").count() == 0
 
 
+def test_no_draft_is_changed_while_a_restored_database_waits(show: Show) -> None:
+    draft = make_segment(show)
+    note([{"show": show.slug, "of": ENTRY, "told": 9, "held": 0}], now_ms())
+    answer = chief().post(address_of(draft), {"show": show.pk, "position": 1, "title": "New", "window_s": 20})
+    assert answer.status_code == 403
+    draft.refresh_from_db()
+    assert draft.title == "Segment 1"
+
+
 def test_deleting_many_at_once_spares_what_is_committed_to(show: Show) -> None:
     draft, armed = make_segment(show), armed_segment(show)
     fields = {"action": "delete_selected", "_selected_action": [draft.pk, armed.pk], "post": "yes"}
@@ -227,11 +246,39 @@ def test_deleting_many_at_once_spares_what_is_committed_to(show: Show) -> None:
     assert Segment.objects.filter(pk=armed.pk).exists()
 
 
-def test_a_position_that_is_taken_is_an_error_on_the_form(show: Show) -> None:
-    make_segment(show)
+def titles_in_order(rows: Any) -> list[str]:
+    return list(rows.order_by("position").values_list("title", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("title", "to", "order"), [("A", 2, "BACD"), ("B", 1, "BACD"), ("D", 1, "DABC"), ("A", 4, "BCDA")]
+)
+def test_a_draft_takes_any_place_in_the_rundown_and_the_others_move(
+    show: Show, title: str, to: int, order: str
+) -> None:
+    for name in "ABCD":
+        make_segment(show, title=name)
+    fields = {"position": to, "title": title, "window_s": 20}
+    assert chief().post(address_of(show.segments.get(title=title)), fields).status_code == 302
+    assert titles_in_order(show.segments) == list(order)
+    assert set(show.segments.values_list("position", flat=True)) == {1, 2, 3, 4}
+
+
+def test_a_new_segment_is_put_on_top(show: Show) -> None:
+    make_segment(show, title="A")
+    make_segment(show, title="B", position=3)
+    fields = {"show": show.pk, "position": 1, "title": "New", "window_s": 20}
+    assert chief().post("/admin/engagement/segment/add/", fields).status_code == 302
+    assert list(show.segments.values_list("position", "title")) == [(1, "New"), (2, "A"), (3, "B")]
+
+
+def test_the_place_of_an_armed_segment_is_not_taken(show: Show) -> None:
+    armed_segment(show)
     second = make_segment(show)
     fields = {"position": 1, "title": "Second", "window_s": 20}
-    assert "already exists" in errors_of(chief().post(address_of(second), fields))
+    said = errors_of(chief().post(address_of(second), fields))
+    assert "1. Segment 1 is armed and keeps its position" in said
+    assert list(show.segments.values_list("position", flat=True)) == [1, 2]
 
 
 @pytest.mark.parametrize("window_s", ["0", "3601", "-5", "soon"])
@@ -303,11 +350,53 @@ def test_a_prize_list_that_could_not_be_drawn_is_an_error_on_the_form(
     assert not PrizeList.objects.exists()
 
 
-def test_two_prizes_at_one_position_or_two_lists_of_one_number_are_errors(bare: Segment) -> None:
+def test_two_prizes_at_one_position_are_an_error(bare: Segment) -> None:
     assert "duplicate" in errors_of(post_list(bare, PRIZE, PRIZE))
-    PrizeList.objects.create(segment=bare, beacon="local")
-    User.objects.all().delete()
-    assert "already exists" in errors_of(post_list(bare, PRIZE))
+
+
+def test_a_list_of_a_number_that_is_taken_takes_it_and_the_other_moves_on(bare: Segment) -> None:
+    first = PrizeList.objects.create(segment=bare, beacon="local")
+    assert post_list(bare, PRIZE).status_code == 302
+    first.refresh_from_db()
+    assert (first.number, PrizeList.objects.exclude(pk=first.pk).get().number) == (2, 1)
+
+
+def edit_prizes(segment: Segment, *positions: int | None, new: int | None = None) -> Any:
+    """Gives the prizes of a draft these positions, None for deletes; `new` is that of a prize on top."""
+    prize_list = segment.prize_lists.get()
+    rows = [
+        {
+            **PRIZE,
+            "id": prize.pk,
+            "prize_list": prize_list.pk,
+            "position": place or 9,
+            "garment": prize.celebrity,
+        }
+        | ({} if place else {"DELETE": "on"})
+        for prize, place in zip(prize_list.prizes.all(), positions, strict=True)
+    ]
+    if new is not None:
+        rows.append({**PRIZE, "position": new, "garment": "New"})
+    prizes = rows_of("prizes", *rows, initial=len(positions))
+    return chief().post(address_of(prize_list), {**LIST, "segment": segment.pk, **prizes})
+
+
+@pytest.mark.parametrize(
+    ("positions", "new", "order"),
+    [
+        ((2, 1), None, ["Star 2", "Star 1"]),
+        ((2, 3), 1, ["New", "Star 1", "Star 2"]),
+        ((2, None), None, ["Star 1"]),
+        ((None, 1), 2, ["Star 2", "New"]),
+    ],
+)
+def test_prizes_swap_places_and_one_is_put_on_top(
+    show: Show, positions: tuple[int | None, ...], new: int | None, order: list[str]
+) -> None:
+    segment = make_segment(show)
+    assert edit_prizes(segment, *positions, new=new).status_code == 302
+    prizes = segment.prize_lists.get().prizes.order_by("position")
+    assert [prize.garment for prize in prizes] == order
 
 
 def test_an_armed_segment_gets_no_further_prize_list(show: Show) -> None:
@@ -395,6 +484,10 @@ def test_times_that_the_rules_refuse_are_errors_on_the_form(
 @pytest.fixture
 def drawn(show: Show) -> Draw:
     """A drawn segment, not published yet, and another that waits for dice."""
+    return nights.once("drawn and by dice", lambda: play_both(show))
+
+
+def play_both(show: Show) -> Draw:
     draws = []
     for beacon in ("local", "dice"):  # drawn in the order of their seals
         segment = put_on_air(
@@ -402,8 +495,10 @@ def drawn(show: Show) -> Draw:
         )
         for number in range(1, 4):
             viewer = bytes([number]) * 14
-            tally.connect().zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: 9})
-        tasks.advance_seal(segment.pk, lambda shard, pk=segment.pk: freeze.freeze_shard(pk, shard))
+            tally.connect().zadd(
+                own(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}"), {viewer: 9}
+            )
+        tasks.advance_seal(segment.pk, partial(freeze.freeze_shard, segment.pk))
         draws.append(segment.draws.get())
     enter_dice(draws[1].segment_id, "123456" * 9, actor="olga")
     return drawing.run_draw(draws[0].pk)
@@ -434,7 +529,7 @@ def test_no_page_shows_the_house_secret_or_the_digits_of_another_operator(drawn:
 
 
 def test_winners_are_told_on_stage_before_an_operator_reads_them(drawn: Draw) -> None:
-    winner = drawn.wins.first().pseudonym
+    winner = drawn.wins.earliest("rank").pseudonym
     paths = (address_of(drawn), "/admin/prizes/win/")
     assert [winner in crew(OPERATOR).get(path).text for path in paths] == [False, False]
     assert [winner in crew(AUDITOR).get(path).text for path in paths] == [True, True]
@@ -462,3 +557,34 @@ def test_every_list_of_the_administration_opens_for_those_who_may_read_it(drawn:
             if model._meta.app_label in ("engagement", "prizes"):
                 path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
                 assert client.get(path).status_code == 200, path
+
+
+# --- which night? ---
+
+
+def offered(browser: Client, model: str, field: str) -> dict[int, str]:
+    """What a box of the administration has to choose from."""
+    app = "engagement" if model == "segment" else "prizes"
+    asked = {"app_label": app, "model_name": model, "field_name": field}
+    results = browser.get("/admin/autocomplete/", asked).json()["results"]
+    return {int(row["id"]): row["text"] for row in results}
+
+
+def test_two_shows_with_one_title_differ_wherever_one_is_chosen(show: Show) -> None:
+    other = make_show(slug="gala-2", title="Gala")
+    first, second = make_segment(show), make_segment(other)
+    director = crew(DIRECTOR)
+    for model, field in (("segment", "show"), ("exclusion", "show"), ("party", "show")):
+        assert offered(director, model, field) == {show.pk: "Gala (gala)", other.pk: "Gala (gala-2)"}
+    drafts = {first.pk: "Gala (gala): 1. Segment 1", second.pk: "Gala (gala-2): 1. Segment 1"}
+    assert offered(director, "prizelist", "segment") == drafts
+    prize_list = second.prize_lists.get()
+    assert (
+        f'<option value="{second.pk}" selected>{drafts[second.pk]}</option>'
+        in director.get(address_of(prize_list)).text
+    )
+    for name in ("engagement/segment", "prizes/prizelist"):
+        listed = director.get(f"/admin/{name}/").text
+        assert "Gala (gala)</" in listed and "Gala (gala-2)</" in listed, name
+    console = director.get("/console/").text
+    assert 'class="mono">gala</td>' in console and 'class="mono">gala-2</td>' in console

@@ -1,7 +1,8 @@
-"""What anybody may fetch of a draw, through the public door."""
+"""What anybody may fetch of a draw, through its public API."""
 
 import hashlib
 import json
+import math
 import random
 import re
 import subprocess
@@ -14,11 +15,12 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 
 from engagement.core.digests import parse_canonical
-from engagement.core.merkle import check_inclusion, leaf_hash
+from engagement.ledger.core.merkle import check_inclusion, leaf_hash
 from gala.refusals import CODES, FAILED
 from prizes import files
 from prizes.api import draws as api
 from prizes.api import schemas as api_schemas
+from prizes.api.claims import STATUSES
 from prizes.api.draws import router
 from prizes.core.receipt import runs_around
 from prizes.core.record import encode_record, record_digest, with_dispositions
@@ -130,9 +132,9 @@ def test_a_record_tells_what_has_become_of_the_prizes() -> None:
 
 def test_a_record_that_is_not_the_drawn_one_is_not_served() -> None:
     stored = make_draw()
-    files.fetch(files.record_name(stored.draw.pk)).write_bytes(b"{}")
+    files.fetch(files.record_name(stored.draw.key)).write_bytes(b"{}")
     assert (get(f"{stored.address}/record").status, get(f"{stored.address}/record").code) == (500, "broken")
-    files.fetch(files.record_name(stored.draw.pk)).unlink()
+    files.fetch(files.record_name(stored.draw.key)).unlink()
     assert (get(f"{stored.address}/record").status, get(f"{stored.address}/record").code) == (
         404,
         "not_stored",
@@ -255,7 +257,7 @@ def test_head_tells_the_same_headers_and_no_body(name: str) -> None:
 
 def test_a_roll_that_is_not_on_this_server_is_missed_and_not_an_error() -> None:
     stored = make_draw()
-    files.fetch(files.roll_name(stored.draw.pk)).unlink()
+    files.fetch(files.roll_name(stored.draw.key)).unlink()
     viewer = stored.viewers[0].pseudonym.hex()
     assert (
         get(f"{stored.address}/roll").code == get(f"{stored.address}/receipt/{viewer}").code == "not_stored"
@@ -375,21 +377,27 @@ def test_the_tree_is_made_once_and_receipts_read_a_few_blocks_of_the_roll(
     stored = make_draw(Draw.Step.SEALED, viewers=2000)
     viewers = random.Random(3).sample(stored.viewers, 20)
     first = fetch_receipt(stored, viewers[0].pseudonym)
-    tree = files.fetch(tree_name(stored.draw.pk)).read_bytes()
+    tree = files.fetch(tree_name(stored.draw.key)).read_bytes()
     assert tree[-32:].hex() == first["roll"]["root"]
     monkeypatch.setattr("prizes.receipts.make_tree", lambda *_: pytest.fail("the roll was hashed again"))
     for viewer in viewers:
         assert fetch_receipt(stored, viewer.pseudonym)["entry"]["tickets"] == viewer.tickets
-    assert files.fetch(tree_name(stored.draw.pk)).read_bytes() == tree
+    assert files.fetch(tree_name(stored.draw.key)).read_bytes() == tree
 
 
 def test_a_roll_that_is_broken_is_hashed_once_and_not_for_every_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stored, hashed = make_draw(Draw.Step.SEALED, viewers=600), []
-    path = files.fetch(files.roll_name(stored.draw.pk))
+    stored = make_draw(Draw.Step.SEALED, viewers=600)
+    hashed: list[Any] = []
+
+    def make_and_note(*paths: Any) -> Any:
+        hashed.append(paths)
+        return make_tree(*paths)
+
+    path = files.fetch(files.roll_name(stored.draw.key))
     path.write_bytes(path.read_bytes()[:-1] + bytes([stored.roll[-1] ^ 1]))
-    monkeypatch.setattr("prizes.receipts.make_tree", lambda *paths: hashed.append(paths) or make_tree(*paths))
+    monkeypatch.setattr("prizes.receipts.make_tree", make_and_note)
     address = f"{stored.address}/receipt/{stored.viewers[-1].pseudonym.hex()}"
     assert [get(address).code for _ in range(3)] == ["broken"] * 3
     assert len(hashed) == 1
@@ -407,14 +415,14 @@ def test_further_receipts_of_a_draw_ask_the_database_nothing(django_assert_num_q
 
 def test_a_draw_of_another_database_under_the_same_number_is_not_mixed_up() -> None:
     old, new = make_draw(Draw.Step.SEALED), make_draw(Draw.Step.SEALED)
-    api._sealed[new.draw.pk] = old.draw
+    api._sealed[new.draw.pk] = old.draw, math.inf
     old.draw.pk = new.draw.pk
     assert fetch_receipt(new, new.viewers[0].pseudonym)["entry"]["index"] == 0
 
 
 def test_what_stands_beside_another_roll_of_that_number_is_made_anew() -> None:
     stored = make_draw(Draw.Step.SEALED)
-    files.write(tree_name(stored.draw.pk), bytes(32 * 6))
+    files.write(tree_name(stored.draw.key), bytes(32 * 6))
     check_runs(fetch_receipt(stored, stored.viewers[0].pseudonym), 3)
 
 
@@ -424,7 +432,7 @@ def test_no_receipt_is_made_from_a_roll_that_is_not_the_sealed_one(harm: str) ->
     changed = bytearray(stored.roll[:-16] if harm == "cut" else stored.roll)
     if harm != "cut":
         changed[100 if harm == "changed" else 20] ^= 1
-    files.fetch(files.roll_name(stored.draw.pk)).write_bytes(changed)
+    files.fetch(files.roll_name(stored.draw.key)).write_bytes(changed)
     answer = get(f"{stored.address}/receipt/{stored.viewers[0].pseudonym.hex()}")
     assert (answer.status, answer.code) == (500, "broken")
 
@@ -434,11 +442,11 @@ def test_no_receipt_is_made_from_a_roll_that_is_not_the_sealed_one(harm: str) ->
 
 def verify(tmp_path: Path, record: bytes, *receipts: bytes, roll: bytes = b"") -> dict[str, bool]:
     """What the program that everybody can download says of these files: check -> whether it holds."""
-    arguments = [tmp_path / "record.json"]
-    arguments[0].write_bytes(record)
+    arguments: list[str | Path] = [tmp_path / "record.json"]
+    (tmp_path / "record.json").write_bytes(record)
     if roll:
         arguments.append(tmp_path / "roll.bin")
-        arguments[1].write_bytes(roll)
+        (tmp_path / "roll.bin").write_bytes(roll)
     for number, receipt in enumerate(receipts):
         (tmp_path / f"receipt-{number}.json").write_bytes(receipt)
         arguments += ["--receipt", tmp_path / f"receipt-{number}.json"]
@@ -478,7 +486,7 @@ def test_the_verifier_takes_the_receipt_of_a_winner_who_was_struck_for_a_proof(t
 def test_openapi_lists_every_endpoint_with_its_answers() -> None:
     document = get("/api/openapi.json").json
     ours = {"/api" + re.sub(r"\{\w+:", "{", path) for path in router.path_operations}
-    assert len(ours) == 6 and ours <= set(document["paths"])
+    assert len(ours) == 7 and ours <= set(document["paths"])
     for path in ours:
         (operation,) = document["paths"][path].values()
         assert operation["summary"] and len(operation["description"]) > 60
@@ -514,7 +522,7 @@ def test_files_and_refusals_are_as_openapi_describes_them() -> None:
     stored, document = make_draw(), get("/api/openapi.json").json
     path, binary = "/api/draws/{draw_id}/roll", "application/octet-stream"
     for status, headers in ((200, {}), (206, {"Range": "bytes=0-9"})):
-        answer = get(f"{stored.address}/roll", **headers)
+        answer = Answer(Client().get(f"{stored.address}/roll", headers=headers))
         assert (answer.status, answer.headers["Content-Type"]) == (status, binary)
         assert schema_of(document, path, status, binary) == {"type": "string", "format": "binary"}
     for status in (403, 404, 416):
@@ -528,10 +536,11 @@ def test_the_page_of_the_api_has_every_address_and_every_code() -> None:
     ours = {"/api" + re.sub(r"\{(\w+:)?\w+\}", "<>", path) for path in router.path_operations}
     assert {re.sub("<[^>]+>", "<>", address) for address in addresses} == ours
     source = (Path(__file__).parents[2] / "prizes/api/draws.py").read_text()
-    codes = re.findall(r'(?:Refused|_refuse)\((\d+), "(\w+)"', source)
+    codes = re.findall(r'(?:Refused|refuse)\((\d+), "(\w+)"', source)
     anywhere = {
-        ("busy", "503"),
+        *((code, "503") for code in ("busy", "look_again", "done")),
         (FAILED[0], "500"),
+        ("bad_input", str(STATUSES["bad_input"])),
         *((code, str(status)) for status, (code, _) in CODES.items()),
     }
     listed = set(re.findall(r"^\| `(\w+)` \| (\d+)", page, re.MULTILINE))

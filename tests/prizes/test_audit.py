@@ -12,34 +12,35 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from engagement.actions import ActionRefused, record_change
-from engagement.clock import from_ms, now_ms, to_ms
-from engagement.ledger import SYSTEM
+from engagement.clock import from_ms, now_ms
+from engagement.ledger.append import SYSTEM
+from engagement.ledger.audit import Check
 from engagement.models import LedgerEntry, Segment, Show
 from prizes import audit
-from prizes.actions import publish_segment
 from prizes.audit import ACTIONS, audit_draw, check_disqualifications, read_aftermath, sample_draw
-from prizes.claims import (
+from prizes.core.digests import audit_key
+from prizes.core.roll import iterate_entries, iterate_totals
+from prizes.files import fetch, record_name, roll_name, totals_name
+from prizes.models import Disposition, Disqualification, Draw, Win
+from prizes.publication import dispositions_of
+from prizes.steps.claims import (
     LEDGER_ACTIONS,
     ask_disqualification,
     claim_prize,
     decide_disqualification,
     decline_prize,
-    settle_due,
 )
-from prizes.core.digests import audit_key
-from prizes.core.roll import iterate_entries, iterate_totals
-from prizes.files import fetch, record_name, roll_name, totals_name
-from prizes.models import Disposition, Disqualification, Draw, Win
-from prizes.second_check import Check
-from tests.cast import DIRECTOR, INTRUDER, OPERATOR, armed_segment
+from prizes.steps.publish import publish_segment
+from tests.cast import DIRECTOR, INTRUDER, OPERATOR, in_ms
 from tests.guards import tamper, without_guards
-from tests.prizes.steps import VIEWERS, ended, run_all, sealed
+from tests.prizes import nights
+from tests.prizes.pipeline import VIEWERS
 from tests.prizes.winners import (
     CLAIM_S,
     Person,
-    drawn_draw,
     published_draw,
     reserves_of,
+    settle_due,
     winners_of,
 )
 
@@ -49,17 +50,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def draw(show: Show, people: dict[str, Person]) -> Draw:
     """Told a moment ago; nobody has claimed yet."""
-    return published_draw(show, people, prizes=2, reserves=2)
+    return nights.published(show, people, prizes=2, reserves=2)
 
 
 @pytest.fixture
 def night(show: Show, people: dict[str, Person]) -> Draw:
     """A draw in which everything has happened that may happen."""
+    return nights.once("audit", lambda: play_night(show, people))
+
+
+def play_night(show: Show, people: dict[str, Person]) -> Draw:
     draw = published_draw(show, people, prizes=3, reserves=3)
     claimed, declined, late = winners_of(draw)
     passed_over, second, third = reserves_of(draw)
     published_draw(show, {passed_over: people[passed_over]}, prizes=1, reserves=0)
-    told_at = to_ms(draw.published_at)
+    told_at = in_ms(draw.published_at)
     claim_prize(draw.pk, claimed)
     decline_prize(draw.pk, declined, now=told_at + 5_000)
     disqualify(draw, claimed)
@@ -111,20 +116,20 @@ def test_a_draw_after_everything_that_may_happen_passes(night: Draw) -> None:
 
 
 def test_a_draw_that_nobody_was_told_of_passes(show: Show, people: dict[str, Person]) -> None:
-    assert failed(drawn_draw(show, people)) == set()
+    assert failed(nights.drawn(show, people)) == set()
 
 
 def test_a_refused_disqualification_changes_nothing(draw: Draw) -> None:
-    asked = ask_disqualification(draw.wins.first().pk, "under age", actor=OPERATOR)
+    asked = ask_disqualification(draw.wins.earliest("rank").pk, "under age", actor=OPERATOR)
     decide_disqualification(asked.pk, False, actor=DIRECTOR)
-    ask_disqualification(draw.wins.first().pk, "second account", actor=OPERATOR)
+    ask_disqualification(draw.wins.earliest("rank").pk, "second account", actor=OPERATOR)
     assert failed(draw) == set()
 
 
 def test_a_claim_in_the_middle_of_an_audit_is_in_it_or_is_not(
     draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, winner = audit.dispositions_of, winners_of(draw)[0]
+    winner = winners_of(draw)[0]
 
     def claim() -> None:
         claim_prize(draw.pk, winner)
@@ -133,7 +138,7 @@ def test_a_claim_in_the_middle_of_an_audit_is_in_it_or_is_not(
     with ThreadPoolExecutor(1) as pool:
 
         def read_then_claim(row: Draw) -> list[dict[str, Any]]:
-            rows = read(row)
+            rows = dispositions_of(row)
             claims.append(pool.submit(claim))
             return rows
 
@@ -154,7 +159,7 @@ def test_the_audit_knows_the_actions_of_claims() -> None:
 
 def give(draw: Draw, pseudonym: str, lost: Win) -> None:
     """A win out of nothing, in the place of one that was lost."""
-    rank = json.loads(fetch(record_name(draw.pk)).read_bytes())["reserves"][0]["rank"]
+    rank = json.loads(fetch(record_name(draw.key)).read_bytes())["reserves"][0]["rank"]
     row = {"draw": draw, "show": draw.show, "prize": lost.prize, "piece": lost.piece}
     Win.objects.create(**row, rank=rank, pseudonym=pseudonym, claim_by=from_ms(now_ms() + 60_000))
 
@@ -162,7 +167,7 @@ def give(draw: Draw, pseudonym: str, lost: Win) -> None:
 def write_line(
     draw: Draw, pseudonym: str, piece: str, status: str, reason: str, **fields: Any
 ) -> Disposition:
-    last = LedgerEntry.objects.filter(show=draw.show).order_by("position").last().position
+    last = LedgerEntry.objects.filter(show=draw.show).latest("position").position
     row = {"at_ms": now_ms(), "ledger": last + 1 + draw.dispositions.count()} | fields
     return Disposition.objects.create(
         draw=draw, pseudonym=pseudonym, piece=piece, status=status, reason=reason, **row
@@ -171,7 +176,7 @@ def write_line(
 
 def forge(draw: Draw) -> Win:
     """An intruder in the database throws the first winner out, for the first reserve."""
-    lost, friend = draw.wins.first(), reserves_of(draw)[0]
+    lost, friend = draw.wins.earliest("rank"), reserves_of(draw)[0]
     write_line(draw, lost.pseudonym, lost.piece_id, "disqualified", "under age")
     write_line(draw, friend, lost.piece_id, "won", "moved up")
     with without_guards():
@@ -232,7 +237,7 @@ def test_another_reason_than_was_approved_is_named(night: Draw) -> None:
 
 
 def test_an_approval_without_a_disposition_is_named(draw: Draw) -> None:
-    asked = ask_disqualification(draw.wins.first().pk, "under age", actor=OPERATOR)
+    asked = ask_disqualification(draw.wins.earliest("rank").pk, "under age", actor=OPERATOR)
     with without_guards():
         Disqualification.objects.filter(pk=asked.pk).update(approved=True, decided_by=DIRECTOR)
     assert failed(draw) == {"disqualifications"}
@@ -261,12 +266,12 @@ def test_a_line_that_was_removed_is_named(night: Draw) -> None:
 )
 def test_a_win_that_was_changed_is_named(draw: Draw, fields: dict[str, Any]) -> None:
     with without_guards():
-        Win.objects.filter(pk=draw.wins.first().pk).update(**fields)
+        Win.objects.filter(pk=draw.wins.earliest("rank").pk).update(**fields)
     assert "holders" in failed(draw)
 
 
 def test_a_win_out_of_nothing_is_named(draw: Draw) -> None:
-    friend, lost = reserves_of(draw)[0], draw.wins.first()
+    friend, lost = reserves_of(draw)[0], draw.wins.earliest("rank")
     decline_prize(draw.pk, lost.pseudonym)
     with without_guards():
         Win.objects.filter(pseudonym=friend).update(status="forfeited")
@@ -275,13 +280,13 @@ def test_a_win_out_of_nothing_is_named(draw: Draw) -> None:
 
 
 def test_an_unlawful_line_is_named_by_the_second_implementation(draw: Draw) -> None:
-    lost = draw.wins.first()
+    lost = draw.wins.earliest("rank")
     write_line(draw, lost.pseudonym, lost.piece_id, "disqualified", "a whim")
     assert failed(draw) == {"dispositions", "dispositions in the ledger", "holders", "disqualifications"}
 
 
 def test_a_record_that_is_none_any_more_is_named(night: Draw) -> None:
-    fetch(record_name(night.pk)).write_bytes(b"{}")
+    fetch(record_name(night.key)).write_bytes(b"{}")
     assert {"record", "record file", "holders", "winners in the database"} <= failed(night)
 
 
@@ -292,8 +297,8 @@ def test_an_entry_of_a_claim_that_is_no_json_any_more_is_named(draw: Draw) -> No
 
 
 def test_a_draw_with_invented_lines_is_not_published(show: Show, people: dict[str, Person]) -> None:
-    draw = drawn_draw(show, people)
-    lost = draw.wins.first()
+    draw = nights.drawn(show, people)
+    lost = draw.wins.earliest("rank")
     write_line(draw, lost.pseudonym, lost.piece_id, "forfeited", "declined")
     with pytest.raises(ActionRefused, match="is not what was drawn: holders; dispositions in the ledger"):
         publish_segment(draw.segment_id, actor=OPERATOR)
@@ -304,9 +309,9 @@ def test_a_draw_with_invented_lines_is_not_published(show: Show, people: dict[st
 
 def scores_of(draw: Draw) -> list[tuple[bytes, str, int, int]]:
     """Every entry of the roll as docs/draw.md, section 6, has it, best first."""
-    key = audit_key(bytes.fromhex(json.loads(fetch(record_name(draw.pk)).read_bytes())["key"]))
+    key = audit_key(bytes.fromhex(json.loads(fetch(record_name(draw.key)).read_bytes())["key"]))
     encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
-    entries = iterate_entries(fetch(roll_name(draw.pk)).read_bytes()[64:])
+    entries = iterate_entries(fetch(roll_name(draw.key)).read_bytes()[64:])
     return sorted(
         (encrypt.update(viewer + b"\xff\xff"), viewer.hex(), index, tickets)
         for index, (viewer, tickets) in enumerate(entries)
@@ -314,7 +319,7 @@ def scores_of(draw: Draw) -> list[tuple[bytes, str, int, int]]:
 
 
 def test_the_sample_is_that_of_the_specification_with_the_shakes_of_each(show: Show) -> None:
-    draw = run_all(ended(armed_segment(show)))
+    draw = nights.ranked(show)
     said, status = run(str(draw.pk), "--sample", "5", "--json")
     sample = json.loads(said)["sample"]
     assert (status, len(sample)) == (0, 5)
@@ -325,8 +330,8 @@ def test_the_sample_is_that_of_the_specification_with_the_shakes_of_each(show: S
 
 
 def test_a_sample_larger_than_the_roll_is_the_whole_roll(show: Show) -> None:
-    draw = run_all(ended(armed_segment(show)))
-    totals = dict(iterate_totals(fetch(totals_name(draw.segment_id)).read_bytes()))
+    draw = nights.ranked(show)
+    totals = dict(iterate_totals(fetch(totals_name(draw.segment.key)).read_bytes()))
     found = sample_draw(draw, 10_000)
     assert [row.pseudonym for row in found] == [row[1] for row in scores_of(draw)]
     assert all(row.total == totals[bytes.fromhex(row.pseudonym)] for row in found)
@@ -352,7 +357,7 @@ def test_there_is_no_sample_of_a_draw_that_does_not_hold(draw: Draw) -> None:
 
 
 def test_there_is_no_sample_before_the_draw(show: Show) -> None:
-    draw = sealed(show).draws.get()
+    draw = nights.sealed(show).draws.get()
     with pytest.raises(CommandError, match="is sealed: there is a sample once it is drawn"):
         run(str(draw.pk), "--sample", "3")
 
@@ -364,7 +369,7 @@ def test_a_sample_of_another_size_is_refused(size: str) -> None:
 
 
 def test_an_entry_without_its_total_is_told(draw: Draw, tmp_path: Path) -> None:
-    path = fetch(totals_name(draw.segment_id))
+    path = fetch(totals_name(draw.segment.key))
     path.write_bytes(path.read_bytes()[:-18])
     with pytest.raises(ValueError, match="has no row in the totals"):
         sample_draw(draw, 100)

@@ -10,17 +10,20 @@ from django.db import connection, transaction
 from django.test import Client
 
 from engagement.actions import lock_segment
-from engagement.clock import from_ms, now_ms, to_ms
-from engagement.models import Show
+from engagement.clock import from_ms, now_ms
+from engagement.models import Restore, Show
+from engagement.restores import ENTRY, note
 from prizes.api.claims import STATUSES
-from prizes.claims import LEDGER_ACTIONS, ask_disqualification, decide_disqualification, settle_due
 from prizes.models import Draw, Win
+from prizes.steps.claims import LEDGER_ACTIONS, ask_disqualification, decide_disqualification
+from tests.cast import in_ms
+from tests.prizes import nights
 from tests.prizes.winners import (
     Person,
     drawn_draw,
     make_people,
     person_of,
-    published_draw,
+    settle_due,
     winners_of,
 )
 
@@ -34,7 +37,7 @@ def people(show: Show) -> dict[str, Person]:
 
 @pytest.fixture
 def draw(show: Show, people: dict[str, Person]) -> Draw:
-    return published_draw(show, people, reserves=0)
+    return nights.published(show, people, reserves=0)
 
 
 def post(draw_id: int, body: Any, path: str = "") -> tuple[int, dict[str, Any]]:
@@ -47,7 +50,7 @@ def test_a_winner_looks_claims_and_claims_again(draw: Draw, people: dict[str, Pe
     status, seen = post(draw.pk, winner.proof, "/look")
     win = draw.wins.get(pseudonym=winner.pseudonym)
     assert (status, seen["status"], seen["piece"]) == (200, "won", win.piece_id)
-    assert seen["claim_by"] == to_ms(win.claim_by)
+    assert seen["claim_by"] == in_ms(win.claim_by)
     assert seen["prize"] == draw.segment.announced_prizes[0]
     assert post(draw.pk, winner.proof)[1] | {"message": ""} == seen | {"status": "claimed", "message": ""}
     status, again = post(draw.pk, winner.proof)
@@ -62,7 +65,7 @@ def test_a_winner_declines(draw: Draw, people: dict[str, Person]) -> None:
 
 
 def test_whoever_looks_again_is_told_why_the_prize_is_lost(show: Show, people: dict[str, Person]) -> None:
-    draw = published_draw(show, people, prizes=4, reserves=0)
+    draw = nights.published(show, people, prizes=4, reserves=0)
     claimed, late, removed, declined = (people[pseudonym] for pseudonym in winners_of(draw))
     post(draw.pk, claimed.proof)
     post(draw.pk, declined.proof, "/decline")
@@ -103,7 +106,7 @@ def refusals(draw: Draw, show: Show, people: dict[str, Person]) -> dict[str, tup
 
 
 def test_every_refusal_has_a_code_and_says_why(show: Show, people: dict[str, Person]) -> None:
-    draw = published_draw(show, people, prizes=4, reserves=0)
+    draw = nights.published(show, people, prizes=4, reserves=0)
     cases = refusals(draw, show, people)
     assert {*cases, "busy", "bad_input"} == set(STATUSES)
     for code, (draw_id, body) in cases.items():
@@ -141,6 +144,16 @@ def test_what_is_no_pass_and_salt_is_refused_without_repeating_it(draw: Draw, bo
 def test_a_body_that_is_missing_is_named(draw: Draw) -> None:
     assert post(draw.pk, "")[1]["message"].startswith(("the body: ", "expected a JSON object"))
     assert post(draw.pk, {"pass": "x"})[1]["message"] == "salt: Field required"
+
+
+def test_a_parameter_that_cannot_be_read_is_named_as_every_refusal_is_told(show: Show) -> None:
+    answer = Client().get("/api/shows/gala/draws?after=-1")
+    assert (answer.status_code, answer["Cache-Control"], answer.json()["code"]) == (
+        422,
+        "no-store",
+        "bad_input",
+    )
+    assert answer.json()["message"].startswith("after: ")
 
 
 def test_while_somebody_holds_the_show_for_long_a_winner_is_asked_to_come_again(
@@ -202,3 +215,39 @@ def test_the_page_about_claims_has_every_code_and_every_entry_of_the_ledger(sett
     }
     for action in LEDGER_ACTIONS.values():
         assert f"`{action}`" in page
+
+
+def test_claims_wait_while_a_restored_database_does(draw: Draw, people: dict[str, Person]) -> None:
+    winner = people[winners_of(draw)[0]]
+    restore = note([{"show": draw.show.slug, "of": ENTRY, "told": 99, "held": 1}], now_ms())
+    for path in ("", "/decline"):
+        status, answer = post(draw.pk, winner.proof, path)
+        assert (status, answer["code"]) == (503, "busy") and "have to wait" in answer["message"]
+    assert post(draw.pk, winner.proof, "/look")[0] == 200
+    Restore.objects.filter(pk=restore.pk).update(confirmed_at_ms=1, confirmed_by="dirk")
+    assert post(draw.pk, winner.proof)[1]["status"] == "claimed"
+
+
+def test_all_winners_are_listed_page_by_page_and_states_list_the_first_ones(
+    show: Show, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    monkeypatch.setattr("prizes.api.draws.WINNERS_AT_ONCE", 10)
+    draw = nights.published(show, make_people(show, 30), prizes=25)
+    (result,) = draw.segment.announced_results
+    assert (len(result["winners"]), result["winners_total"], len(result["prizes"])) == (20, 25, 20)
+    address, seen = result["winners_url"], []
+    while address:
+        page = client.get(address).json()
+        seen += [row["pseudonym"] for row in page["winners"]]
+        assert page["total"] == 25 and {row["prize"] for row in page["winners"]} == {
+            row["id"] for row in page["prizes"]
+        }
+        address = page["next"]
+    assert seen == winners_of(draw)
+    assert client.get(f"/api/draws/{draw.pk}/winners?after=x").status_code == 422
+
+
+def test_winners_are_not_listed_before_they_are_told(show: Show, client: Client) -> None:
+    draw = nights.drawn(show, make_people(show, 3))
+    answer = client.get(f"/api/draws/{draw.pk}/winners")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_published")

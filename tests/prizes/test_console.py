@@ -19,16 +19,20 @@ from engagement import tally
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import commit
 from engagement.core.phases import Phase
+from engagement.keys import own
 from engagement.models import LedgerEntry, Segment, Show
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from gala.embedded import start_server
-from prizes import draw as drawing
-from prizes import freeze, tasks
+from prizes import tasks
 from prizes.models import Draw, Party, PrizeList
 from prizes.parties import commit_party, reveal_secret
 from prizes.progress import end_progress, tell_progress
+from prizes.steps import draw as drawing
+from prizes.steps import freeze
 from tests.cast import add_prize, arm, armed_segment, make_segment, make_show, put_on_air
 from tests.clock import Clock
+from tests.pages import page_of
+from tests.prizes import nights
 from tests.prizes.draws import ROUND, SIGNATURE, T_FREEZE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,7 +44,7 @@ THROWS = "123456" * 9
 
 @pytest.fixture
 def show() -> Show:
-    return make_show(slug="gala", title="Gala", draws_per_minute=60)
+    return nights.show(slug="gala", title="Gala", draws_per_minute=60)
 
 
 def crew(role: str | None, name: str = "") -> Client:
@@ -66,10 +70,17 @@ def sealed(segment: Segment) -> Segment:
     """An armed segment with a few viewers in the tally, after its window, frozen and sealed."""
     segment = put_on_air(segment, opened_ms_ago=35_000, left_ms=-15_000, phase=Phase.CLOSING)
     for viewer, total in VIEWERS.items():
-        tally.connect().zadd(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}", {viewer: total})
+        tally.connect().zadd(
+            own(f"tally:{segment.key}:{tally.shard_of(viewer, segment.shards)}"), {viewer: total}
+        )
     tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
     segment.refresh_from_db()
     return segment
+
+
+def sealed_night(show: Show, **fields: Any) -> Segment:
+    """For a test that begins with it."""
+    return nights.once(f"console {fields}", lambda: sealed(armed_segment(show, **fields)))
 
 
 def drawn(segment: Segment) -> Draw:
@@ -84,7 +95,7 @@ def drawn(segment: Segment) -> Draw:
 def test_the_console_asks_strangers_to_log_in_and_refuses_intruders(
     client: Client, show: Show, path: str
 ) -> None:
-    assert client.get(path)["Location"] == f"/admin/login/?next={path}"
+    assert client.get(path)["Location"] == f"/login/?next={path}"
     assert crew(None).get(path).status_code == 403
     for role in (OPERATOR, DIRECTOR, AUDITOR):
         assert "Gala" in crew(role).get(path).text
@@ -115,6 +126,49 @@ def test_a_button_needs_the_token_against_forged_forms(show: Show) -> None:
     forger.cookies = crew(OPERATOR).cookies
     assert forger.post(f"/console/gala/segments/{segment.pk}/arm/").status_code == 403
     assert phase_of(segment) == Phase.DRAFT
+
+
+def test_a_page_with_an_old_token_is_told_to_reload_in_json(show: Show) -> None:
+    segment, browser = make_segment(show), Client(enforce_csrf_checks=True)
+    browser.cookies = crew(OPERATOR).cookies
+    browser.get("/console/gala/")
+    status, body = press(browser, segment, "arm", csrfmiddlewaretoken="x" * 64)
+    assert (status, body["ok"], body["code"]) == (403, False, "stale_page")
+    assert "Reload it" in body["message"]
+    token = browser.cookies["csrftoken"].value
+    assert press(browser, segment, "arm", csrfmiddlewaretoken=token)[0] == 200
+
+
+def test_a_page_of_another_account_presses_nothing(show: Show) -> None:
+    segment, olga = make_segment(show), crew(OPERATOR, "olga")
+    assert 'data-account="olga"' in olga.get("/console/gala/").text
+    status, body = press(olga, segment, "arm", account="omar")
+    assert (status, body["code"], phase_of(segment)) == (409, "another_account", Phase.DRAFT)
+    assert press(olga, segment, "arm", account="olga")[0] == 200
+
+
+def test_a_segment_that_was_deleted_is_said_to_be_gone(show: Show) -> None:
+    segment, operator = make_segment(show), crew(OPERATOR)
+    Segment.objects.all().delete()
+    status, body = press(operator, segment, "arm")
+    assert (status, body["message"]) == (404, "Nothing was done: this segment was deleted. Reload the page.")
+
+
+def test_the_page_is_the_same_as_long_as_names_and_order_are(show: Show) -> None:
+    first, operator = make_segment(show), crew(OPERATOR)
+
+    def rundown() -> str:
+        live = operator.get("/console/gala/live").json()
+        assert f'data-rundown="{live["rundown"]}"' in operator.get("/console/gala/").text
+        return str(live["rundown"])
+
+    seen = [rundown()]
+    press(operator, first, "arm")
+    assert rundown() == seen[0]
+    seen += [rundown() for _ in [Segment.objects.update(title="Prelude")]]
+    seen += [rundown() for _ in [make_segment(show)]]
+    seen += [rundown() for _ in [Show.objects.update(title="Other")]]
+    assert len(set(seen)) == 4
 
 
 def test_a_button_is_pressed_with_post_on_its_own_show_only(show: Show) -> None:
@@ -169,7 +223,7 @@ def test_without_a_script_the_answer_is_on_the_page(show: Show) -> None:
     assert "is armed" in operator.post(address, follow=True).text
     assert "is armed already: arm by operator" in operator.post(address, follow=True).text
     assert crew(None).post(address).status_code == 403
-    assert Client().post(address, follow=True).redirect_chain[-1][0].startswith("/admin/login/")
+    assert Client().post(address, follow=True).redirect_chain[-1][0].startswith("/login/")
 
 
 @pytest.mark.parametrize("action", ["arm", "open", "close", "void", "publish"])
@@ -200,7 +254,7 @@ def test_of_two_who_press_at_once_one_wins_and_the_other_is_told(show: Show, act
 
 
 def test_two_operators_have_to_type_the_same_throws(show: Show) -> None:
-    segment = sealed(armed_segment(show, beacon="dice"))
+    segment = sealed_night(show, beacon="dice")
     olga, omar = crew(OPERATOR, "olga"), crew(OPERATOR, "omar")
     assert press(olga, segment, "dice", digits="123")[0] == 409
     assert "at most 400 throws" in press(olga, segment, "dice", digits="1" * 401)[1]["message"]
@@ -253,7 +307,7 @@ def test_the_page_offers_arm_then_open_and_dice_after_the_seal(show: Show) -> No
     PrizeList.objects.update(draw_at_once=False)
     assert offered(operator, waiting) == ["draw", "dice"]
     assert [offered(auditor, segment) for segment in (draft, armed, waiting)] == [[], [], []]
-    page = operator.get("/console/gala/").text
+    page = page_of(operator.get("/console/gala/"))
     assert page.count('data-action="arm" >') == 1
     assert page.count('data-action="arm" hidden>') == 2
 
@@ -274,16 +328,19 @@ def test_the_manual_calls_every_button_by_its_name(show: Show) -> None:
 def test_live_figures_come_from_all_gateways(show: Show) -> None:
     segment = put_on_air(armed_segment(show))
     redis, now = tally.connect(), now_ms()
-    rows = {"one": '{"shakes":100,"reports":20,"clamped":2}', "two": '{"shakes":20,"reports":10}'}
-    redis.hset(f"live:{segment.key}", mapping=rows)
+    rows: dict[Any, Any] = {
+        "one": '{"shakes":100,"reports":20,"clamped":2}',
+        "two": '{"shakes":20,"reports":10}',
+    }
+    redis.hset(own(f"live:{segment.key}"), mapping=rows)
     for name, phones, lag_ms in (("one", 3, 10), ("two", 4, 2_500)):
         people = f'{{"phones":{phones},"screens":1,"refused":5,"leaders":{{}}}}'
         beat = f'{{"at":{now},"pending":2,"lag_ms":{lag_ms},"connections":9,"shows":{{"gala":{people}}}}}'
-        redis.hset("gateways", name, beat)
+        redis.hset(own("gateways"), name, beat)
     try:
         live = crew(AUDITOR).get("/console/gala/live").json()
     finally:
-        redis.hdel("gateways", "one", "two")
+        redis.hdel(own("gateways"), "one", "two")
     assert live["counters"] == {
         "segment": segment.pk,
         "shakes": 120,
@@ -300,7 +357,7 @@ def test_live_figures_come_from_all_gateways(show: Show) -> None:
 
 
 def test_a_draw_in_trouble_says_so(show: Show) -> None:
-    segment = sealed(armed_segment(show))
+    segment = sealed_night(show)
     Draw.objects.update(trouble="will be tried again: <disk full>", attempts=3)
     operator = crew(OPERATOR)
     (row,) = operator.get("/console/gala/live").json()["segments"]
@@ -311,7 +368,7 @@ def test_a_draw_in_trouble_says_so(show: Show) -> None:
 
 
 def test_a_draw_that_the_second_implementation_does_not_confirm_is_a_red_banner(show: Show) -> None:
-    segment = sealed(armed_segment(show))
+    segment = sealed_night(show)
     Draw.objects.update(disagreement="winners: <expected ab, got cd>")
     operator = crew(OPERATOR)
     text = "The second implementation does not confirm draw gala/seg-1/draw-1: it is stopped. winners: "
@@ -321,7 +378,7 @@ def test_a_draw_that_the_second_implementation_does_not_confirm_is_a_red_banner(
 
 
 def test_the_progress_of_a_step_is_shown_while_it_runs(show: Show) -> None:
-    segment, operator = sealed(armed_segment(show)), crew(OPERATOR)
+    segment, operator = sealed_night(show), crew(OPERATOR)
     tell_progress(segment.pk, "ranking", 3, 10)
     (row,) = operator.get("/console/gala/live").json()["segments"]
     assert row["progress"] == {"text": "ranking", "done": 3, "total": 10}
@@ -390,7 +447,7 @@ def test_who_has_revealed_and_who_is_waited_for_until_when(show: Show, clock: Cl
 
 
 def test_who_has_typed_the_dice_and_that_they_differ_is_said_without_the_throws(show: Show) -> None:
-    segment = sealed(armed_segment(show, beacon="dice"))
+    segment = sealed_night(show, beacon="dice")
     olga, omar, auditor = crew(OPERATOR, "olga"), crew(OPERATOR, "omar"), crew(AUDITOR)
     press(olga, segment, "dice", digits=THROWS)
     alone = "waiting for the dice: typed by olga; a second operator is missing"
@@ -460,7 +517,35 @@ def test_the_control_room_asks_the_database_as_often_for_ten_segments_as_for_two
     operator = crew(OPERATOR)
     for _ in range(10):
         armed_segment(show)
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         operator.get("/console/gala/live")
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         operator.get("/console/gala/")
+
+
+def test_a_long_rundown_is_shown_in_parts_and_what_is_under_way_is_in_each(show: Show) -> None:
+    operator, first = crew(OPERATOR), armed_segment(show)
+    Segment.objects.bulk_create(
+        Segment(show=show, position=number, title=f"Old {number}", phase=Phase.VOID)
+        for number in range(2, 141)
+    )
+    whole = operator.get("/console/gala/").text
+    assert whole.count("data-segment") == 50 and f'data-segment="{first.pk}"' in whole
+    assert 'href="?from=51"' in whole and "earlier segments" not in whole
+    last = operator.get("/console/gala/?from=101").text
+    assert last.count("data-segment") == 41 and f'data-segment="{first.pk}"' in last
+    assert 'href="?from=51"' in last and "later segments" not in last
+    assert len(operator.get("/console/gala/live?from=101").json()["segments"]) == 41
+    Segment.objects.filter(pk=first.pk).update(phase=Phase.VOID)
+    assert "Old 140" in operator.get("/console/gala/").text  # all of it is over
+
+
+def test_older_shows_are_on_further_pages(show: Show) -> None:
+    Show.objects.bulk_create(Show(slug=f"night-{number}", title=f"Night {number}") for number in range(60))
+    operator = crew(OPERATOR)
+    page = operator.get("/console/").text
+    assert "night-59" in page and "night-10<" in page and "night-9<" not in page and "newest" not in page
+    (older,) = re.findall(r'href="(\?before=\d+)" rel="next"', page)
+    page = operator.get(f"/console/{older}").text
+    assert "night-9<" in page and ">gala<" in page and "night-10<" not in page
+    assert 'href="?">newest' in page and 'rel="next"' not in page

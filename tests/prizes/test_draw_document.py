@@ -10,7 +10,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "draw.md").read_text()
 
 
 def section(number):
-    return re.search(rf"^## {number}\. .*?(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)[0]
+    found = re.search(rf"^## {number}\. .*?(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, number
+    return found[0]
 
 
 def first_cells(text, heading):

@@ -11,27 +11,28 @@ from django.test import Client
 from engagement.actions import void_segment
 from engagement.clock import from_ms
 from engagement.core.names import stage_name
+from engagement.languages import CATALOGUES
 from engagement.models import Segment
 from prizes import files
-from prizes.actions import publish_segment
-from prizes.claims import claim_prize, decline_prize
 from prizes.models import Disposition, Draw, Prize, Win
 from prizes.software import VERIFIER
+from prizes.steps.claims import claim_prize, decline_prize
+from prizes.steps.publish import publish_segment
 from prizes.story import group, money, span
 from prizes.views import draws as public_views
 from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
+from tests.prizes.pipeline import ended, run_all
 from tests.prizes.published import THROWS, Stored, crew, make_draw
 from tests.prizes.published import own_folder as own_folder
-from tests.prizes.steps import ended, run_all
 
 pytestmark = pytest.mark.django_db
 STUDIO = ZoneInfo("Asia/Shanghai")
 
 
-def page_of(stored: Stored, client: Client | None = None) -> str:
+def page_at(stored: Stored, client: Client | None = None) -> str:
     answer = (client or Client()).get(f"/draws/{stored.draw.pk}/")
     assert answer.status_code == 200
-    return unescape(answer.text)
+    return " ".join(unescape(answer.text).split())  # where a line ends means nothing
 
 
 def table(page: str, name: str) -> list[list[str]]:
@@ -49,7 +50,7 @@ def table(page: str, name: str) -> list[list[str]]:
 
 
 def spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
+    return f"{number:,}"
 
 
 # --- who sees what, when ---
@@ -57,14 +58,13 @@ def spaced(number: int) -> str:
 
 def test_an_armed_draw_shows_what_is_promised_and_where_to_get_it() -> None:
     stored = make_draw(Draw.Step.COMMITTED)
-    page = page_of(stored)
+    page = page_at(stored)
     assert f'href="/api/draws/{stored.draw.pk}/precommitment"' in page
     assert [row[1:] for row in table(page, "prizes")] == [
-        [f"Star {n}", "Paper Crane", "M", "1 000.00 CNY"] for n in (1, 2)
+        [f"Star {n}", "Paper Crane", "M", "1,000.00 CNY"] for n in (1, 2)
     ]
-    house = (
-        re.search('"name":"house"', stored.draw.rules) and stored.draw.rules.split('"commitment":"')[1][:64]
-    )
+    assert '"name":"house"' in stored.draw.rules
+    house = stored.draw.rules.split('"commitment":"')[1][:64]
     for text in (
         "3 days",
         "1 or more: 1",
@@ -84,10 +84,10 @@ def test_nobody_but_the_auditor_sees_winners_before_they_are_published(step: str
     stored = make_draw(step)
     winners = [row["pseudonym"] for row in stored.record["ranked"]] if stored.record else []
     for client in (Client(), crew(OPERATOR)):
-        page = page_of(stored, client)
+        page = page_at(stored, client)
         assert "<h2>Winners" not in page and not any(viewer in page for viewer in winners)
         assert stored.record.get("key", "no key yet") not in page and THROWS not in page
-    audited = page_of(stored, crew(AUDITOR))
+    audited = page_at(stored, crew(AUDITOR))
     assert ("only auditors see this page" in audited) == (step == "drawn")
     assert ("<h2>Winners" in audited) == (step == "drawn")
 
@@ -99,12 +99,12 @@ def test_a_night_ends_with_a_page_of_everything_that_was_drawn(settings) -> None
     assert "<h2>Winners" not in Client().get(address).text
     publish_segment(draw.segment_id, actor=OPERATOR)
     page = Client().get(address).text
-    roll = files.fetch(files.roll_name(draw.pk)).read_bytes()
+    roll = files.fetch(files.roll_name(draw.key)).read_bytes()
     for text in (draw.seal, draw.record_digest, hashlib.sha256(roll).hexdigest(), "REHEARSAL"):
         assert text in page
     assert f'href="/api/draws/{draw.pk}/record"' in page
     assert draw.wins.count() == len(table(page, "winners")) == 2
-    assert sum(int(row[1].replace("\xa0", "")) for row in table(page, "odds")) == draw.entries
+    assert sum(int(row[1].replace(",", "")) for row in table(page, "odds")) == draw.entries
 
 
 def test_the_index_lists_what_is_published_and_what_is_promised() -> None:
@@ -125,7 +125,7 @@ def test_the_index_lists_what_is_published_and_what_is_promised() -> None:
 def test_a_draw_that_was_called_off_says_why() -> None:
     stored = make_draw("committed")
     void_segment(stored.draw.segment_id, actor="dirk", reason="The lights went out.")
-    assert "called off before the seal; nothing is drawn. Reason: The lights went out." in page_of(stored)
+    assert "called off before the seal; nothing is drawn. Reason: The lights went out." in page_at(stored)
 
 
 # --- what it says ---
@@ -139,7 +139,7 @@ def test_winners_have_their_masked_names_their_prizes_and_what_became_of_them() 
         Win.objects.filter(pk=win.pk).update(status=status)
         values = {"piece": win.piece_id, "status": status, "reason": reason, "at_ms": 5, "ledger": position}
         Disposition.objects.create(draw=stored.draw, pseudonym=win.pseudonym, **values)
-    page = page_of(stored)
+    page = page_at(stored)
     names = [stage_name(bytes.fromhex(win.pseudonym)) for win in (first, second)]
     prizes = [f"Coat worn by Star {number}, size M" for number in (1, 2)]
     assert table(page, "winners") == [
@@ -152,9 +152,9 @@ def test_winners_have_their_masked_names_their_prizes_and_what_became_of_them() 
 
 def test_a_winner_who_has_not_claimed_yet_is_shown_with_the_deadline() -> None:
     stored = make_draw()
-    deadline = stored.draw.wins.first().claim_by
+    deadline = stored.draw.wins.earliest("rank").claim_by
     assert (
-        table(page_of(stored), "winners")[0][3] == f"not claimed yet; until {deadline:%Y-%m-%d %H:%M:%S} UTC"
+        table(page_at(stored), "winners")[0][3] == f"not claimed yet; until {deadline:%Y-%m-%d %H:%M:%S} UTC"
     )
 
 
@@ -168,10 +168,10 @@ def in_words(page: str) -> str:
 def test_the_page_tells_the_reserves_that_are_left_and_who_has_moved_up() -> None:
     stored = make_draw()
     first, second = stored.draw.wins.order_by("rank")
-    assert "1 left in reserve, in the order of the draw." in in_words(page_of(stored))
+    assert "1 left in reserve, in the order of the draw." in in_words(page_at(stored))
     decline_prize(stored.draw.pk, first.pseudonym)
     claim_prize(stored.draw.pk, second.pseudonym)
-    page = page_of(stored)
+    page = page_at(stored)
     assert "Nobody is left in reserve." in in_words(page) and "Without a holder" not in page
     deadline = stored.draw.wins.get(rank=3).claim_by
     assert [(row[0], row[3]) for row in table(page, "winners")] == [
@@ -180,7 +180,7 @@ def test_the_page_tells_the_reserves_that_are_left_and_who_has_moved_up() -> Non
         ("3", f"moved up from the reserves; not claimed yet; until {deadline:%Y-%m-%d %H:%M:%S} UTC"),
     ]
     claim_prize(stored.draw.pk, stored.record["reserves"][0]["pseudonym"])
-    assert table(page_of(stored), "winners")[2][3] == "moved up from the reserves; claimed"
+    assert table(page_at(stored), "winners")[2][3] == "moved up from the reserves; claimed"
 
 
 def test_a_reserve_who_has_won_elsewhere_is_not_left_in_reserve() -> None:
@@ -189,7 +189,7 @@ def test_a_reserve_who_has_won_elsewhere_is_not_left_in_reserve() -> None:
     reserve, prize = stored.record["reserves"][0]["pseudonym"], Prize.objects.order_by("pk")[0]
     Win.objects.create(show=show, draw=other.draw, prize=prize, piece=1, rank=1, pseudonym=reserve)
     decline_prize(stored.draw.pk, stored.draw.wins.order_by("rank")[0].pseudonym)
-    words = in_words(page_of(stored))
+    words = in_words(page_at(stored))
     assert "Nobody is left in reserve. 1 of the reserves passed over since" in words
     assert "Without a holder: Coat worn by Star 1, size M." in words
 
@@ -199,27 +199,29 @@ def test_a_reserve_who_has_won_elsewhere_is_not_left_in_reserve() -> None:
 )
 def test_a_page_without_winners_says_why(viewers: int, why: str) -> None:
     stored = make_draw(viewers=viewers, prior_rank=viewers)
-    assert f"{why}, so nobody has won." in page_of(stored)
+    assert f"{why}, so nobody has won." in page_at(stored)
 
 
 def test_odds_are_exact_fractions_for_each_number_of_tickets() -> None:
     stored = make_draw("sealed", viewers=600)
     total = sum(viewer.tickets for viewer in stored.viewers)
     assert total == 2520
-    rows = table(page_of(stored), "odds")
+    rows = table(page_at(stored), "odds")
     assert [row[:3] for row in rows] == [
-        [str(count), "120", f"{count} / 2 520"] for count in (1, 2, 3, 5, 10)
+        [str(count), "120", f"{count} / 2,520"] for count in (1, 2, 3, 5, 10)
     ]
     # Two places at about t / W each: 2520 / 2 and 2520 / 20, nearly.
-    assert [row[3] for row in rows] == ["1 in 1 259", "1 in 629", "1 in 420", "1 in 252", "1 in 126"]
+    assert [row[3] for row in rows] == ["1 in 1,259", "1 in 629", "1 in 420", "1 in 252", "1 in 126"]
 
 
 def test_every_step_has_its_moment_in_utc_and_in_the_studio() -> None:
     stored = make_draw()
-    rows = table(page_of(stored), "timeline")
+    rows = table(page_at(stored), "timeline")
     assert len(rows) == 9
-    assert rows[3][0].endswith("600 viewers, 2 520 tickets") and rows[4][0] == "house reveals its secret"
-    frozen_at = from_ms(stored.draw.segment.freeze.frozen_at_ms)
+    assert rows[3][0].endswith("600 viewers, 2,520 tickets") and rows[4][0] == "house reveals its secret"
+    frozen_at_ms = stored.draw.segment.freeze.frozen_at_ms
+    assert frozen_at_ms is not None
+    frozen_at = from_ms(frozen_at_ms)
     assert rows[3][1:] == [
         f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (frozen_at, frozen_at.astimezone(STUDIO))
     ]
@@ -236,7 +238,7 @@ def test_every_step_has_its_moment_in_utc_and_in_the_studio() -> None:
 )
 def test_the_beacon_is_named_with_its_strength_and_where_to_look_it_up(beacon: str, texts: list[str]) -> None:
     stored = make_draw(beacon=beacon)
-    page = page_of(stored)
+    page = page_at(stored)
     for text in texts:
         assert text in page
     assert ("REHEARSAL" in page) == (beacon == "local")
@@ -247,7 +249,7 @@ def test_the_beacon_is_named_with_its_strength_and_where_to_look_it_up(beacon: s
 
 def test_downloads_have_their_sizes_and_digests_and_the_command_is_complete() -> None:
     stored = make_draw()
-    page = page_of(stored)
+    page = page_at(stored)
     record = Client().get(f"{stored.address}/record").content
     rows = {row[0]: row[1:] for row in table(page, "downloads")}
     assert rows["record.json"] == [spaced(len(record)), hashlib.sha256(record).hexdigest()]
@@ -259,28 +261,28 @@ def test_downloads_have_their_sizes_and_digests_and_the_command_is_complete() ->
 
 def test_a_roll_of_a_show_that_keeps_it_to_its_auditors_is_not_offered() -> None:
     stored = make_draw(show=make_show(roll_visibility="auditor"))
-    page = page_of(stored)
+    page = page_at(stored)
     assert "roll.bin: for auditors only, in this show" in page
     assert f"{stored.address}/roll" not in page and "verify_draw.py record.json</pre>" in page
 
 
 def test_a_draw_whose_files_are_not_on_this_server_still_has_a_page() -> None:
     stored = make_draw()
-    files.fetch(files.roll_name(stored.draw.pk)).unlink()
-    files.fetch(files.record_name(stored.draw.pk)).unlink()
-    assert page_of(stored).count("not on this server") == 2
+    files.fetch(files.roll_name(stored.draw.key)).unlink()
+    files.fetch(files.record_name(stored.draw.key)).unlink()
+    assert page_at(stored).count("not on this server") == 2
 
 
 def test_the_page_tells_the_digest_of_the_roll_without_reading_it() -> None:
     stored = make_draw()
-    files.fetch(files.roll_name(stored.draw.pk)).write_bytes(b"")
-    assert hashlib.sha256(stored.roll).hexdigest() in page_of(stored)
+    files.fetch(files.roll_name(stored.draw.key)).write_bytes(b"")
+    assert hashlib.sha256(stored.roll).hexdigest() in page_at(stored)
 
 
 def test_a_page_asks_the_database_a_fixed_number_of_times(django_assert_max_num_queries) -> None:
     stored = make_draw()
     with django_assert_max_num_queries(12):
-        page_of(stored)
+        page_at(stored)
 
 
 # --- the verifier ---
@@ -293,8 +295,8 @@ def test_the_verifier_is_served_as_it_was_promised_in_the_rules() -> None:
     assert answer.headers["Content-Type"].startswith("text/x-python")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="verify_draw.py"'
     digest = hashlib.sha256(answer.content).hexdigest()
-    assert f'"verifier_digest":"{digest}"' in stored.draw.rules and digest in page_of(stored)
-    assert "older verifier" not in page_of(stored)
+    assert f'"verifier_digest":"{digest}"' in stored.draw.rules and digest in page_at(stored)
+    assert "older verifier" not in page_at(stored)
     assert (
         Client().get("/verify_draw.py", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
     )
@@ -304,22 +306,47 @@ def test_a_page_says_when_its_draw_was_made_with_an_older_verifier(monkeypatch: 
     stored = make_draw()
     promised = hashlib.sha256(VERIFIER.read_bytes()).hexdigest()
     monkeypatch.setattr(public_views, "_read_verifier", lambda: b"print('newer')\n")
-    page = page_of(stored)
-    assert f'older verifier, SHA-256 <span class="mono">{promised}</span>' in page
+    page = page_at(stored)
+    assert "made with an older verifier" in page and f'<br> <span class="mono">{promised}</span></p>' in page
     assert hashlib.sha256(b"print('newer')\n").hexdigest() in page
 
 
 # --- words ---
 
 
+def test_the_pages_of_draws_speak_chinese_to_who_prefers_it() -> None:
+    stored = make_draw()
+    english = [text for text in CATALOGUES["en"].values() if "{" not in text and len(text) > 8]
+    for path in (f"/draws/{stored.draw.pk}/", "/draws/"):
+        answer = Client().get(path, headers={"Accept-Language": "en;q=0.1, zh;q=0.9"})
+        assert '<html lang="zh">' in answer.text and "Accept-Language" in answer["Vary"]
+        assert [text for text in english if f">{text}<" in answer.text] == []
+        assert '<html lang="en">' in Client().get(f"{path}?lang=en", headers={"Accept-Language": "zh"}).text
+
+
+def test_every_step_winner_and_promise_of_a_draw_is_told_in_chinese() -> None:
+    page = Client().get(f"/draws/{make_draw().draw.pk}/?lang=zh").text
+    for text in (
+        "尺码 ",
+        "尚未领取",
+        "冻结：名单已完整",
+        "人，",
+        "票",
+        "分之一",
+        "摇 ",
+        "逾期由下一位候补递补",
+    ):
+        assert text in page, text
+
+
 def test_numbers_money_and_lengths_of_time_read_well() -> None:
     assert [group(number) for number in (0, 999, 81234, 35_000_000)] == [
         "0",
         "999",
-        "81\xa0234",
-        "35\xa0000\xa0000",
+        "81,234",
+        "35,000,000",
     ]
-    assert money(129_905, "EUR") == "1\xa0299.05 EUR" and money(5000, "JPY") == "5\xa0000 JPY"
-    assert [span(seconds) for seconds in (0, 1, 90, 60, 7200, 259_200)] == [
+    assert money(129_905, "EUR") == "1,299.05 EUR" and money(5000, "JPY") == "5,000 JPY"
+    assert [span("en", seconds) for seconds in (0, 1, 90, 60, 7200, 259_200)] == [
         "0 seconds", "1 second", "90 seconds", "1 minute", "2 hours", "3 days",
     ]  # fmt: skip

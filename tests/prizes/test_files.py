@@ -12,9 +12,22 @@ class Elsewhere(Storage):
     """Has no paths, like S3."""
 
     def __init__(self):
-        memory = InMemoryStorage()
-        self._open, self._save = memory._open, memory._save
-        self.delete, self.exists, self.listdir = memory.delete, memory.exists, memory.listdir
+        self._memory = InMemoryStorage()
+
+    def _open(self, name, mode="rb"):
+        return self._memory.open(name, mode)
+
+    def _save(self, name, content):
+        return self._memory.save(name, content)
+
+    def delete(self, name):
+        self._memory.delete(name)
+
+    def exists(self, name):
+        return self._memory.exists(name)
+
+    def listdir(self, path):
+        return self._memory.listdir(path)
 
 
 @pytest.fixture(params=["folder", "elsewhere"])

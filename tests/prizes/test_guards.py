@@ -5,10 +5,9 @@ from django.db import IntegrityError, connection, transaction
 
 from prizes.apps import FROZEN, PROMISED, WHO_WON, WRITTEN_ONCE
 from prizes.models import Draw
-from tests.cast import armed_segment, make_show
-from tests.prizes.steps import ended, run_all
+from tests.prizes import nights
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 KEPT = ("draw", "freeze", "frozenshard", "reveal", "win")
 
 
@@ -26,7 +25,7 @@ def refused(statement: str) -> bool:
 
 @pytest.fixture
 def draw() -> Draw:
-    return run_all(ended(armed_segment(make_show())))
+    return nights.ranked(nights.show(draws_per_minute=60))
 
 
 def changed(table: str, column: str) -> str:

@@ -14,18 +14,17 @@ from engagement.actions import ActionRefused
 from engagement.clock import now_ms
 from engagement.core.digests import commit
 from engagement.core.phases import Phase
-from engagement.ledger import explain_break
 from engagement.models import LedgerEntry, Segment, Show
 from engagement.roles import OPERATOR
 from engagement.vault import open_secret
 from prizes import parties, tasks
-from prizes.actions import arm_segment
-from prizes.freeze import freeze_shard
 from prizes.models import Commitment, Draw, Party, Prize, PrizeList, Reveal
 from prizes.parties import commit_party, commitments_of, missing_parties, reveal_deadline, reveal_secret
-from tests.cast import arm, make_segment, make_show, put_on_air
+from prizes.steps.arm import arm_segment
+from prizes.steps.freeze import freeze_shard
+from tests.cast import arm, break_of, make_segment, make_show, put_on_air
 from tests.clock import Clock
-from tests.prizes.steps import ended
+from tests.prizes.pipeline import ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,7 +189,7 @@ def test_a_secret_is_taken_after_the_windows_and_told_in_the_ledger(show: Show, 
     assert json.loads(entry.details)["secret"] == SECRETS["notary"].hex()
     assert (entry.position, entry.at_ms, entry.actor) == (row.ledger, row.at_ms, "nora")
     assert open_secret(row.secret) == SECRETS["notary"] != row.secret.encode()
-    assert explain_break(show.ledger.order_by("position")) is None
+    assert break_of(show) is None
 
 
 def test_too_early_is_refused_and_the_secret_is_kept_nowhere(show: Show, notary: Party) -> None:
@@ -252,7 +251,9 @@ def test_who_is_late_is_refused_in_the_ledger_and_leaves_an_empty_field(
     show: Show, notary: Party, clock: Clock
 ) -> None:
     draw = go_on(closed(show, notary))
-    clock.set(reveal_deadline(draw) + 1)
+    deadline = reveal_deadline(draw)
+    assert deadline is not None
+    clock.set(deadline + 1)
     with pytest.raises(
         ActionRefused, match="too late: secrets of gala/seg-1/draw-1 were taken until 08:00:45 UTC"
     ):
@@ -290,14 +291,14 @@ def said(answer: Any) -> str:
 
 def test_a_party_logs_in_without_any_right_in_the_console(show: Show, notary: Party, client: Client) -> None:
     answer = client.get("/parties/", follow=True)
-    assert answer.redirect_chain == [("/parties/login/?next=/parties/", 302)]
+    assert answer.redirect_chain == [("/login/?next=/parties/", 302)]
     fields = {"username": "nora", "password": "long enough for tests", "next": "/parties/"}
-    page = client.post("/parties/login/", fields, follow=True).text
+    page = client.post("/login/", fields, follow=True).text
     assert "A notary: Gala" in page
     for path in ("/console/", "/console/gala/", "/console/gala/ledger/"):
         assert client.get(path).status_code == 403
     assert client.get("/admin/").status_code == 302
-    client.post("/parties/logout/")
+    client.post("/logout/")
     assert client.get("/parties/").status_code == 302
 
 
@@ -323,6 +324,20 @@ def test_a_party_acts_for_itself_only(show: Show, notary: Party) -> None:
     assert nora.get(f"/parties/{notary.pk}/lists/{prize_list.pk}/commit/").status_code == 405
     assert Client().post(f"/parties/{notary.pk}/lists/{prize_list.pk}/commit/", fields).status_code == 302
     assert not Commitment.objects.exists()
+
+
+def test_who_was_logged_out_meanwhile_gets_back_to_the_page_and_acts_for_nobody(
+    show: Show, notary: Party
+) -> None:
+    """Also where a party has no account yet: nobody who is not logged in stands for it."""
+    draw = armed(show, notary)
+    without_account = Party.objects.create(show=show, name="charity", title="A charity")
+    stranger = Client()
+    for party in (notary, without_account):
+        for action in (f"lists/{draw.prize_list_id}/commit", f"draws/{draw.pk}/reveal"):
+            answer = stranger.post(f"/parties/{party.pk}/{action}/", {"secret": "ab" * 32}, follow=True)
+            assert answer.redirect_chain == [("/parties/", 302), ("/login/?next=/parties/", 302)]
+    assert Commitment.objects.filter(party=without_account).count() == Reveal.objects.count() == 0
 
 
 def test_commit_and_reveal_on_the_page(show: Show, notary: Party) -> None:
@@ -355,6 +370,7 @@ def test_the_page_knows_when_to_reveal(show: Show, notary: Party, clock: Clock) 
     ended(draw.segment)
     assert live()[:2] == (True, None)
     deadline = reveal_deadline(go_on(draw))
+    assert deadline is not None
     assert live() == (True, deadline, "Reveal your secret now. Until 08:00:45 UTC.")
     clock.set(deadline + 1)
     assert live()[2].startswith("Not revealed in time")

@@ -3,6 +3,7 @@
 import ast
 import copy
 import doctest
+import functools
 import json
 import random
 import subprocess
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engagement.core import merkle
 from engagement.core.digests import canonical_json
+from engagement.ledger.core import merkle
 from prizes import verify_draw as verifier
 from prizes.core.record import record_digest
 from prizes.verify_draw import verify_draw
@@ -107,20 +108,20 @@ def test_a_window_may_be_closed_early(thrown):
 
 
 def test_an_empty_roll_is_legal_and_nobody_wins(tmp_path):
-    drawn = run_draw(tmp_path, {})
+    drawn = run_draw(tmp_path, {}, beacon="dice")
     assert failed(check(drawn)) == set()
     assert (len(drawn.roll), drawn.record["winners"], drawn.record["reserves"]) == (64, [], [])
 
 
 def test_more_prizes_than_entries_is_legal(tmp_path):
-    drawn = run_draw(tmp_path, {b"A" * 14: 10, b"B" * 14: 500}, prizes=6)
+    drawn = run_draw(tmp_path, {b"A" * 14: 10, b"B" * 14: 500}, prizes=6, beacon="dice")
     assert failed(check(drawn)) == set()
     assert len(drawn.record["winners"]) == 2
 
 
 def test_when_everybody_has_won_before_nobody_wins(tmp_path):
     viewers = {bytes([n]) * 14: 50 for n in range(5)}
-    drawn = run_draw(tmp_path, viewers, prior_wins=dict.fromkeys(viewers, "draw-0"))
+    drawn = run_draw(tmp_path, viewers, prior_wins=dict.fromkeys(viewers, "draw-0"), beacon="dice")
     assert failed(check(drawn)) == set()
     assert (len(drawn.record["ranked"]), drawn.record["winners"]) == (5, [])
 
@@ -178,10 +179,15 @@ def test_a_library_that_is_none_or_gives_wrong_answers_is_not_used(monkeypatch, 
 # --- the ranking, against the plainest way ---
 
 
+@functools.cache
+def plain_score(key, name, tickets):
+    """It takes long, and the examples are of the same few viewers."""
+    return verifier.best_score(verifier.PlainCipher(key), name.hex(), tickets)
+
+
 def plain_ranking(key, entries):
     """[(score, ticket, index)] of every entry, sorted."""
-    cipher = verifier.PlainCipher(key)
-    best = [verifier.best_score(cipher, name.hex(), tickets) for name, tickets in entries]
+    best = [plain_score(key, name, tickets) for name, tickets in entries]
     return sorted((bytes.fromhex(score), ticket, index) for index, (score, ticket) in enumerate(best))
 
 
@@ -734,8 +740,12 @@ def test_a_detail_is_never_longer_than_a_screen(thrown):
 
 
 @pytest.fixture
-def folder(drawn, tmp_path):
+def folder(thrown, tmp_path):
     """A directory with the files of a draw and the verifier alone."""
+    return lay_out(thrown, tmp_path)
+
+
+def lay_out(drawn, tmp_path):
     (tmp_path / "verify_draw.py").write_bytes(SOURCE.read_bytes())
     (tmp_path / "record.json").write_bytes(drawn.encoded)
     (tmp_path / "roll.bin").write_bytes(drawn.roll)
@@ -749,7 +759,8 @@ def run_in(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_file_runs_alone_and_the_last_line_is_the_verdict(folder):
+def test_the_file_runs_alone_and_the_last_line_is_the_verdict(drawn, tmp_path):
+    folder = lay_out(drawn, tmp_path)
     for files in (["roll.bin"], ["roll.bin", "totals.bin", "excluded.txt"]):
         good = run_in(folder, "record.json", *files)
         assert (good.returncode, "FAIL" in good.stdout, good.stderr) == (0, False, "")
@@ -839,7 +850,9 @@ NEWER_THAN_3_8 = {
 def test_it_is_written_for_python_3_8_and_imports_only_the_standard_library():
     tree = ast.parse(SOURCE.read_text(), feature_version=(3, 8))
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+    names += [
+        str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level
+    ]
     assert set(names) <= ALLOWED
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
     assert not any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))

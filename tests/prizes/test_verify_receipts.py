@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from engagement.core import merkle
 from engagement.core.digests import canonical_json
+from engagement.ledger.core import merkle
 from prizes import verify_draw as verifier
 from prizes.core.digests import roll_digest
 from prizes.core.receipt import Entry, Run, build_receipt, runs_around

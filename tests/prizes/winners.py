@@ -7,13 +7,14 @@ from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.models import Show
 from engagement.passes import issue_pass
 from engagement.vault import open_secret
-from prizes.actions import publish_segment
-from prizes.models import Draw, PrizeList
+from prizes.models import Disposition, Draw, PrizeList
 from prizes.publication import record_of
+from prizes.steps.claims import find_due, settle_draw
+from prizes.steps.publish import publish_segment
 from tests.cast import OPERATOR, arm, make_segment
-from tests.prizes.steps import ended, run_all
+from tests.prizes.pipeline import ended, run_all
 
-CLAIM_S = 60
+CLAIM_S = 3_600  # longer than any run of the tests: a night may have been played at its start
 
 
 class Person(NamedTuple):
@@ -53,6 +54,11 @@ def published_draw(show: Show, people: dict[str, Person], *, now: int | None = N
     draw = drawn_draw(show, people, **fields)
     publish_segment(draw.segment_id, actor=OPERATOR, now=now)
     return Draw.objects.select_related("show", "segment").get(pk=draw.pk)
+
+
+def settle_due(now: int) -> list[Disposition]:
+    """Everything that is due, as the workers settle it."""
+    return [row for pk in find_due(now) for row in settle_draw(pk, now=now)]
 
 
 def reserves_of(draw: Draw) -> list[str]:

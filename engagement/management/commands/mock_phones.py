@@ -32,6 +32,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--url", required=True, help="ws://, wss://, http:// or https:// of a gateway")
         parser.add_argument("--show", required=True, help="the slug of the show, which must allow guests")
+        parser.add_argument(
+            "--ca", metavar="FILE", help="trust the certificates in this file, such as one that signed itself"
+        )
         parser.add_argument("--phones", type=_positive, default=300)
         parser.add_argument("--hz", type=_rate, default=4.0, help="shakes per second of an average person")
         parser.add_argument(
@@ -176,7 +179,7 @@ def _last_line(summary: dict[str, Any]) -> str:
 
 def _write(path: Path, summary: dict[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(summary, indent=1) + "\n")
+        path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"--json: cannot write {path}: {error.strerror}", returncode=USAGE) from error
 

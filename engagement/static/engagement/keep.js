@@ -1,4 +1,5 @@
-// What a phone keeps of a show in localStorage, over reloads and between nights. A classic script; it adds one name: Keep.
+// What a phone keeps of a show in localStorage, over reloads and between nights.
+// A classic script; it adds one name: Keep.
 // What lies there may be of an older page or of a show of the same name: what does not fit is passed over.
 "use strict";
 
@@ -32,7 +33,8 @@ const Keep = (() => {
   function forget() {
     forgotten = true;
     try {
-      for (const key of Object.keys(localStorage).filter((name) => name.startsWith(PREFIX))) localStorage.removeItem(key);
+      const ours = Object.keys(localStorage).filter((name) => name.startsWith(PREFIX));
+      for (const key of ours) localStorage.removeItem(key);
     } catch {
       // storage is off: nothing was kept
     }
@@ -69,16 +71,23 @@ const Keep = (() => {
     },
 
     take({ draw, prize, claim_url, claim_by, status = "won" }) {
+      const others = this.list.filter((other) => other.draw !== draw);
       const win = { epoch: this.epoch, draw, prize, claim_url, claim_by, status };
-      this.list = [win, ...this.list.filter((other) => other.draw !== draw)];
+      this.list = status === "lost" ? others : [win, ...others];
     },
 
+    has(draw) {
+      return this.list.some((win) => win.draw === draw);
+    },
+
+    /** `won` comes to the viewer that this phone is now; what one has won that it was before stands in the results. */
     compare(results) {
-      for (const result of results.filter((one) => one.claim_url)) {
+      for (const result of results) {
         const mine = result.winners.find((winner) => identities.has(winner.pseudonym));
+        const complete = result.winners.length === result.winners_total;
+        if (mine) this.take({ ...result, ...mine });
         // A prize that was lost is one that somebody else holds now, or nobody.
-        if (!mine) this.list = this.list.filter((win) => win.draw !== result.draw);
-        else this.take({ ...result, ...mine });
+        else if (complete) this.list = this.list.filter((win) => win.draw !== result.draw);
       }
     },
 
@@ -93,8 +102,8 @@ const Keep = (() => {
   };
 
   /**
-   * The seals as this phone was first shown them, in the order of drawing, under epoch and segment: the page of the draw
-   * compares. No later one takes their place, but a new epoch numbers its segments anew.
+   * The seals as this phone was first shown them, in the order of drawing, under epoch and segment: the page of the
+   * draw compares. No later one takes their place, but a new epoch numbers its segments anew.
    */
   function keepSeals(epoch, { id, seal, seals }) {
     const [known, key] = [read("seals") || {}, `${epoch}-${id}`];

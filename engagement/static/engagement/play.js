@@ -41,17 +41,21 @@
   // --- the count, and its way to the server ---
 
   const count = {
-    segment: null, viewer: "", own: 0, acknowledged: 0,
+    epoch: null, segment: null, viewer: "", own: 0, acknowledged: 0,
     leftover: null, // the last total of the segment before, where the server has not got it yet
 
     /** Continues from the larger of what this phone and what the server has. */
-    resume(viewer, segment, total) {
-      const before = this.segment === segment && this.viewer === viewer ? this : Keep.read("count");
-      const same = before?.segment === segment && before.viewer === viewer && Number.isInteger(before.own);
-      Object.assign(this, { viewer, segment, own: Math.max(same ? before.own : 0, total), acknowledged: total });
+    resume(viewer, epoch, segment, total) {
+      const isSame = (one) => one?.epoch === epoch && one.segment === segment && one.viewer === viewer;
+      const before = isSame(this) ? this : Keep.read("count");
+      const own = isSame(before) && Number.isInteger(before.own) ? before.own : 0;
+      if (epoch !== this.epoch) this.leftover = null;
+      Object.assign(this, { viewer, epoch, segment, own: Math.max(own, total), acknowledged: total });
     },
 
-    begin(segment) {
+    begin(epoch, segment) {
+      // The database was restored: the server begins this segment anew, and what was counted of it is of another play.
+      if (epoch !== this.epoch) Object.assign(this, { epoch, segment: null, own: 0, acknowledged: 0, leftover: null });
       if (segment === this.segment) return;
       // The next segment may be announced while the grace of this one still runs.
       if (this.own > this.acknowledged) this.leftover = { segment: this.segment, total: this.own };
@@ -71,8 +75,8 @@
     },
 
     keep() {
-      const { segment, viewer, own } = this;
-      Keep.write("count", { segment, viewer, own });
+      const { epoch, segment, viewer, own } = this;
+      Keep.write("count", { epoch, segment, viewer, own });
     },
   };
 
@@ -147,7 +151,7 @@
       if (!sensor.heard) {
         sensor.heard = true;
         Shake.show("sensor", false);
-        Shake.setText("how", Shake.say("sensor_on"));
+        Shake.setText("how", Words.say("sensor_on"));
       }
       if (strength > THRESHOLD && event.timeStamp - sensor.lastAt > GAP_MS) {
         sensor.lastAt = event.timeStamp;
@@ -174,16 +178,16 @@
       const answer = await DeviceMotionEvent.requestPermission().catch(() => "denied");
       Shake.show("sensor", false);
       if (answer === "granted") sensor.expect();
-      else Shake.setText("how", Shake.say("why_denied"));
+      else Shake.setText("how", Words.say("sensor_denied"));
     },
 
     expect() {
-      setTimeout(() => sensor.heard || Shake.setText("how", Shake.say("why_silent")), 2000);
+      setTimeout(() => sensor.heard || Shake.setText("how", Words.say("sensor_silent")), 2000);
     },
 
     start() {
-      if (!window.isSecureContext) return Shake.setText("how", Shake.say("why_insecure"));
-      if (!("DeviceMotionEvent" in window)) return Shake.setText("how", Shake.say("why_missing"));
+      if (!window.isSecureContext) return Shake.setText("how", Words.say("sensor_insecure"));
+      if (!("DeviceMotionEvent" in window)) return Shake.setText("how", Words.say("sensor_missing"));
       window.addEventListener("devicemotion", sensor.onMotion);
       // On some phones only a press of a button opens the sensor; on others it speaks at once.
       if (typeof DeviceMotionEvent.requestPermission === "function") return Shake.show("sensor", true);
@@ -209,7 +213,7 @@
 
   // --- what is shown ---
 
-  let state = { segment: null, results: [] };
+  let state = { segment: null, results: [], more_to_come: false };
 
   const momentNow = () => Shake.momentOf(state.segment, connection.clock.now());
 
@@ -223,10 +227,10 @@
 
   function drawMoment(moment, now) {
     document.body.dataset.moment = moment;
-    Shake.setText("moment", Shake.say(moment));
+    Shake.setText("moment", Words.say(`moment_${moment}`));
     const until = { soon: state.segment?.opens_at, open: state.segment?.closes_at }[moment];
     Shake.show("countdown", until !== undefined);
-    if (until !== undefined) Shake.setText("countdown", Shake.countdownText(until - now));
+    if (until !== undefined) Shake.setText("countdown", Words.countdownText(until - now));
     Shake.byId("tap").disabled = moment !== "open";
     Shake.show("counter", ["open", "closing"].includes(moment) || count.own > 0);
     Shake.show("shaking", ["idle", "armed", "soon", "open"].includes(moment));
@@ -235,41 +239,43 @@
   }
 
   function drawCount() {
-    Shake.setText("own", Shake.numberText(count.own));
-    Shake.setText("acknowledged", Shake.say("counted", { total: Shake.numberText(count.acknowledged) }));
+    Shake.setText("own", Words.numberText(count.own));
+    Shake.setText("acknowledged", Words.say("counted", { total: count.acknowledged }));
   }
 
   function drawState() {
     const segment = state.segment;
-    Shake.setText("segment", segment ? Shake.localized(segment, "title") : "");
+    Shake.setText("segment", segment ? Words.localized(segment, "title") : "");
     Shake.setRows("prize-list", segment ? segment.prizes : [], prizeRow);
     const results = segment ? Shake.resultsOf(state.results, segment.id) : [];
     Shake.setRows("winners", results.flatMap((result) => result.winners), winnerRow);
     Shake.setRows("checks", state.results.map((result) => result.draw), checkRow);
     Shake.show("checks", state.results.length > 0);
     Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
-    const mine = results.some((result) => result.winners.some((winner) => identities.has(winner.pseudonym)));
+    Shake.setText("unlisted", Shake.moreText(results));
+    const mine = results.some((result) => wins.has(result.draw));
+    Shake.setText("not-won", Words.say(state.more_to_come ? "not_won_more" : "not_won"));
     Shake.show("not-won", results.length > 0 && count.acknowledged > 0 && !mine);
   }
 
   function prizeRow(prize) {
-    const row = Shake.make("li", "", Shake.prizeText(prize));
+    const row = Shake.make("li", "", Words.prizeText(prize));
     if (prize.quantity > 1) row.append(Shake.make("span", "times", ` × ${prize.quantity}`));
-    row.append(Shake.make("span", "price", Shake.say("worth", { price: Shake.priceText(prize) })));
+    row.append(Shake.make("span", "price", Words.say("worth", { price: Words.priceText(prize) })));
     return row;
   }
 
   function winnerRow(winner) {
     const row = Shake.make("li", identities.has(winner.pseudonym) ? "me" : "");
-    row.append(Shake.make("strong", "", winner.name), Shake.make("span", "", Shake.prizeText(winner.prize)));
-    if (winner.moved_up) row.append(Shake.make("span", "moved-up", Shake.say("moved_up")));
+    row.append(Shake.make("strong", "", winner.name), Shake.make("span", "", Words.prizeText(winner.prize)));
+    if (winner.moved_up) row.append(Shake.make("span", "moved-up", Words.say("moved_up")));
     return row;
   }
 
   /** The way to the receipt, for those who have not won above all. */
   function checkRow(draw) {
-    const [row, link] = [Shake.make("li"), Shake.make("a", "", Shake.say("check", { draw }))];
-    link.href = `/draws/${Number(draw)}/?lang=${Shake.language()}`;
+    const [row, link] = [Shake.make("li"), Shake.make("a", "", Words.say("check", { draw: String(draw) }))];
+    link.href = `/draws/${Number(draw)}/?lang=${Words.language}`;
     row.append(link);
     return row;
   }
@@ -280,19 +286,20 @@
     Shake.show("won", shown.length > 0);
     Shake.setRows("won-list", shown, (win) => {
       const row = Shake.make("div", "win");
-      row.append(Shake.make("p", "garment", Shake.prizeText(win.prize)), ...(win.status === "claimed" ? claimed() : claimable(win)));
+      const state = win.status === "claimed" ? claimed() : claimable(win);
+      row.append(Shake.make("p", "garment", Words.prizeText(win.prize)), ...state);
       return row;
     });
   }
 
-  const claimed = () => [Shake.make("p", "claimed", Shake.say("is_claimed"))];
+  const claimed = () => [Shake.make("p", "claimed", Words.say("is_claimed"))];
   const claimable = ({ claim_by, claim_url }) => [
-    Shake.make("p", "", Shake.say("claim_by", { time: Shake.timeText(claim_by) })),
+    Shake.make("p", "", Words.say("claim_by", { time: Words.timeText(claim_by) })),
     claimLink(claim_url),
   ];
 
   function claimLink(address) {
-    const link = Shake.make("a", "button", Shake.say("claim"));
+    const link = Shake.make("a", "button", Words.say("claim"));
     const url = new URL(address, location.href);
     if (["http:", "https:"].includes(url.protocol)) link.href = url.href;
     return link;
@@ -300,22 +307,22 @@
 
   function drawStatus(status, { waitMs = 0, code = "", message = "" }) {
     document.body.dataset.status = status;
-    const known = code in ShakeTexts.en ? Shake.say(code) : Shake.say("refused", { message: message || code });
-    const seconds = Math.ceil(waitMs / 1000);
-    Shake.setText("status", status === "refused" ? known : Shake.say(status, { seconds }));
+    const values = { seconds: Math.ceil(waitMs / 1000), message: message || code };
+    const known = status === "refused" && Words.has(`refused_${code}`);
+    Shake.setText("status", Words.say(known ? `refused_${code}` : `status_${status}`, values));
     Shake.show("again", status === "refused");
   }
 
   // --- what comes in ---
 
   function takeState(message) {
-    state = { segment: message.segment, results: message.results };
+    state = { segment: message.segment, results: message.results, more_to_come: message.more_to_come };
     if (state.segment) {
-      count.begin(state.segment.id);
+      count.begin(message.epoch, state.segment.id);
       Keep.keepSeals(message.epoch, state.segment);
     }
     wins.enter(message.epoch);
-    wins.compare(state.results);
+    wins.compare(state.results.map(Shake.withPrizes));
     drawState();
     drawWon();
     tick();
@@ -333,19 +340,16 @@
       welcome(message) {
         reporter.waiting = false; // what was not answered on the last connection is said again
         identities.remember({ ...message, pass });
-        count.resume(message.viewer, message.state.segment?.id ?? null, message.total);
-        Shake.setText("show", Shake.localized(message.show, "title"));
-        Shake.setText("you", Shake.say("you_are", { name: Shake.stageName(message.viewer) }));
+        count.resume(message.viewer, message.epoch, message.state.segment?.id ?? null, message.total);
+        Shake.setText("show", Words.localized(message.show, "title"));
+        Shake.setText("you", Words.say("you_are", { name: Shake.stageName(message.viewer) }));
         reporter.moment = "";
         takeState(message.state);
       },
       state: takeState,
-      result(message) {
-        state.results = Shake.withResult(state.results, message);
-        drawState();
-      },
       won(message) {
         wins.take(message);
+        drawState();
         drawWon();
       },
       ack(message) {
@@ -368,7 +372,6 @@
     location.reload();
   }
 
-  Shake.writeTexts();
   Shake.byId("tap").addEventListener("pointerdown", shaken);
   Shake.byId("tap").addEventListener("keydown", (event) => event.key === "Enter" && !event.repeat && shaken());
   Shake.byId("sensor").addEventListener("click", sensor.ask);

@@ -1,4 +1,4 @@
-// What the phone page and the stage page share: the socket (docs/protocol.md), the clock, and the writing of texts.
+// What the phone page and the stage page share: the socket (docs/protocol.md), the clock, and the elements of the page.
 // A classic script, so that both files have hashed names; it adds one name to the page: Shake.
 "use strict";
 
@@ -195,26 +195,20 @@ const Shake = (() => {
       this.lastError = null;
       this.take_pace(message);
       this.clock.reset(message.now);
-      // The number of the state that came with it: a result that is not in it yet shows as a gap.
-      this.position = { epoch: message.epoch, seq: message.state.seq };
+      this.position = { epoch: message.epoch, seq: message.seq };
       this.sync();
       setTimeout(() => this.welcomed && this.sync(), 700);
       this.tell("connected");
     }
 
-    /** A state that is not news is dropped; a new epoch is always news. */
+    /**
+     * An older state is dropped; one of a new epoch never is. One of the same number says who holds the prizes now:
+     * screens get it with every claim.
+     */
     take_state({ epoch, seq }) {
-      const news = epoch !== this.position.epoch || seq > this.position.seq;
-      if (news) this.position = { epoch, seq };
-      return news;
-    }
-
-    /** A result that skips a number is shown, and what is missing asked for. */
-    take_result({ seq }) {
-      if (seq <= this.position.seq) return false;
-      if (seq === this.position.seq + 1) this.position.seq = seq;
-      else this.resync();
-      return true;
+      const older = epoch === this.position.epoch && seq < this.position.seq;
+      if (!older) this.position = { epoch, seq };
+      return !older;
     }
 
     take_pulse({ epoch, seq }) {
@@ -253,18 +247,28 @@ const Shake = (() => {
     return now < segment.closes_at ? "open" : "closing";
   }
 
-  /** The results of one segment, the newest of each draw. */
+  /** The results of one segment; a winner names its prize by its number, which stands here in its place. */
   function resultsOf(results, segmentId) {
-    return results.filter((result) => result.segment === segmentId);
+    return results.filter((result) => result.segment === segmentId).map(withPrizes);
   }
 
-  /** Adds a result that has just come to those of the last state. */
-  function withResult(results, result) {
-    const known = results.find((other) => other.draw === result.draw);
-    return [{ ...known, ...result }, ...results.filter((other) => other.draw !== result.draw)];
+  function withPrizes(result) {
+    const prizes = new Map(result.prizes.map((prize) => [prize.id, prize]));
+    return { ...result, winners: result.winners.map((winner) => ({ ...winner, prize: prizes.get(winner.prize) })) };
   }
 
-  // --- names and texts ---
+  /** How many winners of these results are not listed in them. */
+  function unlisted(results) {
+    return results.reduce((count, result) => count + result.winners_total - result.winners.length, 0);
+  }
+
+  /** "and 980 more: /draws/", where not all winners are listed. */
+  function moreText(results) {
+    const count = unlisted(results);
+    return count > 0 ? Words.sayCount("unlisted", count) : "";
+  }
+
+  // --- names ---
 
   const COLOURS = ["Amber", "Azure", "Coral", "Crimson", "Golden", "Indigo", "Ivory", "Jade",
     "Pearl", "Rose", "Ruby", "Sapphire", "Scarlet", "Silver", "Teal", "Violet"];
@@ -275,45 +279,6 @@ const Shake = (() => {
   function stageName(pseudonym) {
     const byte = (index) => parseInt(pseudonym.slice(2 * index, 2 * index + 2), 16);
     return `${COLOURS[byte(2) % 16]} ${THINGS[byte(3) % 16]} ${pseudonym.slice(0, 4)}`;
-  }
-
-  const language = () => (document.documentElement.lang.startsWith("zh") ? "zh" : "en");
-
-  /** A field in the viewer's language, where there is one. */
-  function localized(object, name) {
-    return (language() === "zh" && object[`${name}_zh`]) || object[name] || "";
-  }
-
-  /** "Coat by Atelier Nord, worn by Lin Mei, size M", in the viewer's language. */
-  function prizeText(prize) {
-    const parts = { garment: localized(prize, "garment"), celebrity: localized(prize, "celebrity") };
-    return fill(ShakeTexts[language()].prize, { ...parts, brand: prize.brand, size: prize.size });
-  }
-
-  function priceText({ value_minor, currency }) {
-    const format = new Intl.NumberFormat(language(), { style: "currency", currency });
-    return format.format(value_minor / 10 ** format.resolvedOptions().maximumFractionDigits);
-  }
-
-  function fill(template, values) {
-    return template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-  }
-
-  /** The text of this key in the viewer's language. */
-  function say(key, values = {}) {
-    return fill(ShakeTexts[language()][key], values);
-  }
-
-  const numberText = (number) => number.toLocaleString(language());
-
-  /** A moment of server time, in the time zone of this device. */
-  const timeText = (ms) => new Date(ms).toLocaleString(language(), { dateStyle: "long", timeStyle: "short" });
-
-  /** "8", "1:05": whole seconds, never 0 before the end. */
-  function countdownText(ms) {
-    const seconds = Math.max(0, Math.ceil(ms / 1000));
-    if (seconds < 60) return String(seconds);
-    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
   }
 
   // --- the page ---
@@ -345,15 +310,8 @@ const Shake = (() => {
     element.replaceChildren(...rows.map(build));
   }
 
-  /** Writes every text that the template has left to us. */
-  function writeTexts() {
-    for (const element of document.querySelectorAll("[data-text]")) {
-      element.textContent = say(element.dataset.text);
-    }
-  }
-
   return {
-    BAD_PASS, Clock, Connection, PassRefused, byId, countdownText, language, localized, make, momentOf, numberText,
-    priceText, prizeText, resultsOf, say, setRows, setText, show, stageName, timeText, waitAfter, withResult, writeTexts,
+    BAD_PASS, Clock, Connection, PassRefused, byId, make, momentOf, moreText, resultsOf, setRows, setText, show,
+    stageName, waitAfter, withPrizes,
   };
 })();

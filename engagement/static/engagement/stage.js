@@ -8,7 +8,7 @@
   const WINNERS_MS = 8000; // as long as that many names take to read
   const RELOAD_MS = 15000; // nobody stands beside the big screen to press a button
 
-  let state = { segment: null, results: [] };
+  let state = { segment: null, results: [], more_to_come: false };
   let pulse = null;
 
   // --- what is shown ---
@@ -17,12 +17,13 @@
     const now = connection.clock.now();
     const moment = Shake.momentOf(state.segment, now);
     document.body.dataset.moment = moment;
-    Shake.setText("moment", Shake.say(moment));
+    Shake.setText("moment", Words.say(`moment_${moment}`));
     drawCountdown(moment, now);
     drawWinners(now);
     Shake.show("live", ["open", "closing"].includes(moment));
     Shake.show("sealed", ["sealed", "drawn"].includes(moment) && Boolean(state.segment.seal));
     Shake.show("result", moment === "published");
+    Shake.show("more-to-come", moment === "published" && state.more_to_come);
     Shake.show("prizes", ["armed", "soon", "open"].includes(moment) && state.segment.prizes.length > 0);
     Shake.show("leaders", ["open", "closing"].includes(moment) && hasLeaders());
   }
@@ -31,32 +32,34 @@
     const until = { soon: state.segment?.opens_at, open: state.segment?.closes_at }[moment];
     Shake.show("countdown", until !== undefined);
     if (until === undefined) return;
-    Shake.setText("countdown-label", moment === "open" ? Shake.say("closes_in") : "");
-    Shake.setText("seconds", Shake.countdownText(until - now));
+    Shake.setText("countdown-label", moment === "open" ? Words.say("closes_in") : "");
+    Shake.setText("seconds", Words.countdownText(until - now));
   }
 
   const isOfSegment = () => pulse !== null && pulse.segment === state.segment?.id;
   const hasLeaders = () => isOfSegment() && pulse.leaders.length > 0;
 
   function drawPulse() {
-    Shake.setText("phones", pulse ? Shake.numberText(pulse.phones) : "–");
-    Shake.setText("shakes", Shake.numberText(isOfSegment() ? pulse.shakes : 0));
-    Shake.setText("per-second", Shake.numberText(isOfSegment() ? pulse.per_second : 0));
+    Shake.setText("phones", pulse ? Words.numberText(pulse.phones) : "–");
+    Shake.setText("shakes", Words.numberText(isOfSegment() ? pulse.shakes : 0));
+    Shake.setText("per-second", Words.numberText(isOfSegment() ? pulse.per_second : 0));
     Shake.setRows("leader-list", hasLeaders() ? pulse.leaders.slice(0, LEADERS) : [], ({ name, total }) => {
       const row = Shake.make("li");
-      row.append(Shake.make("span", "name", name), Shake.make("span", "total", Shake.numberText(total)));
+      row.append(Shake.make("span", "name", name), Shake.make("span", "total", Words.numberText(total)));
       return row;
     });
   }
 
   function drawState() {
     const segment = state.segment;
-    Shake.setText("segment", segment ? Shake.localized(segment, "title") : "");
+    Shake.setText("segment", segment ? Words.localized(segment, "title") : "");
     Shake.setRows("prize-list", segment ? segment.prizes : [], prizeRow);
     drawSeal(segment?.seals ?? (segment?.seal ? [segment.seal] : []));
     const results = resultsNow();
     Shake.show("rehearsal", results.some((result) => result.strength === "rehearsal"));
-    Shake.setText("result-seal", results.map((result) => `${Shake.say("seal")} ${firstDigits(result.seal)}`).join(" · "));
+    Shake.setText("unlisted", Shake.moreText(results));
+    const seals = results.map((result) => `${Words.say("seal")} ${firstDigits(result.seal)}`);
+    Shake.setText("result-seal", seals.join(" · "));
   }
 
   /** The first 20 digits in groups of four, for people to compare. */
@@ -85,24 +88,24 @@
 
   function prizeRow(prize) {
     const row = Shake.make("li");
-    row.append(Shake.make("strong", "", Shake.localized(prize, "garment")));
-    row.append(Shake.make("span", "", `${prize.brand} · ${Shake.localized(prize, "celebrity")} · ${prize.size}`));
+    row.append(Shake.make("strong", "", Words.localized(prize, "garment")));
+    row.append(Shake.make("span", "", `${prize.brand} · ${Words.localized(prize, "celebrity")} · ${prize.size}`));
     const times = prize.quantity > 1 ? ` × ${prize.quantity}` : "";
-    row.append(Shake.make("span", "price", Shake.priceText(prize) + times));
+    row.append(Shake.make("span", "price", Words.priceText(prize) + times));
     return row;
   }
 
   function winnerRow({ name, prize, moved_up }) {
     const row = Shake.make("li");
-    row.append(Shake.make("strong", "", name), Shake.make("span", "", Shake.prizeText(prize)));
-    if (moved_up) row.append(Shake.make("span", "moved-up", Shake.say("moved_up")));
+    row.append(Shake.make("strong", "", name), Shake.make("span", "", Words.prizeText(prize)));
+    if (moved_up) row.append(Shake.make("span", "moved-up", Words.say("moved_up")));
     return row;
   }
 
   // --- what comes in ---
 
   function takeState(message) {
-    state = { segment: message.segment, results: message.results };
+    state = { segment: message.segment, results: message.results, more_to_come: message.more_to_come };
     drawState();
     drawPulse();
     tick();
@@ -120,14 +123,10 @@
     on: {
       status: drawStatus,
       welcome(message) {
-        Shake.setText("show", Shake.localized(message.show, "title"));
+        Shake.setText("show", Words.localized(message.show, "title"));
         takeState(message.state);
       },
       state: takeState,
-      result(message) {
-        state.results = Shake.withResult(state.results, message);
-        drawState();
-      },
       pulse(message) {
         pulse = message;
         drawPulse();
@@ -135,7 +134,6 @@
     },
   });
 
-  Shake.writeTexts();
   connection.start();
   setInterval(tick, 100);
 })();

@@ -11,6 +11,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from engagement.actions import ActionRefused
 from engagement.core.phases import Phase
 from engagement.descriptors import TooFewDescriptors, require_descriptors
+from engagement.marks import forget_marks
 from engagement.models import Segment, Show
+from engagement.restores import trouble_of
 from gala import demo, rehearsal
+from gala.disk import DiskFull, require_room, telling_of_a_full_disk
 from gala.supervisor import CannotStart, ChildDied, Supervisor
 from prizes.models import Beacon, Draw
 
@@ -50,7 +55,7 @@ class Command(BaseCommand):
     help = (
         "Runs a whole gala here: servers, a demo show, and one segment with mock phones from start to result."
     )
-    requires_system_checks = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -82,12 +87,16 @@ class Command(BaseCommand):
         console = Console(highlight=False, soft_wrap=True)
         supervisor = Supervisor(settings.DATA_DIR)
         try:
-            with ended_by_signals(), stopped_at_the_end(supervisor):
+            with (
+                telling_of_a_full_disk(settings.DATA_DIR),
+                ended_by_signals(),
+                stopped_at_the_end(supervisor),
+            ):
                 status = run(supervisor, console, options)
-        except (CannotStart, TooFewDescriptors) as reason:
+        except (CannotStart, TooFewDescriptors, DiskFull) as reason:
             self.stderr.write(f"show: {reason}")
             sys.exit(CANNOT_START)
-        except (ChildDied, rehearsal.RehearsalFailed) as reason:
+        except (ChildDied, rehearsal.RehearsalFailed, ActionRefused) as reason:
             self.stderr.write(f"show: {reason}")
             sys.exit(FAILED)
         except KeyboardInterrupt:
@@ -127,10 +136,10 @@ def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> in
     require_descriptors(options["phones"], SPARE_DESCRIPTORS)
     supervisor.listen(options["host"], options["port"])
     console.print(f"Starting (data and logs in {settings.DATA_DIR}) …")
-    supervisor.start_server(
-        prepare=(lambda: empty(settings.DATA_DIR)) if options["fresh"] else (lambda: None)
-    )
+    supervisor.start_server(prepare=partial(prepare, settings.DATA_DIR, options))
     call_command("migrate", verbosity=0, interactive=False)
+    if options["fresh"]:
+        forget_marks()  # with REDIS_URL, the server still knows the night that was deleted
     call_command("collectstatic", verbosity=0, interactive=False)
     show = demo.current_night(go_on=options["keep"])
     passwords = demo.create_accounts()
@@ -157,6 +166,13 @@ def check_options(options: dict[str, Any]) -> None:
     target = options["json"]
     if target is not None and (target.is_dir() or not os.access(target.absolute().parent, os.W_OK)):
         raise CannotStart(f"--json: {target} cannot be written")
+
+
+def prepare(data: Path, options: dict[str, Any]) -> None:
+    """Of the data directory, once it is ours and before anybody writes there."""
+    if options["fresh"]:
+        empty(data)
+    require_room(data, options["phones"])
 
 
 def empty(data: Path) -> None:
@@ -187,6 +203,9 @@ def print_addresses(console: Console, address: str, show: Show, passwords: dict[
 
 def play_segment(supervisor: Supervisor, console: Console, show: Show, options: dict[str, Any]) -> int:
     """Plays the next draft of the rundown with mock phones; the exit status of the show."""
+    if hindrance := trouble_of(show):
+        console.print(hindrance)
+        return FAILED
     segment = show.segments.filter(phase=Phase.DRAFT, publish_at_once=True).first()
     if segment is None:
         console.print("No segment is left that plays by itself; start without --keep for a new night.")
@@ -205,7 +224,7 @@ def play_segment(supervisor: Supervisor, console: Console, show: Show, options: 
     summary = rehearsal.summarise(segment, told)
     print_summary(console, summary, supervisor.shown_address)
     if options["json"] is not None:
-        options["json"].write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+        options["json"].write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return 0 if summary["verified"] and not summary["viewers_that_differ"] else FAILED
 
 

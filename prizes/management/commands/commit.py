@@ -22,6 +22,7 @@ class Command(BaseCommand):
         "Commits a party to a secret for the draw of a prize list, before the segment is armed: to one whose "
         "commitment was computed elsewhere, or to a new one that is written to a file here and nowhere else."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")

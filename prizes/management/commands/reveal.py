@@ -20,6 +20,7 @@ class Command(BaseCommand):
         "Reveals a party's secret of a draw, once the windows of its segment have ended and before the deadline. "
         "The secret is read from a file or from the input, never from the command line, where others could see it."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -9,26 +9,43 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Exists, OuterRef, Q
 
 from engagement import actions as live
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
-from engagement.models import Segment
-from prizes import actions as draws
-from prizes.draw import Disagreement, run_draw
-from prizes.freeze import Waiting, freeze_shard
+from engagement.models import Segment, Show
+from engagement.restores import trouble
+from prizes.attempts import settle_by_hand
 from prizes.models import Beacon, Draw
+from prizes.steps.arm import arm_segment
+from prizes.steps.beacon import enter_beacon, enter_dice, take_drand_beacon
+from prizes.steps.draw import Disagreement, request_draw, run_draw
+from prizes.steps.freeze import Waiting, freeze_shard
+from prizes.steps.publish import publish_segment
 from prizes.tasks import advance_seal
 from prizes.waits import countdown
 
+SHOWN = 3  # other shows, the newest ones
+
 
 class Command(BaseCommand):
-    help = "Runs a segment: arm, open, close, void, draw, beacon, publish; `status` only tells where it is."
+    help = (
+        "Runs a segment: arm, open, close, void, draw, beacon, publish; settle: forfeit and move up what is due in a "
+        "published one; `status` only tells where it is."
+    )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = ["arm", "open", "close", "void", "draw", "beacon", "publish", "status"]
+        actions = ["arm", "open", "close", "void", "draw", "beacon", "publish", "settle", "status"]
         parser.add_argument("action", choices=actions)
         parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
+        parser.add_argument(
+            "--show",
+            metavar="SLUG",
+            help="the show that the segment is of; needed where another show has the same title, or a segment with "
+            "this number in its rundown",
+        )
         parser.add_argument(
             "--lead", type=int, default=5, help="open: seconds until it opens (default %(default)s)"
         )
@@ -49,6 +66,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            refuse_another_show(find(options["segment"]), options["show"], options["action"])
             segment = self.act(options)
         except live.ActionRefused as refusal:
             raise CommandError(str(refusal)) from None
@@ -57,7 +75,7 @@ class Command(BaseCommand):
     def act(self, options: dict[str, Any]) -> Segment:
         action, segment, actor = options["action"], options["segment"], actor_of(options["name"])
         if action == "arm":
-            return draws.arm_segment(segment, actor=actor)
+            return arm_segment(segment, actor=actor)
         if action == "open":
             return live.open_segment(segment, actor=actor, lead_s=options["lead"])
         if action == "close":
@@ -65,9 +83,11 @@ class Command(BaseCommand):
         if action == "void":
             return live.void_segment(segment, actor=actor, reason=options["reason"])
         if action == "publish":
-            return draws.publish_segment(segment, actor=actor)
+            return publish_segment(segment, actor=actor)
         if action == "beacon":
-            return enter_beacon(segment, actor, options["signature"])
+            return take_beacon(segment, actor, options["signature"])
+        if action == "settle":
+            return settle(segment)
         if action == "draw":
             return draw(segment, actor, options["dice"], here=options["here"])
         return find(segment)
@@ -90,35 +110,65 @@ def find(segment_id: int) -> Segment:
     return segment
 
 
-def enter_beacon(segment_id: int, actor: str, signature: str | None) -> Segment:
+def refuse_another_show(segment: Segment, slug: str | None, action: str) -> None:
+    """A number that was meant for another night does nothing in this one."""
+    show = segment.show
+    if slug is not None and slug != show.slug:
+        raise live.ActionRefused(f"segment {segment.pk} is “{segment}” of {show}, not of {slug}")
+    if slug is None and action != "status" and (others := shows_like(segment)):
+        raise live.ActionRefused(
+            f"segment {segment.pk} is “{segment}” of {show}, and another show could be meant ({', '.join(others)}): "
+            f"say which one with --show {show.slug}"
+        )
+
+
+def shows_like(segment: Segment) -> list[str]:
+    """Other shows that somebody may mean who says this number or this title."""
+    numbered = Segment.objects.filter(show=OuterRef("pk"), position=segment.pk)
+    like = Q(title=segment.show.title) | Exists(numbered)
+    others = Show.objects.filter(like).exclude(pk=segment.show_id).order_by("-pk")
+    return list(others.values_list("slug", flat=True)[:SHOWN])
+
+
+def take_beacon(segment_id: int, actor: str, signature: str | None) -> Segment:
     """Takes a round of drand by hand, or asks the sources for it once more."""
     segment = find(segment_id)
     if signature is not None:
-        draws.enter_beacon(segment_id, sys.stdin.read() if signature == "-" else signature, actor=actor)
+        enter_beacon(segment_id, sys.stdin.read() if signature == "-" else signature, actor=actor)
         return segment
     drand = [row for row in segment.draws.all() if row.seal and row.beacon_kind == Beacon.DRAND]
     waiting = [row for row in drand if not row.beacon_value]
     if not waiting:
         raise live.ActionRefused(f"{segment} does not wait for a round of drand")
     for row in waiting:
-        if not draws.take_drand_beacon(row.pk, now_ms()):
+        if not take_drand_beacon(row.pk, now_ms()):
             row.refresh_from_db()
             raise live.ActionRefused(row.trouble or countdown(row, now_ms()))
     return segment
 
 
+def settle(segment_id: int) -> Segment:
+    """Forfeits what was not claimed in time and lets reserves move up, in every published draw of the segment."""
+    published = find(segment_id).draws.filter(step=Draw.Step.PUBLISHED)
+    if not published:
+        raise live.ActionRefused(f"{find(segment_id)} has no published draw: there is nothing to settle")
+    for row in published:
+        settle_by_hand(row.pk)
+    return find(segment_id)
+
+
 def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segment:
     """Asks for the draw, or (`here`) does every step of it in this process."""
     if here:
-        seal_here(segment_id)
+        seal_here(segment_id, actor)
     if dice is not None:
-        draws.enter_dice(segment_id, dice, actor=actor)
+        enter_dice(segment_id, dice, actor=actor)
     if not here:
-        return draws.request_draw(segment_id, actor=actor) if dice is None else find(segment_id)
+        return request_draw(segment_id, actor=actor) if dice is None else find(segment_id)
     with suppress(live.Conflict):  # somebody has asked for it already
-        draws.request_draw(segment_id, actor=actor)
+        request_draw(segment_id, actor=actor)
     for row in find(segment_id).draws.all():
-        draws.take_drand_beacon(row.pk, now_ms())
+        take_drand_beacon(row.pk, now_ms())
         try:
             run_draw(row.pk)
         except Disagreement as reason:
@@ -131,10 +181,12 @@ def draw(segment_id: int, actor: str, dice: str | None, *, here: bool) -> Segmen
     return find(segment_id)
 
 
-def seal_here(segment_id: int) -> None:
+def seal_here(segment_id: int, actor: str) -> None:
     """Everything up to the seal in this process, as the conductor and the worker would do it."""
     live.move_due_segments()
     segment = find(segment_id)
+    if segment.phase == Phase.CLOSING and segment.draws.filter(attempts__gt=0).exists():
+        request_draw(segment_id, actor=actor)  # what gave up is tried again
     if segment.phase == Phase.CLOSING:
         advance_seal(segment_id, lambda number: freeze_shard(segment_id, number))
         segment = find(segment_id)
@@ -149,10 +201,12 @@ def describe(segment: Segment) -> dict[str, Any]:
     """A segment for machines."""
     return {
         "segment": segment.pk,
+        "show": segment.show.slug,
         "title": segment.title,
         "phase": str(segment.phase),
         "opens_at": segment.opens_at and segment.opens_at.isoformat(),
         "closes_at": segment.closes_at and segment.closes_at.isoformat(),
+        "restored": trouble(),
         "draws": [
             {
                 "draw": row.pk,
@@ -182,4 +236,5 @@ def sentence(segment: Segment) -> str:
         f"\n  draw {row.pk}: {row.step}{f' ({why})' if (why := hindrance(row)) else ''}"
         for row in segment.draws.all()
     )
-    return f"{segment} is {segment.phase}{times}{drawn}"
+    restored = f"\n  {why}" if (why := trouble()) else ""
+    return f"{segment.show}: {segment} is {segment.phase}{times}{drawn}{restored}"

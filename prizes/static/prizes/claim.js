@@ -8,20 +8,12 @@
   const PASSED_OVER = ["not_a_winner", "bad_pass", "wrong_salt", "bad_input"]; // the next one may be the winner
   let proof = null; // {pass, salt} of the viewer who has won
 
-  // As in docs/draw.md, section 7.
-  const REASONS_ZH = {
-    "staff or family": "工作人员或其亲属",
-    "under age": "未达到年龄要求",
-    "outside the territory": "不在活动地区内",
-    "false identity": "身份信息不实",
-    "second account": "重复账号",
-  };
-
   /** Everybody this phone has been in the show, the newest first; what is no pass and salt is passed over. */
   function identities() {
     try {
       const kept = JSON.parse(localStorage.getItem(`shake.${slug}.identities`));
-      return Array.isArray(kept) ? kept.filter((one) => typeof one?.pass === "string" && typeof one.salt === "string") : [];
+      const whole = (one) => typeof one?.pass === "string" && typeof one.salt === "string";
+      return Array.isArray(kept) ? kept.filter(whole) : [];
     } catch {
       return []; // storage is off, or holds something else
     }
@@ -40,12 +32,15 @@
   // --- what is shown ---
 
   function drawWin(win) {
-    Shake.setText("prize", Shake.prizeText(win.prize));
-    Shake.setText("price", Shake.say("worth", { price: Shake.priceText(win.prize) }));
+    Shake.setText("prize", Words.prizeText(win.prize));
+    Shake.setText("price", Words.say("worth", { price: Words.priceText(win.prize) }));
     Shake.show("win", true);
     const open = win.status === "won"; // the server's clock says whether it is late, not this device's
-    say(open ? "claim_until" : textOf(win), { time: Shake.timeText(win.claim_by) });
-    if (win.status === "disqualified" && win.reason) Shake.setText("told", `${Shake.byId("told").textContent} ${reasonText(win.reason)}`);
+    say(open ? "claim_until" : textOf(win), { time: Words.timeText(win.claim_by) });
+    if (win.status === "disqualified" && win.reason) {
+      const reason = Words.say(`reason_${win.reason.replaceAll(" ", "_")}`);
+      Shake.setText("told", Words.say("claim_why", { told: Words.say("claim_disqualified"), reason }));
+    }
     Shake.show("claim", open);
     Shake.show("decline", open);
     Shake.show("decline-sure", false);
@@ -57,13 +52,9 @@
     return reason === "declined" ? "claim_declined" : "claim_too_late";
   }
 
-  function reasonText(reason) {
-    return document.documentElement.lang.startsWith("zh") ? `（${REASONS_ZH[reason] || reason}）` : `(${reason})`;
-  }
-
   function say(key, values = {}) {
     document.body.dataset.told = key;
-    Shake.setText("told", Shake.say(key, values));
+    Shake.setText("told", Words.say(key, values));
   }
 
   function showRefusal({ code, message }) {
@@ -105,7 +96,6 @@
   /** A network that fails is said, not swallowed. */
   const attempt = (step) => () => step().catch((error) => showRefusal({ code: "", message: error.message }));
 
-  Shake.writeTexts();
   Shake.byId("claim").addEventListener("click", attempt(() => act("", "claim_claimed")));
   Shake.byId("decline").addEventListener("click", () => Shake.show("decline-sure", true));
   Shake.byId("decline-sure").addEventListener("click", attempt(() => act("/decline", "claim_declined")));

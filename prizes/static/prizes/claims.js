@@ -3,6 +3,8 @@
 
 (() => {
   const REFRESH_MS = 3000;
+  const LOGGED_OUT = "You were logged out: please log in again.";
+  const OLD = "This page does not reach the server. What you see is old.";
   const byId = (id) => document.getElementById(id);
 
   async function press(event) {
@@ -26,12 +28,17 @@
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("claims");
-      if (fresh) byId("claims").replaceWith(document.adoptNode(fresh));
-      else say({ ok: false, message: "Please log in again." });
+      if (!fresh) return say({ ok: false, message: answer.ok ? LOGGED_OUT : titleOf(page) });
+      if (page.body.dataset.account !== document.body.dataset.account) return location.reload();
+      byId("claims").replaceWith(document.adoptNode(fresh));
     } catch {
-      say({ ok: false, message: "This page does not reach the server. What you see is old." });
+      say({ ok: false, message: OLD });
     }
+    return undefined;
   }
+
+  /** What the page of a failure says. */
+  const titleOf = (page) => page.querySelector("h1")?.textContent ?? OLD;
 
   /** Somebody who is choosing a reason is not disturbed. */
   const busy = () => byId("claims").contains(document.activeElement) || document.hidden;

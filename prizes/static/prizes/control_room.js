@@ -4,11 +4,15 @@
 (() => {
   const POLL_MS = 1000;
   const RATE_MS = 3000; // shakes per second are measured over this time
+  const CHANGED =
+    "The rundown was changed, or somebody else has logged in. This page is loaded again when its fields are empty.";
   let clockOffset = 0;
   let latest = null;
   let counts = []; // [server time, segment, shakes] of the last polls
 
   const byId = (id) => document.getElementById(id);
+  const inputs = () => [...document.querySelectorAll("#rundown input")];
+  const isTyping = () => inputs().some((field) => field.value !== field.defaultValue);
   const rowOf = (id) => document.querySelector(`tr[data-segment="${id}"]`);
   const numberText = (number) => (number === null || number === undefined ? "–" : number.toLocaleString("en"));
 
@@ -28,7 +32,9 @@
     const button = form.querySelector("button");
     button.disabled = true;
     try {
-      say(await Press.post(form, "See the phase below before you press again, or reload the page."));
+      const told = await Press.post(form, "See the phase below before you press again, or reload the page.");
+      if (told.ok) form.reset(); // what was typed is taken, and nothing is left that a reload could lose
+      say(told);
     } finally {
       button.disabled = false;
     }
@@ -47,11 +53,43 @@
     try {
       const answer = await fetch(document.body.dataset.live, { headers: { Accept: "application/json" } });
       const live = await answer.json();
-      if (live.ok) take(live);
-      else warn([live.message]);
+      lose(answer.status === 403 ? live.message : "");
+      age(!live.ok);
+      if (live.ok) follow(live);
+      else warn(answer.status === 403 ? [] : [live.message]);
     } catch {
+      age(true);
       warn(["This page does not reach the server. What you see is old."]);
     }
+  }
+
+  /** What is old looks so. */
+  function age(isOld) {
+    document.body.classList.toggle("old", isOld);
+  }
+
+  /** Whoever is logged out, perhaps in another tab, presses nothing here. */
+  function lose(message) {
+    const place = byId("lost");
+    if (place.hidden === !message) return;
+    place.hidden = !message;
+    place.querySelector("span").textContent = message;
+    for (const button of document.querySelectorAll("main form button")) button.disabled = Boolean(message);
+  }
+
+  /** Names, the order of the rundown and the account come with the page: when they change, it is loaded again. */
+  function follow(live) {
+    const { rundown, account } = document.body.dataset;
+    const isThis = live.rundown === rundown && live.account === account;
+    if (!isThis && !isTyping()) return location.reload();
+    hideWhatIsGone(live);
+    take(isThis ? live : { ...live, warnings: [...live.warnings, CHANGED] });
+    return undefined;
+  }
+
+  function hideWhatIsGone({ segments }) {
+    const there = new Set(segments.map(({ id }) => String(id)));
+    for (const row of document.querySelectorAll("tr[data-segment]")) row.hidden = !there.has(row.dataset.segment);
   }
 
   function take(live) {
@@ -59,6 +97,7 @@
     clockOffset = live.now - Date.now();
     warn(live.warnings);
     alarm(live.alarms);
+    tellOfRestore(live.restored);
     for (const figure of document.querySelectorAll("[data-figure]")) {
       figure.textContent = numberText(live.counters?.[figure.dataset.figure]);
     }
@@ -86,12 +125,20 @@
 
   function alarm(alarms) {
     const place = byId("alarms");
-    if (place.textContent !== alarms.join("")) place.replaceChildren(...alarms.map((text) => make("p", text, "banner alarm")));
+    const told = place.textContent === alarms.join("");
+    if (!told) place.replaceChildren(...alarms.map((text) => make("p", text, "banner alarm")));
+  }
+
+  function tellOfRestore(text) {
+    const place = byId("restored");
+    place.hidden = !text;
+    const told = place.querySelector("p");
+    if (told.textContent !== text) told.textContent = text;
   }
 
   function drawSegment(segment) {
     const row = rowOf(segment.id);
-    if (!row) return location.reload(); // somebody has added a segment
+    if (!row) return; // new: it comes with the next load
     const phase = row.querySelector(".phase");
     phase.textContent = segment.phase;
     phase.dataset.phase = segment.phase;

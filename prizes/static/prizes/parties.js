@@ -1,4 +1,5 @@
-// The party page: makes secrets and commitments on this device (docs/draw.md, section 1), and counts down to the deadline.
+// The party page: makes secrets and commitments on this device (docs/draw.md, section 1), and counts down to the
+// deadline.
 "use strict";
 
 (() => {
@@ -13,10 +14,12 @@
 
   // --- commitments ---
 
-  /** TH("shake-draw/v1/commit", draw id, party, secret): every field carries its length, so no two lists give the same bytes. */
+  /** TH("shake-draw/v1/commit", draw id, party, secret): every field carries its length, so that
+   *  no two lists give the same bytes. */
   async function commitTo(drawId, party, secret) {
     const utf8 = new TextEncoder();
-    const parts = [[utf8.encode("shake-draw/v1/commit"), 2], [utf8.encode(drawId), 4], [utf8.encode(party), 4], [secret, 4]];
+    const tag = utf8.encode("shake-draw/v1/commit");
+    const parts = [[tag, 2], [utf8.encode(drawId), 4], [utf8.encode(party), 4], [secret, 4]];
     const input = parts.flatMap(([field, width]) => [...bigEndian(field.length, width), ...field]);
     return hexOf(new Uint8Array(await crypto.subtle.digest("SHA-256", Uint8Array.from(input))));
   }
@@ -55,7 +58,8 @@
     }
     const field = input.form.querySelector("[name=secret]");
     field.value = isHex(secret) ? secret : "";
-    complain(isHex(secret) ? "" : "This is not the file of a secret: expected 64 hex digits, or a field “secret” with them.");
+    const wrong = "This is not the file of a secret: expected 64 hex digits, or a field “secret” with them.";
+    complain(isHex(secret) ? "" : wrong);
   }
 
   /** A wrong secret is refused by the server, and that stands in the ledger; a slip of the hand need not. */
@@ -75,8 +79,11 @@
   async function poll() {
     try {
       const answer = await fetch(document.body.dataset.live, { headers: { Accept: "application/json" } });
-      if (answer.status === 403) return lose("Please log in again. If you have just made a secret, save it before you leave this page.");
+      if (answer.status === 403) {
+        return lose("Please log in again. If you have just made a secret, save it before you leave this page.");
+      }
       const live = await answer.json();
+      if (!live.ok) return lose(live.message);
       clockOffset = live.now - Date.now();
       live.draws.forEach(show);
       lose("");
@@ -138,7 +145,10 @@
     }
   } else {
     for (const button of document.querySelectorAll("button.make")) button.disabled = true;
-    complain("Browsers make secrets only on pages that come over https, or from localhost. Open this page so, or compute the commitment elsewhere.");
+    complain(
+      "Browsers make secrets only on pages that come over https, or from localhost. Open this page so, or compute " +
+        "the commitment elsewhere.",
+    );
   }
   for (const input of document.querySelectorAll("input.file")) input.addEventListener("change", () => readFile(input));
   document.addEventListener("submit", checkBeforeReveal);

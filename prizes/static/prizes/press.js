@@ -8,12 +8,21 @@ const Press = {
       const answer = await fetch(form.action, {
         method: "POST",
         headers: { Accept: "application/json" },
-        body: new FormData(form),
+        body: Press.fields(form),
         redirect: "error",
       });
       return await answer.json();
     } catch {
-      return { ok: false, message: `No answer that makes sense. ${advice}` };
+      return { ok: false, message: `No answer came: nobody can say yet whether it was done. ${advice}` };
     }
+  },
+
+  /** As typed; with the token of this moment, since another tab may have logged in again, and for whom this page is. */
+  fields(form) {
+    const fields = new FormData(form);
+    const token = document.cookie.split("; ").find((cookie) => cookie.startsWith("csrftoken="));
+    if (token) fields.set("csrfmiddlewaretoken", token.slice("csrftoken=".length));
+    fields.set("account", document.body.dataset.account);
+    return fields;
   },
 };

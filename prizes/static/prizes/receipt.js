@@ -135,7 +135,8 @@ const Receipt = (() => {
   /** The entries of a run that is in the roll: [{index, name, tickets}]. */
   async function readRun(run, header, root) {
     const leaves = Math.ceil(header.entries / RUN_ENTRIES);
-    require("proof", Number.isSafeInteger(run.leaf) && run.leaf >= 0 && run.leaf < leaves, `there is no run ${run.leaf}`);
+    const there = Number.isSafeInteger(run.leaf) && run.leaf >= 0 && run.leaf < leaves;
+    require("proof", there, `there is no run ${run.leaf}`);
     const first = run.leaf * RUN_ENTRIES;
     const count = Math.min(RUN_ENTRIES, header.entries - first);
     const data = fromHex("proof", run.data, 2 * ENTRY_BYTES * count);
@@ -222,7 +223,8 @@ const Receipt = (() => {
     const cipher = await crypto.subtle.importKey("raw", fromHex("score", key, 64), "AES-CTR", false, ["encrypt"]);
     const counter = fromHex("score", `${pseudonym}0000`, 32);
     const zeros = new Uint8Array(ENTRY_BYTES * tickets);
-    const stream = toHex(new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CTR", counter, length: 16 }, cipher, zeros)));
+    const bytes = await crypto.subtle.encrypt({ name: "AES-CTR", counter, length: 16 }, cipher, zeros);
+    const stream = toHex(new Uint8Array(bytes));
     const scores = stream.match(/.{32}/g);
     const score = scores.reduce((best, other) => (other < best ? other : best));
     return { score, ticket: scores.indexOf(score) };
@@ -238,10 +240,11 @@ const Receipt = (() => {
     });
     const takers = ranked.filter((row) => row.won === "");
     const complete = takers.length === rules.winners + rules.reserves;
-    require("ranking", complete || takers.length < rules.winners + rules.reserves, "more are taken than the rules allow");
+    const allowed = complete || takers.length < rules.winners + rules.reserves;
+    require("ranking", allowed, "more are taken than the rules allow");
     equal("ranking", "cutoff", complete ? ranked.at(-1).score : NO_CUTOFF, cutoff);
     const won = takers.slice(0, rules.winners);
-    const listed = won.map((row, place) => ({ pseudonym: row.pseudonym, prize: rules.prizes[place].id, rank: row.rank }));
+    const listed = won.map(({ pseudonym, rank }, place) => ({ pseudonym, prize: rules.prizes[place].id, rank }));
     require("ranking", canonical(listed) === canonical(winners), "the winners are not the first of the ranking");
     const inLine = takers.slice(rules.winners).map(({ rank, pseudonym }) => ({ rank, pseudonym }));
     require("ranking", canonical(inLine) === canonical(reserves), "the reserves are not the next of the ranking");
@@ -269,7 +272,9 @@ const Receipt = (() => {
   /** Replays the dispositions. `holders` maps a prize to {name, since}, `told` a viewer to the last row about them. */
   function checkDispositions(record) {
     const standing = {
-      holders: new Map(record.winners.map(({ prize, pseudonym }) => [prize, { name: pseudonym, since: record.seal.time }])),
+      holders: new Map(
+        record.winners.map(({ prize, pseudonym }) => [prize, { name: pseudonym, since: record.seal.time }]),
+      ),
       reserves: record.reserves.map(({ pseudonym }) => pseudonym),
       claimed: new Set(),
       free: new Set(),
@@ -280,7 +285,8 @@ const Receipt = (() => {
     record.dispositions.forEach((row, place) => {
       const check = (holds, message) => require("dispositions", holds, `row ${place + 1}, ${row.status}: ${message}`);
       check(row.ledger > ledger, `expected a position in the ledger after ${ledger}, got ${row.ledger}`);
-      check(Object.hasOwn(REASONS, row.status) && REASONS[row.status].includes(row.reason), `got the reason "${row.reason}"`);
+      const known = Object.hasOwn(REASONS, row.status) && REASONS[row.status].includes(row.reason);
+      check(known, `got the reason "${row.reason}"`);
       const change = row.status === "won" || row.status === "skipped" ? useReserve : changeHolding;
       change(standing, row, check, record.rules.claim_s * 1000);
       standing.told.set(row.pseudonym, row);
@@ -321,10 +327,13 @@ const Receipt = (() => {
       const unclaimed = moved ? "moved_up" : "won";
       return { verdict: claimed.has(id) ? "claimed" : unclaimed, prize: titleOf(id), moved };
     }
-    if (reserves.includes(name)) return { verdict: "reserve", place: reserves.indexOf(name) + 1, left: reserves.length };
+    if (reserves.includes(name)) {
+      return { verdict: "reserve", place: reserves.indexOf(name) + 1, left: reserves.length };
+    }
     const { status, reason, prize } = told.get(name);
     if (status === "skipped") return { verdict: "passed_over" };
-    return { verdict: status === "disqualified" ? status : reason.replace(" ", "_"), prize: titleOf(prize), reason, moved };
+    const verdict = status === "disqualified" ? status : reason.replace(" ", "_");
+    return { verdict, prize: titleOf(prize), reason, moved };
   }
 
   // --- the verdict ---
@@ -376,7 +385,9 @@ const Receipt = (() => {
   }
 
   async function run(step, { showId, pseudonym, uid, salt, receipt: text, record: recordText, seals }) {
-    if (uid !== "") await step("who", async () => equal("who", "pseudonym", await pseudonymOf(showId, uid, salt), pseudonym));
+    if (uid !== "") {
+      await step("who", async () => equal("who", "pseudonym", await pseudonymOf(showId, uid, salt), pseudonym));
+    }
     const receipt = await step("receipt", () => {
       const parsed = parse("receipt", text, "shake-draw/v1/receipt");
       equal("receipt", "pseudonym", pseudonym, parsed.pseudonym);

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gala import entrypoints
 from tests.bench.contenders.base import (
@@ -29,6 +29,10 @@ from tests.bench.contenders.base import (
 from tests.bench.contenders.redis import missing_redis, set_up_django
 
 SEGMENT, SHARDS = 7, 16
+
+if TYPE_CHECKING:
+    from engagement.core.show_state import ShowState
+
 HOUR_MS = 3_600_000
 MAX_HZ = 1_000_000  # the clamp is computed for every report, and is never reached
 
@@ -74,10 +78,9 @@ class RunningGateway(Running):
         self._seq = itertools.count(show.state.seq + 1)
 
     def broadcast(self, marker: bytes) -> None:
-        from engagement.broadcast import send_result
+        from engagement.broadcast import send_state
 
-        state, seq = self._show.state, next(self._seq)
-        send_result(state.slug, state.epoch, seq, _result(seq, marker.decode("ascii")))
+        send_state(_state(self._show.state, next(self._seq), marker.decode("ascii")), dict)
 
     def accepted(self) -> int:
         """As of the last flush, which is a quarter of a second ago at most."""
@@ -102,6 +105,8 @@ class Show:
     """An open segment in Redis, and the secret of its show."""
 
     def __init__(self) -> None:
+        from django.conf import settings
+
         from engagement.core.phases import Phase
         from engagement.core.show_state import SegmentState, ShowState
         from engagement.vault import lock_secret
@@ -121,11 +126,13 @@ class Show:
             seals=[],
         )
         self.state = ShowState(
+            installation=settings.INSTALLATION,
             slug=f"bench-{epoch:x}",
             title="Benchmark",
             title_zh="基准测试",
             epoch=epoch,
             seq=1,
+            wins=0,
             guests=True,
             k_show=lock_secret(self.k_show),
             feeds={"app": 0},
@@ -135,6 +142,7 @@ class Show:
             current=SEGMENT,
             segments=[segment],
             results=[],
+            more_to_come=False,
         )
 
     def viewer(self, client: int) -> bytes:
@@ -144,7 +152,9 @@ class Show:
         return derive_pseudonym(slug, client, derive_salt(self.k_show, slug, client))
 
     def keys(self) -> list[str]:
-        return [f"tally:{self.key}:{shard}" for shard in range(SHARDS)]
+        from engagement.keys import own
+
+        return [own(f"tally:{self.key}:{shard}") for shard in range(SHARDS)]
 
     def read_tally(self) -> dict[bytes, int]:
         from engagement.tally import connect
@@ -157,6 +167,7 @@ class Show:
 @contextlib.contextmanager
 def _open_show() -> Iterator[Show]:
     from engagement.broadcast import forget_state, keep_state
+    from engagement.keys import own
     from engagement.tally import connect
 
     show = Show()
@@ -165,7 +176,7 @@ def _open_show() -> Iterator[Show]:
         yield show
     finally:
         forget_state(show.state.slug)
-        connect().delete(f"live:{show.key}", *show.keys())
+        connect().delete(own(f"live:{show.key}"), *show.keys())
 
 
 def _dialect(show: Show) -> Dialect:
@@ -185,12 +196,18 @@ def _dialect(show: Show) -> Dialect:
     )
 
 
-def _result(seq: int, marker: str) -> dict[str, Any]:
-    """A published draw whose `result` frame is MESSAGE_BYTES long."""
-    from engagement.gateway.audience import result_frame
+def _state(state: "ShowState", seq: int, marker: str) -> "ShowState":
+    """The show with another title of its segment, so that the `state` frame is MESSAGE_BYTES long."""
+    import msgspec
 
-    result = {"draw": 1, "segment": SEGMENT, "winners": [], "seal": "", "strength": "", "record_url": ""}
-    return {**result, "seal": fill(marker, MESSAGE_BYTES - len(result_frame(seq, result)))}
+    from engagement.core.messages import encode
+    from engagement.core.show_state import state_message
+
+    def entitled(title: str) -> "ShowState":
+        segments = [msgspec.structs.replace(state.segments[0], title=title, title_zh="")]
+        return msgspec.structs.replace(state, seq=seq, segments=segments)
+
+    return entitled(fill(marker, MESSAGE_BYTES - len(encode(state_message(entitled(""), "app")))))
 
 
 # --- processes ---
@@ -198,7 +215,14 @@ def _result(seq: int, marker: str) -> dict[str, Any]:
 
 def _environment(folder: Path) -> dict[str, str]:
     """The limit on frames stays in place and is computed for each; only a benchmark must exceed it."""
-    ours = {"GALA_DATA": str(folder), "FRAMES_PER_SECOND": "1000000", "LOG_LEVEL": "WARNING"}
+    from django.conf import settings
+
+    ours = {
+        "GALA_DATA": str(folder),
+        "INSTALLATION": settings.INSTALLATION,
+        "FRAMES_PER_SECOND": "1000000",
+        "LOG_LEVEL": "WARNING",
+    }
     return {**os.environ, **ours, "PYTHONPATH": str(ROOT)}
 
 

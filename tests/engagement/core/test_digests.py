@@ -1,4 +1,4 @@
-"""Known answers for the notation and the pseudonyms; foreign JSON is refused at the door."""
+"""Known answers for the notation and the pseudonyms; foreign JSON is refused where it comes in."""
 
 import json
 import math

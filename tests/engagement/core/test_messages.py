@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engagement.core.errors import PhoneFault, WireError
-from engagement.core.messages import MAX_TOTAL, Hello, Resync, Shakes, Sync, decode, encode, error_frame
+from engagement.core.messages import (
+    MAX_TOTAL,
+    Error,
+    Hello,
+    Resync,
+    Shakes,
+    Sync,
+    decode,
+    encode,
+    error_frame,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -81,7 +91,9 @@ def test_an_error_tells_when_to_come_back() -> None:
 
 
 def test_text_goes_out_as_it_is() -> None:
-    assert encode("state", title='晚会 "A"') == '{"type":"state","title":"晚会 \\"A\\""}'
+    assert (
+        encode(Error(code="x", message='晚会 "A"')) == '{"type":"error","code":"x","message":"晚会 \\"A\\""}'
+    )
 
 
 def test_close_codes_are_in_the_private_range_and_each_has_one_meaning() -> None:

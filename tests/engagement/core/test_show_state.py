@@ -1,20 +1,30 @@
 """Which segment is shown, when it takes reports, and what a phone is told of it."""
 
-import json
+from typing import Any
 
 import msgspec
 import pytest
 
+from engagement.core.messages import MAX_LISTED, MAX_RESULTS, MAX_WINNERS, Winner, encode
 from engagement.core.phases import REPORTING, TRANSITIONS, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import (
-    MAX_RESULTS,
     SegmentState,
+    ShowState,
+    bound_results,
     choose_current,
+    cut_winners,
     demo_state,
+    is_more_to_come,
     parse_state,
-    state_fields,
-    state_frame,
+    state_message,
 )
+from tests.cast import PRIZE, make_result, make_winner
+
+
+def shown(state: ShowState, feed: str | None) -> dict[str, Any]:
+    """What phones of a feed see."""
+    found: dict[str, Any] = msgspec.json.decode(encode(state_message(state, feed)))
+    return found
 
 
 def segment(number: int, phase: Phase, opens_at: int | None = None) -> SegmentState:
@@ -41,6 +51,13 @@ def test_the_segment_shown_is_on_air_else_next_else_last(rundown: list, current:
 
 
 @pytest.mark.parametrize("phase", Phase)
+def test_more_is_to_come_while_another_segment_is_not_over(phase: Phase) -> None:
+    last, other = segment(1, Phase.PUBLISHED, 5), segment(2, phase, 9)
+    assert is_more_to_come([last, other], current=1) == (phase in (Phase.DRAFT, Phase.ARMED, Phase.OPEN))
+    assert not is_more_to_come([other], current=2)
+
+
+@pytest.mark.parametrize("phase", Phase)
 def test_only_segments_that_may_take_reports_have_a_window(phase: Phase) -> None:
     state = demo_state()
     found = state.window(segment(7, phase, 10_000), "tv")
@@ -64,20 +81,20 @@ def test_a_newer_number_or_another_epoch_replaces_a_state() -> None:
 
 def test_phones_are_told_times_of_their_feed_and_a_screen_those_of_the_studio() -> None:
     state = demo_state()
-    times = {feed: state_fields(state, feed)["segment"]["closes_at"] for feed in ("app", "tv", None)}
+    times = {feed: shown(state, feed)["segment"]["closes_at"] for feed in ("app", "tv", None)}
     assert times == {"app": 30_000, "tv": 31_500, None: 30_000}
 
 
 def test_nothing_is_told_of_a_show_without_a_current_segment() -> None:
     state = msgspec.structs.replace(demo_state(), current=None, feeds={})
-    assert json.loads(state_frame(state, None))["segment"] is None
+    assert shown(state, None)["segment"] is None
     assert state.default_feed is None
     assert state.last_delay_ms == 0
 
 
 def test_a_seal_is_told_once_there_is_one_and_times_are_null_before_they_are_known() -> None:
     sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seals=["ab" * 32])
-    fields = state_fields(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
+    fields = shown(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
     assert fields["seal"] == "ab" * 32 and "seals" not in fields
     assert fields["opens_at"] is None
     assert fields["closes_at"] is None
@@ -85,18 +102,48 @@ def test_a_seal_is_told_once_there_is_one_and_times_are_null_before_they_are_kno
 
 def test_all_seals_are_told_where_a_segment_has_several_draws() -> None:
     sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seals=["ab" * 32, "cd" * 32])
-    fields = state_fields(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
+    fields = shown(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
     assert fields["seal"] == "ab" * 32 and fields["seals"] == ["ab" * 32, "cd" * 32]
 
 
 def test_the_show_key_is_never_told() -> None:
     state = msgspec.structs.replace(demo_state(), k_show="the-locked-key")
-    assert "the-locked-key" not in state_frame(state, "tv")
+    assert "the-locked-key" not in encode(state_message(state, "tv"))
 
 
-def test_a_phone_hears_of_twenty_results_at_most() -> None:
-    state = msgspec.structs.replace(demo_state(), results=[{"draw": number} for number in range(30)])
-    assert len(state_fields(state, "tv")["results"]) == MAX_RESULTS
+def winners(count: int) -> list[Winner]:
+    return [make_winner(f"{number:028x}") for number in range(count)]
+
+
+def test_a_state_does_not_grow_with_draws_nor_with_winners() -> None:
+    many = [make_result(7, *winners(1_000), draw=draw) for draw in range(30)]
+    bounded = bound_results([cut_winners(result, MAX_WINNERS) for result in many])
+    assert [result.draw for result in bounded] == list(range(29, 29 - MAX_RESULTS, -1))
+    assert sum(len(result.winners) for result in bounded) == MAX_LISTED
+    assert [result.winners_total for result in bounded] == [1_000] * MAX_RESULTS
+    assert len(encode(state_message(msgspec.structs.replace(demo_state(), results=bounded), "tv"))) < 16_384
+
+
+def test_the_largest_welcome_is_far_below_what_clients_take() -> None:
+    """Clients close a socket at 1 MiB; here every text is as long as a row can have it, in Chinese."""
+    longest = dict.fromkeys(
+        ("celebrity", "celebrity_zh", "brand", "garment", "garment_zh", "size"), "银" * 120
+    )
+    prizes = [msgspec.structs.replace(PRIZE, id=number, **longest) for number in range(500)]
+    held = [msgspec.structs.replace(winner, prize=number) for number, winner in enumerate(winners(20))]
+    results = [make_result(7, *held, draw=draw, prizes=prizes) for draw in range(30)]
+    segment = msgspec.structs.replace(demo_state().segments[0], prizes=prizes)
+    bounded = bound_results([cut_winners(result, MAX_WINNERS) for result in results])
+    state = msgspec.structs.replace(demo_state(), segments=[segment], results=bounded)
+    assert len(encode(state_message(state, "tv")).encode()) < 400_000
+
+
+def test_who_holds_which_prize_is_no_news_for_the_hall() -> None:
+    before, after = (
+        msgspec.structs.replace(demo_state(), results=[make_result(7, make_winner("ab" * 14, status=status))])
+        for status in ("won", "claimed")
+    )
+    assert before.digest == after.digest != demo_state().digest
 
 
 def test_a_document_of_another_shape_is_refused() -> None:

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engagement.core.messages import encode
 from engagement.core.show_state import ShowState
 from engagement.gateway.consumer import ShakeConsumer
-from engagement.gateway.guest import Guest
 from engagement.gateway.hub import get_hub
-from engagement.gateway.transport import AsgiSocket
+from engagement.gateway.session import Session
+from engagement.gateway.transport.asgi import AsgiSocket
 
 CAME = 20
 
@@ -36,7 +35,7 @@ async def test_who_came_over_asgi_and_went_leaves_nothing(
 
 
 def of_phones() -> list[object]:
-    return [found for found in gc.get_objects() if type(found) in (ShakeConsumer, AsgiSocket, Guest)]
+    return [found for found in gc.get_objects() if type(found) in (ShakeConsumer, AsgiSocket, Session)]
 
 
 async def visit(slug: str) -> str:
@@ -45,7 +44,7 @@ async def visit(slug: str) -> str:
 
     async def events() -> AsyncIterator[dict[str, str]]:
         yield {"type": "websocket.connect"}
-        yield {"type": "websocket.receive", "text": encode("hello", role="screen")}
+        yield {"type": "websocket.receive", "text": '{"type":"hello","role":"screen"}'}
         async with asyncio.timeout(5):
             while not said:
                 await asyncio.sleep(0.005)

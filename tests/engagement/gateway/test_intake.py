@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -38,7 +38,7 @@ class Pair:
 
 
 @pytest.fixture
-async def intake() -> Iterator[Intake]:
+async def intake() -> AsyncIterator[Intake]:
     intake = Intake()
     yield intake
     intake.close()

@@ -8,10 +8,12 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from engagement import tally
-from engagement.actions import announce, heal_states
+from engagement.actions import announce_later
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import derive_pseudonym
 from engagement.core.phases import Phase
+from engagement.healing import heal_states
+from engagement.keys import own
 from engagement.models import Segment, Show
 from engagement.passes import issue_guest_pass, issue_pass
 from tests.cast import armed_segment, gateways_were_here, make_show, put_on_air, totals_in_tally
@@ -28,6 +30,7 @@ def show() -> Show:
 # --- hello ---
 
 
+@pytest.mark.every_server
 async def test_a_phone_is_welcomed_with_its_name_its_salt_and_the_whole_state(
     gateway: str, on_air: Segment
 ) -> None:
@@ -68,6 +71,7 @@ async def test_a_screen_needs_no_pass_and_may_not_shake(gateway: str, on_air: Se
         assert (await screen.hear("error"))["code"] == "bad_message"
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(
     ("token", "why"),
     [
@@ -79,7 +83,7 @@ async def test_a_screen_needs_no_pass_and_may_not_shake(gateway: str, on_air: Se
     ],
 )
 async def test_a_bad_pass_closes_4401_and_says_why(gateway: str, show: Show, token, why: str) -> None:
-    await sync_to_async(announce)(show.pk)
+    await sync_to_async(announce_later)(show.pk)
     async with TestPhone(gateway, show.slug) as phone:
         made = token(show.slug)
         await phone.say({"type": "hello", **({"pass": made} if made else {})})
@@ -98,6 +102,7 @@ async def test_a_pass_signed_with_a_key_that_the_gateway_does_not_know_is_refuse
         assert (await phone.closed())[0] == 4401  # the gateway does not know the new key
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize("slug", ["no-such-show", "Ünïcode", "a/b", "%00", "x" * 2000])
 async def test_an_unknown_show_closes_4404(gateway: str, slug: str) -> None:
     await sync_to_async(heal_states)()
@@ -107,18 +112,20 @@ async def test_an_unknown_show_closes_4404(gateway: str, slug: str) -> None:
 
 
 async def test_a_redis_that_was_emptied_is_no_reason_to_send_phones_away_for_good(gateway: str) -> None:
-    await sync_to_async(tally.connect().delete)("shows:complete")
+    await sync_to_async(tally.connect().delete)(own("shows:complete"))
     async with TestPhone(gateway, "no-such-show") as phone:
         code, reason = await phone.closed()
     assert code == 4503 and (reason.startswith("retry=") or reason == "")  # Daphne sends no reason
 
 
+@pytest.mark.every_server
 async def test_silence_closes_4408_after_five_seconds(gateway: str, on_air: Segment) -> None:
     async with TestPhone(gateway, on_air.show.slug) as phone:
         assert (await phone.closed(8))[0] == 4408
     assert phone.heard[-1]["code"] == "hello_timeout"
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(
     "first",
     ['{"type":"shakes","segment":1,"total":1}', "not json", b"\x00\x01", '{"type":"hello","pass":"x","token":1}',
@@ -134,6 +141,7 @@ async def test_any_other_first_message_closes_4400(gateway: str, on_air: Segment
 # --- reports ---
 
 
+@pytest.mark.every_server
 async def test_an_ack_comes_after_the_total_is_in_the_tally(gateway: str, on_air: Segment) -> None:
     async with TestPhone(gateway, on_air.show.slug) as phone:
         welcome = await phone.hello(issue_guest_pass(on_air.show.slug))
@@ -171,6 +179,7 @@ async def test_a_phone_that_comes_back_goes_on_from_its_total(gateway: str, on_a
         assert (await phone.hear("ack"))["total"] == 21
 
 
+@pytest.mark.every_server
 async def test_both_devices_of_a_viewer_count_as_one_and_hear_the_ack(gateway: str, on_air: Segment) -> None:
     token = issue_guest_pass(on_air.show.slug)
     async with TestPhone(gateway, on_air.show.slug) as one, TestPhone(gateway, on_air.show.slug) as two:
@@ -198,6 +207,7 @@ async def test_reports_are_refused_before_the_feeds_window(gateway: str, show: S
         assert (await phone.hear("error"))["code"] == "not_open"
 
 
+@pytest.mark.every_server
 async def test_the_final_total_is_taken_during_the_grace_and_refused_after_it(gateway: str) -> None:
     show = await sync_to_async(make_show)(grace_ms=2_000)
     segment = await sync_to_async(armed_segment)(show)
@@ -232,6 +242,7 @@ async def test_after_the_fence_nothing_is_acknowledged_however_early_the_clock_s
     assert [total for _, total in frozen] == [5]
 
 
+@pytest.mark.every_server
 async def test_a_redis_that_lost_an_acknowledged_total_gets_it_again(gateway: str, on_air: Segment) -> None:
     redis = tally.connect()
     async with TestPhone(gateway, on_air.show.slug) as phone:
@@ -239,8 +250,8 @@ async def test_a_redis_that_lost_an_acknowledged_total_gets_it_again(gateway: st
         await phone.shake(on_air.pk, 5)
         await phone.hear("ack")
         await phone.hear("pulse", shakes=5)  # of a beat: the gateway knows this Redis
-        redis.delete(*(f"tally:{on_air.key}:{shard}" for shard in range(on_air.shards)))
-        redis.set(tally.LIFE, f"{redis.info('server')['run_id']} {now_ms()}")
+        redis.delete(*(own(f"tally:{on_air.key}:{shard}") for shard in range(on_air.shards)))
+        redis.set(own(tally.LIFE), f"{redis.info('server')['run_id']} {now_ms()}")
         assert (await phone.hear("ack"))["total"] == 5
         assert list((await sync_to_async(totals_in_tally)(on_air)).values()) == [5]
         await sync_to_async(gateways_were_here)()
@@ -250,6 +261,7 @@ async def test_a_redis_that_lost_an_acknowledged_total_gets_it_again(gateway: st
 # --- other messages ---
 
 
+@pytest.mark.every_server
 async def test_the_clock_is_answered_with_three_times(gateway: str, on_air: Segment) -> None:
     async with TestPhone(gateway, on_air.show.slug) as phone:
         await phone.hello(issue_guest_pass(on_air.show.slug))
@@ -259,6 +271,7 @@ async def test_the_clock_is_answered_with_three_times(gateway: str, on_air: Segm
     assert synced["t1"] <= synced["t2"] <= now_ms()
 
 
+@pytest.mark.every_server
 async def test_a_change_reaches_everybody_and_resync_gives_the_whole_state_again(
     gateway: str, on_air: Segment
 ) -> None:
@@ -266,8 +279,7 @@ async def test_a_change_reaches_everybody_and_resync_gives_the_whole_state_again
         welcome = await phone.hello(issue_guest_pass(on_air.show.slug))
         await screen.hello(role="screen")
         await Segment.objects.filter(pk=on_air.pk).aupdate(closes_at=from_ms(now_ms() + 99_000))
-        await Show.objects.filter(pk=on_air.show_id).aupdate(seq=welcome["seq"] + 1)
-        await sync_to_async(announce)(on_air.show_id)
+        await sync_to_async(announce_later)(on_air.show_id)
         state = await phone.hear("state", seq=welcome["seq"] + 1)
         assert state["segment"]["closes_at"] > welcome["state"]["segment"]["closes_at"]
         await screen.hear("state", seq=welcome["seq"] + 1)
@@ -319,6 +331,7 @@ async def test_the_last_figures_of_a_segment_are_told_without_delay(
 # --- what is refused ---
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(
     "bad",
     ["not json", "{", "[]", "null", '{"type":"dance"}', '{"total":1}', '{"type":"resync","why":1}',
@@ -342,6 +355,7 @@ async def test_a_bad_message_is_an_error_and_the_third_closes_4400(
         assert (await phone.closed())[0] == 4400
 
 
+@pytest.mark.every_server
 async def test_a_frame_over_one_kibibyte_closes_4413(gateway: str, on_air: Segment) -> None:
     async with TestPhone(gateway, on_air.show.slug) as phone:
         await phone.hello(issue_guest_pass(on_air.show.slug))
@@ -349,6 +363,7 @@ async def test_a_frame_over_one_kibibyte_closes_4413(gateway: str, on_air: Segme
         assert (await phone.closed())[0] == 4413
 
 
+@pytest.mark.every_server
 async def test_a_huge_frame_closes_the_socket(gateway: str, on_air: Segment) -> None:
     async with TestPhone(gateway, on_air.show.slug) as phone:
         await phone.hello(issue_guest_pass(on_air.show.slug))
@@ -356,6 +371,7 @@ async def test_a_huge_frame_closes_the_socket(gateway: str, on_air: Segment) -> 
         assert (await phone.closed())[0] in (1009, 4413, 4400)
 
 
+@pytest.mark.every_server
 async def test_a_flood_closes_4429_with_the_time_to_wait(gateway: str, on_air: Segment) -> None:
     async with TestPhone(gateway, on_air.show.slug) as phone:
         await phone.hello(issue_guest_pass(on_air.show.slug))
@@ -367,6 +383,7 @@ async def test_a_flood_closes_4429_with_the_time_to_wait(gateway: str, on_air: S
     assert error["retry_after_ms"] >= 1000
 
 
+@pytest.mark.every_server
 async def test_a_socket_that_idles_seven_seconds_still_gets_what_is_broadcast(
     gateway: str, on_air: Segment
 ) -> None:
@@ -374,11 +391,12 @@ async def test_a_socket_that_idles_seven_seconds_still_gets_what_is_broadcast(
     async with TestPhone(gateway, on_air.show.slug) as phone:
         welcome = await phone.hello(issue_guest_pass(on_air.show.slug))
         await asyncio.sleep(7)
-        await Show.objects.filter(pk=on_air.show_id).aupdate(seq=welcome["seq"] + 1)
-        await sync_to_async(announce)(on_air.show_id)
+        await Segment.objects.filter(pk=on_air.pk).aupdate(title="Another")
+        await sync_to_async(announce_later)(on_air.show_id)
         await phone.hear("state", seq=welcome["seq"] + 1)
 
 
+@pytest.mark.every_server
 async def test_a_page_of_another_site_may_not_open_a_socket(gateway: str, on_air: Segment) -> None:
     from websockets.exceptions import InvalidStatus
 
@@ -389,6 +407,7 @@ async def test_a_page_of_another_site_may_not_open_a_socket(gateway: str, on_air
         await phone.hello(role="screen")
 
 
+@pytest.mark.every_server
 async def test_a_phone_that_reports_gets_pulses_with_its_acks_and_a_silent_one_by_themselves(
     gateway: str, on_air: Segment
 ) -> None:

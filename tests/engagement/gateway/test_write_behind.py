@@ -6,41 +6,51 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from pytest_django import Settings
 
 from engagement import tally
 from engagement.core.show_state import pack_state
 from engagement.gateway.hub import Hub
 from engagement.gateway.write_behind import WriteBehind
-from gala.embedded import start_server
+from engagement.keys import own
+from gala.embedded import EmbeddedServer, start_server
 from tests.cast import DEMO_STATE
 
 ONE, TWO = b"1" * 14, b"2" * 14
 SEGMENT = DEMO_STATE.segments[0]
 
 
+class Watched(WriteBehind):
+    """With its server, and what it has told: the segment, and the totals of each batch."""
+
+    told: list[tuple[int, dict[bytes, int]]]
+    server: EmbeddedServer
+
+
 @pytest.fixture
-async def behind(settings, tmp_path: Path) -> AsyncIterator[WriteBehind]:
+async def behind(settings: Settings, tmp_path: Path) -> AsyncIterator[Watched]:
     """Write-behind to a server of its own, which may be stopped and emptied."""
     server = start_server(tmp_path)
     settings.REDIS_URL = server.url
     redis = tally.connect_async()
     told: list[tuple[int, dict[bytes, int]]] = []
-    behind = WriteBehind(redis, "gateway", lambda segment, batch: told.append((segment, dict(batch))))
-    behind.told, behind.server = told, server  # type: ignore[attr-defined]
+    behind = Watched(redis, "gateway", lambda totals, batch: told.append((totals.segment, dict(batch))))
+    behind.told, behind.server = told, server
     yield behind
     os.kill(server.process.pid, signal.SIGCONT)
     await redis.aclose(close_connection_pool=True)
     server.stop()
 
 
-async def held(behind: WriteBehind, *viewers: bytes) -> list[int]:
+async def held(behind: Watched, *viewers: bytes) -> list[int]:
     return await tally.read_totals(
         behind._redis, [(SEGMENT.key, SEGMENT.shards, viewer) for viewer in viewers]
     )
 
 
-async def test_a_total_is_acknowledged_after_it_was_written(behind: WriteBehind) -> None:
+async def test_a_total_is_acknowledged_after_it_was_written(behind: Watched) -> None:
     behind.accept(behind.totals_of(SEGMENT), ONE, 5, clamped=False)
     assert behind.pending == 1 and behind.told == []
     assert await behind.flush()
@@ -48,7 +58,7 @@ async def test_a_total_is_acknowledged_after_it_was_written(behind: WriteBehind)
 
 
 async def test_a_flush_writes_what_was_there_at_its_start_and_leaves_the_rest_to_the_next(
-    behind: WriteBehind,
+    behind: Watched,
 ) -> None:
     totals = behind.totals_of(SEGMENT)
     behind.accept(totals, ONE, 5, clamped=False)
@@ -59,7 +69,7 @@ async def test_a_flush_writes_what_was_there_at_its_start_and_leaves_the_rest_to
     assert await flush and behind.told == [(7, {ONE: 5})] and totals.dirty == {TWO: 7}
 
 
-async def test_a_flush_that_is_cut_off_loses_nothing(behind: WriteBehind) -> None:
+async def test_a_flush_that_is_cut_off_loses_nothing(behind: Watched) -> None:
     totals = behind.totals_of(SEGMENT)
     viewers = {number.to_bytes(14, "big"): number + 1 for number in range(25_000)}  # three batches
     for viewer, total in viewers.items():
@@ -77,7 +87,7 @@ async def test_a_flush_that_is_cut_off_loses_nothing(behind: WriteBehind) -> Non
     assert await behind.flush() and totals.written == viewers and len(behind.told) == 3
 
 
-async def test_while_redis_hangs_totals_wait_and_only_the_largest_of_each(behind: WriteBehind) -> None:
+async def test_while_redis_hangs_totals_wait_and_only_the_largest_of_each(behind: Watched) -> None:
     totals = behind.totals_of(SEGMENT)
     os.kill(behind.server.process.pid, signal.SIGSTOP)
     for total in (5, 9, 7):
@@ -95,7 +105,7 @@ async def test_while_redis_hangs_totals_wait_and_only_the_largest_of_each(behind
 
 
 async def test_an_emptied_redis_gets_everything_again_also_what_was_learned_from_another_gateway(
-    behind: WriteBehind,
+    behind: Watched,
 ) -> None:
     totals = behind.totals_of(SEGMENT)
     behind.accept(totals, ONE, 5, clamped=False)
@@ -109,7 +119,7 @@ async def test_an_emptied_redis_gets_everything_again_also_what_was_learned_from
 
 
 async def test_what_was_on_its_way_when_redis_was_emptied_is_written_again_before_it_is_acknowledged(
-    behind: WriteBehind,
+    behind: Watched,
 ) -> None:
     totals = behind.totals_of(SEGMENT)
     behind.accept(totals, ONE, 5, clamped=False)
@@ -122,7 +132,7 @@ async def test_what_was_on_its_way_when_redis_was_emptied_is_written_again_befor
 
 
 async def test_writing_again_never_puts_an_older_total_in_the_place_of_a_newer_one(
-    behind: WriteBehind,
+    behind: Watched,
 ) -> None:
     totals = behind.totals_of(SEGMENT)
     behind.accept(totals, ONE, 5, clamped=False)
@@ -132,15 +142,26 @@ async def test_writing_again_never_puts_an_older_total_in_the_place_of_a_newer_o
     assert totals.dirty == {ONE: 9}
 
 
-async def test_after_the_fence_nothing_is_acknowledged_and_no_report_is_taken(behind: WriteBehind) -> None:
+async def test_after_the_fence_nothing_is_acknowledged_and_no_report_is_taken(behind: Watched) -> None:
     totals = behind.totals_of(SEGMENT)
-    await behind._redis.set(f"closed:{SEGMENT.key}", 1)
+    await behind._redis.set(own(f"closed:{SEGMENT.key}"), 1)
     behind.accept(totals, ONE, 5, clamped=False)
     assert await behind.flush()
     assert totals.closed and behind.told == [] and totals.written == {}
 
 
-async def test_without_redis_a_welcome_tells_only_what_is_known_to_be_written(behind: WriteBehind) -> None:
+async def test_a_segment_that_is_armed_again_begins_with_nothing_and_is_open(behind: Watched) -> None:
+    first = behind.totals_of(SEGMENT)
+    behind.accept(first, ONE, 5, clamped=False)
+    assert await behind.flush()
+    first.closed = True
+    second = behind.totals_of(msgspec.structs.replace(SEGMENT, key="7-armed-again"))
+    assert not second.closed and second.accepted == {} and second.segment == first.segment
+    behind.accept(second, ONE, 2, clamped=False)
+    assert await behind.flush() and second.written == {ONE: 2} and await held(behind, ONE) == [5]
+
+
+async def test_without_redis_a_welcome_tells_only_what_is_known_to_be_written(behind: Watched) -> None:
     hub = Hub()
     totals = hub.totals.totals_of(SEGMENT)
     hub.totals.accept(totals, ONE, 5, clamped=False)
@@ -155,7 +176,7 @@ async def test_without_redis_a_welcome_tells_only_what_is_known_to_be_written(be
 
 
 async def test_a_total_of_which_nobody_can_tell_who_counted_it_is_not_counted_twice(
-    behind: WriteBehind,
+    behind: Watched,
 ) -> None:
     totals = behind.totals_of(SEGMENT)
     behind.accept(totals, ONE, 5, clamped=False)
@@ -167,7 +188,7 @@ async def test_a_total_of_which_nobody_can_tell_who_counted_it_is_not_counted_tw
     assert totals.live["shakes"] == 8 and totals.accepted == {ONE: 6, TWO: 42}
 
 
-async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(behind: WriteBehind) -> None:
+async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(behind: Watched) -> None:
     hub = Hub()
     os.kill(behind.server.process.pid, signal.SIGSTOP)
     started = asyncio.get_running_loop().time()
@@ -177,6 +198,6 @@ async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(be
     os.kill(behind.server.process.pid, signal.SIGCONT)
     await asyncio.sleep(0)
     assert hub._opening == {}
-    await behind._redis.set("show:demo", pack_state(DEMO_STATE))
+    await behind._redis.set(own("show:demo"), pack_state(DEMO_STATE))
     assert (await hub.audience("demo")).state == DEMO_STATE
     await hub.redis.aclose(close_connection_pool=True)

@@ -7,7 +7,8 @@ from tests.cast import gateways_were_here
 from tests.servers import running_gateway
 
 
-@pytest.fixture(scope="session")
+# Not for the session: a gateway that lives keeps writing to Redis, and the seals of other tests would wait for it.
+@pytest.fixture(scope="package")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A gateway in its own process: its host:port."""
     gateways_were_here()

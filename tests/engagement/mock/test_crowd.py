@@ -5,26 +5,29 @@ import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from engagement.actions import announce, move_due_segments
+from engagement.actions import announce_later, move_due_segments
 from engagement.core.phases import Phase
 from engagement.mock.client import Client
 from engagement.mock.crowd import Crowd, CrowdOptions
 from engagement.mock.passes import CrowdError, Passes, parse_address
 from engagement.mock.phone import Count
-from engagement.models import Segment, Show
-from prizes.actions import publish_segment
+from engagement.models import Segment
 from prizes.models import Win
-from tests.cast import armed_segment, make_show, put_on_air, totals_in_tally
-from tests.prizes.steps import run_all
+from prizes.steps.publish import publish_segment
+from tests.cast import armed_segment, make_result, make_show, put_on_air, totals_in_tally
+from tests.gala.nginx import Proxy, running_nginx
+from tests.prizes.pipeline import run_all
 from tests.servers import running_gateway
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,10 +39,14 @@ def on_air(seconds: float, **fields: Any) -> Segment:
     return put_on_air(armed_segment(show), opened_ms_ago=0, left_ms=int(seconds * 1000))
 
 
-def mock_phones(address: str, segment: Segment, path: Path, **options: Any) -> dict[str, Any]:
+def mock_phones(
+    address: str, segment: Segment, path: Path, scheme: str = "ws", **options: Any
+) -> dict[str, Any]:
     """Runs the command; its summary, written also when it failed."""
     options = {"phones": 40, "seconds": 3.0, "timeout": 20.0, "seed": 7, "quiet": True} | options
-    call_command("mock_phones", url=f"ws://{address}", show=segment.show.slug, json=str(path), **options)
+    call_command(
+        "mock_phones", url=f"{scheme}://{address}", show=segment.show.slug, json=str(path), **options
+    )
     summary: dict[str, Any] = json.loads(path.read_text())
     return summary
 
@@ -101,18 +108,9 @@ def test_all_on_one_feed_or_spread_over_all(gateway: str, tmp_path: Path) -> Non
 
 def publish(segment: Segment, *draws: int) -> None:
     """As prizes publishes: the results and the phase, in one state."""
-    fields = {
-        "segment": segment.pk,
-        "winners": [],
-        "seal": "",
-        "record_url": "",
-        "claim_url": "",
-        "claim_by": 0,
-    }
-    results = [{"draw": draw, "published_at": 1, **fields} for draw in draws]
+    results = msgspec.to_builtins([make_result(segment.pk, draw=draw) for draw in draws])
     Segment.objects.filter(pk=segment.pk).update(phase=Phase.PUBLISHED, announced_results=results)
-    Show.objects.filter(pk=segment.show_id).update(seq=100_000)
-    announce(segment.show_id)
+    announce_later(segment.show_id)
 
 
 def test_it_can_stay_until_everybody_has_seen_the_result(gateway: str, tmp_path: Path) -> None:
@@ -172,6 +170,52 @@ def test_a_show_that_takes_no_guests_says_so(gateway: str, tmp_path: Path) -> No
     assert failure.value.returncode == 2
 
 
+# --- TLS ---
+
+
+@pytest.fixture(scope="module")
+def proxy(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """nginx with a certificate that signed itself, as docker/README.md makes one for localhost."""
+    with running_nginx(tmp_path_factory.mktemp("nginx"), [gateway]) as proxy:
+        yield proxy
+
+
+def test_a_certificate_that_signed_itself_is_trusted_when_it_is_named(proxy: Proxy, tmp_path: Path) -> None:
+    segment, out = on_air(6), tmp_path / "out.json"
+    ca = str(proxy.folder / "fullchain.pem")
+    summary = mock_phones(f"localhost:{proxy.tls}", segment, out, scheme="wss", phones=10, ca=ca)
+    found = summary["segments"][str(segment.pk)]
+    assert found["acknowledged"] == totals_in_tally(segment)
+    assert summary["phones_that_shook"] == 10
+
+
+@pytest.mark.parametrize(
+    ("host", "ca", "reason"),
+    [
+        ("localhost", None, "not trusted: self-signed certificate; .* with --ca"),
+        (
+            "127.0.0.1",
+            "fullchain.pem",
+            "not trusted: IP address mismatch, .* in --url the host that it is for",
+        ),
+        ("localhost", "nginx.conf", "--ca: expected a file of certificates in PEM, got .*nginx.conf"),
+        ("localhost", "missing.pem", "--ca: expected a file of certificates in PEM, got .*No such file"),
+    ],
+)
+def test_a_certificate_that_is_not_trusted_ends_the_run_at_once(
+    proxy: Proxy, tmp_path: Path, host: str, ca: str | None, reason: str
+) -> None:
+    segment, began = on_air(30), time.monotonic()
+    options: dict[str, Any] = {"scheme": "wss", "ca": ca and str(proxy.folder / ca)}
+    with pytest.raises(CommandError, match=reason) as failure:
+        mock_phones(f"{host}:{proxy.tls}", segment, tmp_path / "out.json", **options)
+    assert failure.value.returncode == 2
+    assert time.monotonic() - began < 5
+
+
+# --- addresses, and servers that are busy or none ---
+
+
 @pytest.mark.parametrize(
     ("url", "socket"),
     [
@@ -186,11 +230,26 @@ def test_any_spelling_of_the_address_will_do(url: str, socket: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8000", "ftp://gala.example", "ws://", "ws://gala.example/ws/shows/other/"]
+    "url",
+    [
+        "127.0.0.1:8000",
+        "ftp://gala.example",
+        "ws://",
+        "ws://gala.example/ws/shows/other/",
+        "ws://[::1:9",
+        "ws://gala.example:99999",
+        "ws://gala.example/晚会",
+    ],
 )
 def test_any_other_address_is_refused(url: str) -> None:
     with pytest.raises(CrowdError, match="--url"):
         parse_address(url, "demo")
+
+
+@pytest.mark.parametrize("slug", ["晚会", "a b", "", "../x"])
+def test_a_name_that_no_show_can_have_is_refused(slug: str) -> None:
+    with pytest.raises(CrowdError, match="--show: expected a slug"):
+        parse_address("ws://gala.example", slug)
 
 
 class _Refusing(BaseHTTPRequestHandler):

@@ -31,10 +31,8 @@ def segment(
     }
 
 
-def result(draw: int, seq: int = 0) -> dict[str, Any]:
+def result(draw: int) -> dict[str, Any]:
     return {
-        "type": "result",
-        "seq": seq,
         "draw": draw,
         "segment": 7,
         "winners": [],
@@ -429,6 +427,14 @@ def test_a_new_epoch_starts_again_from_any_number() -> None:
     assert (phone.epoch, phone.seq, phone.segment) == (2, 1, segment(9))
 
 
+def test_a_new_epoch_begins_a_segment_of_the_same_number_anew() -> None:
+    phone, rng = welcomed()
+    phone.receive(state(5, on_air=segment(7)), OPENS, rng)
+    assert phone.shake(OPENS, 9) and phone.counts[7].total == 9
+    phone.receive(state(1, epoch=2, on_air=segment(7)), OPENS, rng)
+    assert phone.counts[7].total == 0 and phone.shake(OPENS, 2) and phone.counts[7].total == 2
+
+
 def asks_again(phone: Phone, rng: Random, now: float = OPENS) -> list[float]:
     """When the phone asks for the whole state in the next three seconds."""
     return [at - now for at in range(int(now), int(now) + 3_000, 10) if Resync() in frames(phone, at, rng)]
@@ -447,7 +453,7 @@ def pulse(seq: int, epoch: int = 1) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("message", [pulse(2), pulse(1, epoch=2), result(3, seq=4)])
+@pytest.mark.parametrize("message", [pulse(2), pulse(1, epoch=2)])
 def test_a_gap_is_asked_about_once_after_a_random_wait(message: dict[str, Any]) -> None:
     found = []
     for seed in range(40):
@@ -462,7 +468,7 @@ def test_a_gap_is_asked_about_once_after_a_random_wait(message: dict[str, Any]) 
     assert len(set(found)) > 10
 
 
-@pytest.mark.parametrize("message", [pulse(1), pulse(0), result(3, seq=2), result(3, seq=1)])
+@pytest.mark.parametrize("message", [pulse(1), pulse(0)])
 def test_what_is_in_order_or_a_repeat_is_no_gap(message: dict[str, Any]) -> None:
     phone, rng = welcomed()
     phone.receive(message, OPENS, rng)
@@ -485,33 +491,28 @@ def test_a_server_that_never_closes_the_gap_is_not_flooded() -> None:
     assert asked <= 10
 
 
-def test_a_result_is_shown_once_whether_it_comes_alone_or_in_a_state() -> None:
+def test_a_result_is_shown_once_however_many_states_tell_of_it() -> None:
     phone, rng = welcomed()
-    assert [news["draw"] for news in phone.receive(result(3, seq=2), OPENS, rng)] == [3]
-    assert phone.receive(result(3, seq=2), OPENS, rng) == ()
+    assert [news["draw"] for news in phone.receive(state(2, draws=(3,)), OPENS, rng)] == [3]
     assert [news["draw"] for news in phone.receive(state(4, draws=(3, 4)), OPENS, rng)] == [4]
 
 
 def test_a_win_is_shown_once_even_after_a_reconnect() -> None:
     phone, rng = welcomed()
-    won = {"type": "won", "draw": 3, "prize": {}, "claim_url": "/c", "claim_by": 1}
+    won = {"type": "won", "draw": 3, "prize": {}, "claim_url": "/c", "claim_by": 1, "status": "won"}
     assert phone.receive(won, OPENS, rng) == [won]
     phone.lost(1006, "", rng)
     phone.receive(welcome(OPENS, state(2)), OPENS, rng)
     assert list(phone.receive(dict(won), OPENS, rng)) == []
 
 
-def test_a_win_that_the_results_do_not_list_any_more_is_lost() -> None:
+def test_a_win_changes_until_it_is_claimed_or_lost() -> None:
     phone, rng = welcomed()
     won = {"type": "won", "draw": 3, "prize": {}, "claim_url": "/c", "claim_by": 1, "status": "won"}
     phone.receive(won, OPENS, rng)
     phone.receive({**won, "status": "claimed"}, OPENS, rng)
-    assert phone.wins[3]["status"] == "claimed"
-    listed, gone = state(2, draws=(3,)), state(3, draws=(3, 4))
-    listed["results"][0]["winners"] = [{"pseudonym": "ff" * 14}, {"pseudonym": phone.viewer}]
-    phone.receive(listed, OPENS, rng)
-    assert phone.lost_wins == set()
-    phone.receive(gone, OPENS, rng)
+    assert phone.wins[3]["status"] == "claimed" and phone.lost_wins == set()
+    assert list(phone.receive({**won, "status": "lost"}, OPENS, rng)) == []
     assert phone.lost_wins == {3}
 
 
@@ -529,15 +530,14 @@ def test_unknown_messages_are_left_to_newer_phones() -> None:
 def story(draws: int) -> list[dict[str, Any]]:
     """All that a gateway sends while so many draws are published, in order."""
     told: list[dict[str, Any]] = []
-    seq = 1
     for draw in range(1, draws + 1):
-        told += [result(draw, seq=seq + 1), state(seq + 2, on_air=segment(), draws=tuple(range(1, draw + 1)))]
+        seq = draw + 1
         told += [
-            pulse(seq + 2),
+            state(seq, on_air=segment(), draws=tuple(range(1, draw + 1))),
+            pulse(seq),
             {"type": "ack", "segment": 7, "total": draw * 3},
-            {"type": "won", "draw": draw},
+            {"type": "won", "draw": draw, "status": "won"},
         ]
-        seq += 2
     return told
 
 

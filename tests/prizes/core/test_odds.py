@@ -71,7 +71,7 @@ def test_one_place_has_the_first_odds_however_many_kinds_there_are():
 
 
 def test_whoever_has_as_many_places_as_entries_is_among_them():
-    assert place_odds(1, {1: 1, 65535: 2}, 3) == (1, 1)
+    assert place_odds(1, {1: 1, 65535: 2}, 3) == (Fraction(1), Fraction(1))
     assert place_odds(1, {1: 1, 65535: 2}, 2)[0] < Fraction(1, 10_000)
 
 

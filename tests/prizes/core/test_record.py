@@ -2,7 +2,7 @@
 
 import pytest
 
-from engagement.core.merkle import root
+from engagement.ledger.core.merkle import root
 from prizes.core.digests import rules_digest
 from prizes.core.record import (
     ABSENT,

@@ -1,0 +1,1 @@
+"""Pure: WebSocket framing, and the pace that follows the load."""

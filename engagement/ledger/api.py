@@ -1,0 +1,190 @@
+"""HTTP API of the ledger (docs/ledger.md): checkpoints and proofs, for everybody; no entries, they name operators."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import get_conditional_response
+from ninja import Path, Router, Schema
+from pydantic import Field
+
+from engagement.ledger.checkpoints import keys_of, newest_checkpoint, origin_of
+from engagement.ledger.core.checkpoints import format_vkey
+from engagement.ledger.core.merkle import GrowingTree
+from engagement.ledger.tree import ask_tree, count_entries
+from engagement.models import LedgerCheckpoint, Show
+from engagement.refusals import Refused
+
+router = Router(tags=["ledger"])
+
+FOR_EVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "public, no-cache"
+MOST_DIGITS = 10
+
+Slug = Annotated[str, Path(description="The show in addresses.")]
+
+
+class LedgerFault(Schema):
+    """Why there is no answer."""
+
+    code: str = Field(
+        description="bad_request, no_such_show, no_checkpoint, not_there_yet or no_proof",
+        examples=["no_checkpoint"],
+    )
+    message: str = Field(description="For people.")
+
+
+class LedgerRoot(Schema):
+    """The tree over the first `size` entries."""
+
+    size: int
+    root: str = Field(description="32 bytes in hex.")
+
+
+class LedgerAbout(LedgerRoot):
+    """A show's ledger as it is now, and the keys that sign it."""
+
+    origin: str = Field(description="The first line of its checkpoints.", examples=["localhost/gala-2026"])
+    keys: list[str] = Field(description="Verifier keys, name+id+base64; the first one signs now.")
+
+
+class ConsistencyProof(Schema):
+    """Shows that the second tree only adds to the first: RFC 9162, 2.1.4."""
+
+    first: LedgerRoot
+    second: LedgerRoot
+    proof: list[str] = Field(description="Hashes of 32 bytes, in hex.")
+
+
+class InclusionProof(Schema):
+    """Shows that an entry is in the tree: RFC 9162, 2.1.3."""
+
+    position: int
+    leaf: str = Field(description="SHA-256(0x00 || digest of the entry), in hex.")
+    tree: LedgerRoot
+    proof: list[str] = Field(description="Hashes of 32 bytes, in hex.")
+
+
+def _get(path: str, answer: Any, summary: str, numbers: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    """An endpoint for GET and, beside the OpenAPI document, for HEAD; `numbers` are the query it needs."""
+    extra: dict[str, Any] = {"parameters": [_number_in_query(name) for name in numbers]} if numbers else {}
+    if answer is None:
+        extra["responses"] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    answers = {200: answer, 400: LedgerFault, 404: LedgerFault}
+
+    def register(view: Any) -> Any:
+        router.api_operation(["HEAD"], path, include_in_schema=False)(view)
+        return router.get(path, response=answers, summary=summary, openapi_extra=extra)(view)
+
+    return register
+
+
+def _number_in_query(name: str) -> dict[str, Any]:
+    return {"in": "query", "name": name, "required": True, "schema": {"type": "integer", "minimum": 0}}
+
+
+@_get("/shows/{slug:slug}/ledger", LedgerAbout, "A ledger and its keys")
+def about(request: HttpRequest, slug: Slug) -> HttpResponse:
+    show, latest = _show(slug), _latest(slug)
+    body = {
+        "origin": origin_of(show),
+        "size": latest.size,
+        "root": latest.root,
+        "keys": [format_vkey(key) for key in keys_of(show)],
+    }
+    return JsonResponse(body, headers={"Cache-Control": ASK_AGAIN})
+
+
+@_get("/shows/{slug:slug}/ledger/checkpoint", None, "The latest checkpoint, a signed note")
+def latest_checkpoint(request: HttpRequest, slug: Slug) -> HttpResponse:
+    return _answer_note(request, _latest(slug), ASK_AGAIN)
+
+
+@_get("/shows/{slug:slug}/ledger/checkpoint/{int:size}", None, "The checkpoint of so many entries")
+def checkpoint(request: HttpRequest, slug: Slug, size: int) -> HttpResponse:
+    row = LedgerCheckpoint.objects.filter(show=_show(slug), size=size).first()
+    if row is None:
+        raise Refused(404, "no_checkpoint", f"there is no checkpoint of {size} entries")
+    return _answer_note(request, row, FOR_EVER)
+
+
+@_get("/shows/{slug:slug}/ledger/proof", ConsistencyProof, "A consistency proof", ("from", "to"))
+def consistency(request: HttpRequest, slug: Slug) -> HttpResponse:
+    first, second = _number(request, "from"), _number(request, "to")
+    if first > second:
+        raise Refused(400, "bad_request", f"expected from <= to, got from {first} to {second}")
+
+    def prove(tree: GrowingTree) -> dict[str, Any]:
+        return {
+            "first": {"size": first, "root": tree.root(first).hex()},
+            "second": {"size": second, "root": tree.root(second).hex()},
+            "proof": [node.hex() for node in tree.consistency_proof(first, second)],
+        }
+
+    body = _ask(slug, second, prove)
+    return JsonResponse(body, headers={"Cache-Control": FOR_EVER})
+
+
+@_get(
+    "/shows/{slug:slug}/ledger/inclusion",
+    InclusionProof,
+    "An inclusion proof of an entry",
+    ("position", "size"),
+)
+def inclusion(request: HttpRequest, slug: Slug) -> HttpResponse:
+    position, size = _number(request, "position"), _number(request, "size")
+    if position >= size:
+        raise Refused(400, "bad_request", f"expected position < size, got position {position}, size {size}")
+
+    def prove(tree: GrowingTree) -> dict[str, Any]:
+        return {
+            "position": position,
+            "leaf": tree.leaf(position).hex(),
+            "tree": {"size": size, "root": tree.root(size).hex()},
+            "proof": [node.hex() for node in tree.inclusion_proof(position, size)],
+        }
+
+    body = _ask(slug, size, prove)
+    return JsonResponse(body, headers={"Cache-Control": FOR_EVER})
+
+
+def _show(slug: str) -> Show:
+    show = Show.objects.filter(slug=slug).first()
+    if show is None:
+        raise Refused(404, "no_such_show", f"there is no show {slug}")
+    return show
+
+
+def _latest(slug: str) -> LedgerCheckpoint:
+    row = newest_checkpoint(_show(slug))
+    if row is None:
+        raise Refused(404, "no_checkpoint", "nothing has happened in this show yet")
+    return row
+
+
+def _ask(slug: str, size: int, prove: Callable[[GrowingTree], dict[str, Any]]) -> dict[str, Any]:
+    show = _show(slug)
+    entries = count_entries(show)
+    if size > entries:
+        raise Refused(
+            404, "not_there_yet", f"the ledger has {entries} entries, asked for was a tree of {size}"
+        )
+    try:
+        return ask_tree(show, size, prove)
+    except KeyError:  # somebody has removed entries: the checks of the ledger say which
+        raise Refused(404, "no_proof", "the ledger has lost what the proof is made from") from None
+
+
+def _number(request: HttpRequest, name: str) -> int:
+    text = request.GET.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+        raise Refused(400, "bad_request", f"{name}: expected a number, got {text[:40]!r}")
+    return int(text)
+
+
+def _answer_note(request: HttpRequest, row: LedgerCheckpoint, cache: str) -> HttpResponse:
+    headers = {"ETag": f'"{row.size}-{row.root}"', "Cache-Control": cache}
+    answer = HttpResponse(row.note, content_type="text/plain; charset=utf-8", headers=headers)
+    known = get_conditional_response(request, headers["ETag"], None, answer)
+    assert isinstance(known, HttpResponse)
+    return known

@@ -1,0 +1,1 @@
+"""What happens to a segment's prizes, in this order: arm, freeze, seal, beacon, draw, publish, claims."""

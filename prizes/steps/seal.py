@@ -1,0 +1,132 @@
+"""The seal: fixes rules, roll, secrets and beacon round of every draw of a segment, before the beacon exists."""
+
+from django.db import transaction
+
+from engagement.actions import change_phase, lock_segment, record_change
+from engagement.clock import from_ms, now_ms
+from engagement.core.digests import commit
+from engagement.core.phases import Phase
+from engagement.ledger.append import SYSTEM, time_behind
+from engagement.ledger.audit import Check
+from engagement.models import LedgerEntry, Segment
+from engagement.vault import open_secret
+from prizes.audit import check_ledger
+from prizes.core.digests import drand_time, exclusion_commitment, roll_digest
+from prizes.core.record import ABSENT, Revealed, build_seal
+from prizes.models import Draw
+from prizes.parties import missing_parties, reveal_deadline
+from prizes.software import software_digests
+from prizes.steps.beacon import round_of
+from prizes.steps.freeze import Broken, Waiting, known
+
+
+@transaction.atomic
+def seal_segment(segment_id: int) -> None:
+    """Seals all draws of a segment, or none: with one seal out of two it could still be called off."""
+    # The time is taken behind the lock and after all that was told: no reveal may be later than the seal.
+    segment = lock_segment(segment_id)
+    now = time_behind(segment.show, now_ms())
+    if segment.phase != Phase.CLOSING:
+        return  # the same step ran twice, or a director was faster
+    draws = list(segment.draws.select_related("segment__freeze", "show"))
+    for draw in draws:
+        wait_for_parties(draw, now)
+    seals = [seal_draw(draw, segment, now) for draw in draws]
+    change_phase(segment, Phase.SEALED, announced_seals=seals)
+
+
+def wait_for_parties(draw: Draw, now: int) -> None:
+    """Waiting while somebody may still reveal; who has not by the deadline contributes nothing, and gains nothing."""
+    absent, deadline = missing_parties(draw), known(reveal_deadline(draw))
+    if absent and now <= deadline:
+        raise Waiting(
+            f"waiting for the secrets of {', '.join(absent)} until {from_ms(deadline):%H:%M:%S} UTC"
+        )
+
+
+def t_freeze(draw: Draw) -> int:
+    """The moment of the freeze, in whole seconds."""
+    return known(draw.segment.freeze.frozen_at_ms) // 1000
+
+
+def reveals(draw: Draw) -> dict[str, Revealed]:
+    """What every party has revealed, in the order of the rules; `ABSENT` where it has not."""
+    rows = {
+        row.party: Revealed(open_secret(row.secret), row.at_ms, row.ledger) for row in draw.revealed.all()
+    }
+    rules = draw.promised
+    return {party["name"]: rows.get(party["name"], ABSENT) for party in rules["parties"]}
+
+
+def seal_draw(draw: Draw, segment: Segment, now: int) -> str:
+    """The seal of one draw, written to ledger and database."""
+    check_promises(draw, now)
+    roll = bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)
+    secrets = {name: revealed.secret for name, revealed in reveals(draw).items()}
+    rules = draw.promised
+    seal = build_seal(rules, roll_digest(*roll), secrets, t_freeze(draw)).hex()
+    entry = record_change(
+        segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal}
+    )
+    Draw.objects.filter(pk=draw.pk).update(
+        seal=seal,
+        sealed_at_ms=now,
+        sealed_ledger=entry.position,
+        step=Draw.Step.SEALED,
+        attempts=0,
+        trouble="",
+    )
+    return seal
+
+
+def check_promises(draw: Draw, now: int) -> None:
+    """Before the seal, while the segment can still be called off: is everything as it was committed to?"""
+    rules = draw.promised
+    excluded = exclusion_commitment(draw.draw_id, map(bytes.fromhex, draw.excluded)).hex()
+    promised = {name: rules[f"{name}_digest"] for name in ("software", "verifier")}
+    require(
+        *check_ledger(draw, ("arm", "freeze")),
+        Check("exclusions", excluded == rules["exclusions_commitment"], "not as committed to"),
+        *(_check_secret(draw, party) for party in rules["parties"]),
+        Check("software", promised == software_digests(), f"promised {promised}"),
+        *_check_times(draw, now),
+    )
+
+
+def _check_secret(draw: Draw, party: dict[str, str]) -> Check:
+    secret = reveals(draw)[party["name"]].secret
+    fits = not secret or commit(draw.draw_id, party["name"], secret).hex() == party["commitment"]
+    return Check(f"secret of {party['name']}", fits, "not the one that was committed to")
+
+
+def _check_times(draw: Draw, now: int) -> list[Check]:
+    """What the record's times have to satisfy, before the seal makes them final."""
+    windows = draw.promised["windows"]
+    frozen, air = t_freeze(draw), draw.segment.air_time
+    position = known(draw.segment.freeze.ledger)
+    told = LedgerEntry.objects.filter(show=draw.show_id, position=position).first()
+    closes = air.closes_at + max(row["delay_ms"] for row in windows)
+    deadline = known(reveal_deadline(draw))
+    late = [name for name, row in reveals(draw).items() if row.time > min(deadline, now)]
+    in_order = draw.committed_at_ms <= air.opens_at and closes < (frozen + 1) * 1000
+    return [
+        Check("freeze", told is not None and told.at_ms // 1000 == frozen, "not when the ledger says"),
+        Check("window", in_order, "not between arming and freeze"),
+        Check("reveals", not late, f"too late: {', '.join(late)}"),
+        _check_round(draw, now),
+    ]
+
+
+def _check_round(draw: Draw, now: int) -> Check:
+    """A seal that is made when its round is out proves nothing: whoever made it has seen who would win."""
+    number = round_of(draw)
+    due = drand_time(number) * 1000
+    text = f"drand's round {number} is out since {from_ms(due):%H:%M:%S} UTC: call the segment off"
+    return Check("time", not number or now < due, text)
+
+
+def require(*checks: Check) -> None:
+    """Raises Broken, which names what does not hold."""
+    failed = [check for check in checks if not check.ok]
+    if failed:
+        raise Broken("; ".join(f"{check.name}: {check.detail}" for check in failed))

@@ -1,0 +1,149 @@
+"""`python -m tests.browser.stagehand`: sets up scenes in the night's database, whenever a test asks for one.
+
+One process for all of them, because starting Python and Django takes a second of a processor. A line of JSON names the
+scene and its arguments; a line of JSON answers.
+"""
+
+import json
+import os
+import sys
+from itertools import count
+from typing import Any
+
+import django
+
+CLAIM_S = 15
+PASSWORD = "long enough for tests"
+_numbers = count(1)
+
+
+def night() -> dict[str, str]:
+    """The show that most tests look at; the accounts of its crew."""
+    from engagement.actions import announce_later
+    from gala.demo import create_accounts
+    from tests.cast import make_segment, make_show
+
+    show = make_show(slug="night", title="Night of Coats", title_zh="大衣之夜")
+    make_segment(show, title="Red carpet", title_zh="红毯时刻", window_s=6)
+    make_segment(show, title="Midnight duet", title_zh="午夜对唱", window_s=60)
+    make_segment(show, title="Last minute", title_zh="最后一分钟", beacon="dice")
+    announce_later(show.pk)
+    return create_accounts()
+
+
+def command(*words: str) -> None:
+    """One of manage.py."""
+    from django.core.management import call_command
+
+    call_command(*words, stdout=sys.stderr)
+
+
+def claims() -> int:
+    """A show whose one prize has to be claimed soon; its segment."""
+    from engagement.actions import announce_later
+    from prizes.models import PrizeList
+    from tests.cast import make_segment, make_show
+
+    show = make_show(slug="claims", title="Night of Claims", title_zh="领奖之夜")
+    segment = make_segment(show, title="Finale", window_s=6, prizes=1, reserves=1, publish_at_once=True)
+    PrizeList.objects.filter(segment=segment).update(claim_s=CLAIM_S)
+    announce_later(show.pk)
+    return int(segment.pk)
+
+
+def room(slug: str) -> list[int]:
+    """A show with two segments for a control room."""
+    from tests.cast import make_segment, make_show
+
+    show = make_show(slug=slug, title="Room")
+    return [make_segment(show, title=title).pk for title in ("Overture", "Finale")]
+
+
+def rename(segment: int, title: str) -> None:
+    from engagement.models import Segment
+
+    Segment.objects.filter(pk=segment).update(title=title)
+
+
+def delete(segment: int) -> None:
+    from engagement.models import Segment
+
+    Segment.objects.filter(pk=segment).delete()
+
+
+def vigil() -> int:
+    """A show with a notary, who is called nora; its segment."""
+    from engagement.actions import announce_later
+    from prizes.models import Party
+    from tests.cast import make_segment, make_show
+
+    show = make_show(slug="vigil", title="Vigil")
+    Party.objects.create(show=show, name="notary", title="Notary Nora", user=person("nora"))
+    segment = make_segment(show, title="Overture", window_s=2)
+    announce_later(show.pk)
+    return int(segment.pk)
+
+
+def watch() -> None:
+    """A show with a party that has nothing to do, called wanda."""
+    from prizes.models import Party
+    from tests.cast import make_show
+
+    show = make_show(slug="watch")
+    Party.objects.create(show=show, name="watch", title="Watch", user=person("wanda"))
+
+
+def person(name: str) -> Any:
+    from django.contrib.auth.models import User
+
+    return User.objects.create_user(name, password=PASSWORD)
+
+
+def evening() -> dict[str, Any]:
+    """A show with an armed segment that publishes by itself."""
+    from engagement.actions import announce_later
+    from tests.cast import armed_segment, make_show
+
+    slug = f"evening-{next(_numbers)}"
+    show = make_show(slug=slug)
+    segment = armed_segment(show, window_s=5, publish_at_once=True)
+    announce_later(show.pk)
+    return {"show": slug, "segment": segment.pk, "draw": segment.draws.get().pk}
+
+
+def draw(step: str) -> dict[str, Any]:
+    """A draw at that step, and its viewers."""
+    from tests.cast import make_show
+    from tests.prizes.published import make_draw, sign_pass
+
+    slug = f"{step}-{next(_numbers)}"
+    stored = make_draw(step, show=make_show(slug=slug), prior_rank=2)
+    viewers = [
+        {
+            "uid": str(viewer.uid),
+            "salt": viewer.salt.hex(),
+            "viewer": viewer.pseudonym.hex(),
+            "tickets": viewer.tickets,
+            "pass": sign_pass(slug, viewer.uid),
+        }
+        for viewer in stored.viewers
+    ]
+    made = stored.draw
+    told = {"draw": made.pk, "segment": made.segment_id, "epoch": made.show.epoch, "seal": made.seal}
+    return {**told, "show": slug, "viewers": viewers}
+
+
+SCENES = (night, command, claims, room, rename, delete, vigil, watch, evening, draw)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gala.settings")
+    django.setup()
+    scenes = {scene.__name__: scene for scene in SCENES}
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        print(json.dumps(scenes[name](*arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""An open control room follows who is logged in and what the rundown is, in whatever tab that changes."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Night, log_in
+from tests.browser.test_night import press, row
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Page]
+
+
+def enter(open_page: OpenPage, night: Night, slug: str, role: str) -> Page:
+    room = open_page(f"/console/{slug}/", viewport={"width": 1500, "height": 950})
+    log_in(room, night, role)
+    expect(room.locator("h1")).to_have_text(f"Room ({slug})")
+    return room
+
+
+def log_out(tab: Page, night: Night) -> None:
+    tab.goto(f"http://{night.address}/console/")
+    tab.get_by_role("button", name="Log out").click()
+    expect(tab.locator("h1")).to_have_text("Log in")
+
+
+def test_a_log_out_in_another_tab_is_seen_and_after_a_new_login_buttons_work(
+    night: Night, open_page: OpenPage
+) -> None:
+    first, second = night.set_up("room", "tabs")
+    room = enter(open_page, night, "tabs", "operator")
+    tab = room.context.new_page()
+    log_out(tab, night)
+    expect(room.locator("#lost")).to_contain_text("You were logged out")
+    expect(room.locator("body")).to_have_class("old")
+    expect(row(room, first).get_by_role("button", name="Arm")).to_be_disabled()
+    log_in(tab, night, "operator")  # with a new token for forms, which the first tab does not have
+    expect(tab.locator("h1")).to_have_text("Shows")
+    expect(room.locator("#lost")).to_be_hidden()
+    press(room, first, "Arm")
+    expect(room.locator("#said")).to_contain_text("1. Overture is armed")
+
+    room.route("**/live?*", lambda route: route.abort())  # faster than the page can notice
+    log_out(tab, night)
+    press(room, second, "Arm")
+    expect(room.locator("#said")).to_contain_text("You were logged out, so nothing is done")
+    log_in(tab, night, "operator")
+    expect(tab.locator("h1")).to_have_text("Shows")
+    press(room, second, "Arm")
+    expect(room.locator("#said")).to_contain_text("2. Finale is armed")
+
+
+def test_nobody_acts_as_somebody_who_has_logged_in_in_another_tab(night: Night, open_page: OpenPage) -> None:
+    first, _ = night.set_up("room", "people")
+    room = enter(open_page, night, "people", "operator")
+    room.route("**/live?*", lambda route: route.abort())
+    tab = room.context.new_page()
+    log_out(tab, night)
+    log_in(tab, night, "director")
+    expect(tab.locator("h1")).to_have_text("Shows")
+    press(room, first, "Arm")
+    expect(room.locator("#said")).to_contain_text("loaded by operator, and you are logged in as director now")
+    room.unroute("**/live?*")
+    expect(room.locator(".user")).to_have_text("director")
+    press(room, first, "Arm")
+    expect(room.locator("#said")).to_contain_text("is armed")
+
+
+def test_a_draft_that_was_renamed_or_deleted_is_followed_and_nothing_that_is_typed_is_lost(
+    night: Night, open_page: OpenPage
+) -> None:
+    first, second = night.set_up("room", "drafts")
+    room = enter(open_page, night, "drafts", "director")
+    night.set_up("rename", first, "Prelude")
+    expect(row(room, first)).to_contain_text("Prelude")
+
+    reason = row(room, first).locator("[name=reason]")
+    reason.fill("the host fell ill")
+    night.set_up("delete", second)
+    expect(room.locator("#warnings")).to_contain_text("The rundown was changed")
+    expect(row(room, second)).to_be_hidden()
+    expect(reason).to_have_value("the host fell ill")
+    reason.fill("")
+    expect(row(room, second)).to_have_count(0)
+    expect(room.locator("#warnings")).not_to_contain_text("The rundown was changed")
+
+
+def test_a_button_of_a_segment_that_is_gone_and_a_server_that_is_busy_say_so(
+    night: Night, open_page: OpenPage
+) -> None:
+    first, _ = night.set_up("room", "gone")
+    room = enter(open_page, night, "gone", "operator")
+    expect(room.locator("#gateways tr")).to_have_count(1)
+    busy = {"ok": False, "code": "busy", "message": "Nothing was done: the database is busy or away."}
+    room.route("**/live?*", lambda route: route.fulfill(status=503, json=busy))
+    expect(room.locator("#warnings")).to_contain_text("the database is busy or away")
+    expect(room.locator("body")).to_have_class("old")
+    night.set_up("delete", first)
+    press(room, first, "Arm")
+    expect(room.locator("#said")).to_contain_text("Nothing was done: this segment was deleted.")

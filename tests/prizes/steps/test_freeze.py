@@ -1,0 +1,149 @@
+"""From the last shake to the roll: nothing acknowledged is lost, and nothing comes in late."""
+
+import json
+
+import pytest
+
+from engagement import tally
+from engagement.clock import from_ms, now_ms
+from engagement.core.phases import Phase
+from engagement.keys import own
+from engagement.models import Segment, Show
+from prizes import tasks
+from prizes.audit import audit_draw
+from prizes.files import fetch, record_name, roll_name, shard_name
+from prizes.models import Exclusion, FrozenShard, PrizeList
+from prizes.steps import freeze
+from tests.cast import (
+    arm,
+    armed_segment,
+    gateways_were_here,
+    make_segment,
+    put_on_air,
+)
+from tests.prizes.pipeline import (
+    actions_of,
+    ended,
+    rolled_back,
+    run_all,
+    write_tally,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_excluded_viewers_and_those_below_the_minimum_are_not_in_the_roll(show: Show) -> None:
+    staff, lazy = bytes([1]) * 14, bytes([2]) * 14
+    Exclusion.objects.create(show=show, pseudonym=staff.hex())
+    segment = make_segment(show)
+    PrizeList.objects.update(tickets=[[10, 1], [20, 3]])
+    segment = ended(arm(segment), {staff: 50, lazy: 9, bytes([3]) * 14: 10, bytes([4]) * 14: 99})
+    Exclusion.objects.all().delete()  # what was committed to counts, not what is edited later
+    draw = run_all(segment)
+    assert (draw.entries, draw.tickets) == (2, 4)
+    assert draw.segment.freeze.viewers == 4
+    assert all(check.ok for check in audit_draw(draw))
+
+
+def test_late_writes_after_the_fence_change_nothing(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    fenced = freeze.close_tally(segment, now_ms())
+    write_tally(segment, {bytes([7]) * 14: 90, bytes([8]) * 14: 90})
+    tally.close_tally(segment.key, segment.shards)
+    for number in freeze.missing_shards(fenced):
+        freeze.freeze_shard(segment.pk, number)
+    assert sum(shard.shakes for shard in FrozenShard.objects.all()) == 4
+
+
+def test_a_live_gateway_that_has_not_flushed_is_waited_for_and_then_named(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
+    beat = {"at": now_ms(), "shows": {show.slug: {}}}
+    tally.connect().hset(own("gateways"), "slow-gateway", json.dumps(beat))
+    with pytest.raises(freeze.Waiting, match="slow-gateway"):
+        freeze.close_tally(segment, now_ms())
+    Segment.objects.filter(pk=segment.pk).update(closes_at=from_ms(now_ms() - 15_000))
+    segment = Segment.objects.select_related("show").get(pk=segment.pk)
+    assert freeze.close_tally(segment, now_ms()).missing_gateways == ["slow-gateway"]
+    tally.connect().hdel(own("gateways"), "slow-gateway")
+
+
+def test_a_redis_that_was_just_emptied_is_not_taken_for_one_without_gateways(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), opened_ms_ago=20_000, left_ms=-2_000, phase=Phase.CLOSING)
+    tally.connect().delete(own("tally:life"), own("gateways"))
+    with pytest.raises(freeze.Waiting, match="just come back"):
+        freeze.close_tally(segment, now_ms())
+    gateways_were_here()
+    assert freeze.close_tally(segment, now_ms()).missing_gateways == []
+
+
+def test_a_late_seal_waits_for_the_gateways_when_redis_has_just_come_back(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    redis = tally.connect()
+    redis.set(own(tally.LIFE), f"{redis.info('server')['run_id']} {now_ms()}")
+    with pytest.raises(freeze.Waiting, match="just come back"):
+        freeze.close_tally(segment, now_ms())
+    redis.set(
+        own(tally.LIFE), f"another-server {now_ms() - 60_000}"
+    )  # restarted, and no gateway has noticed yet
+    with pytest.raises(freeze.Waiting, match="just come back"):
+        freeze.close_tally(segment, now_ms())
+    assert freeze.close_tally(segment, now_ms() + freeze.BARRIER_MS)  # nobody is left to write anything again
+
+
+def test_a_tally_that_redis_lost_after_the_fence_is_never_taken_for_empty(show: Show) -> None:
+    totals = {bytes([7]) * 14: 4, bytes([200]) * 14: 9}
+    segment = ended(armed_segment(show), totals)
+    fenced = freeze.close_tally(segment, now_ms())
+    freeze.freeze_shard(segment.pk, tally.shard_of(bytes([7]), segment.shards))
+    for shard in range(segment.shards):
+        tally.connect().delete(own(f"frozen:{segment.key}:{shard}"))
+    tally.connect().delete(own(f"closed:{segment.key}"))
+    with pytest.raises(tally.TallyLost):
+        freeze.freeze_shard(segment.pk, tally.shard_of(bytes([200]), segment.shards))
+    tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    assert not draw.seal and "lost the tally" in draw.trouble
+    write_tally(segment, totals)  # as the gateways do
+    freeze.close_tally(segment, now_ms() + freeze.RECOVERY_MS)
+    run_all(segment)
+    assert segment.draws.get().entries == 2 and "fence again" in actions_of(segment)
+    assert fenced.frozen_shards.count() == segment.shards
+
+
+def test_a_changed_shard_file_stops_the_freeze(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 4})
+    fenced = freeze.close_tally(segment, now_ms())
+    for number in freeze.missing_shards(fenced):
+        freeze.freeze_shard(segment.pk, number)
+    fetch(shard_name(segment.key, 0)).write_bytes(bytes([7]) * 14 + bytes([0, 0, 0, 99]))
+    tasks.advance_seal(segment.pk, lambda number: None)
+    draw = segment.draws.get()
+    assert not draw.seal
+    assert "changed after the freeze" in draw.trouble
+    assert draw.attempts == 1
+
+
+# --- one play of a segment and another ---
+
+
+def test_a_segment_that_is_armed_again_after_a_restore_is_drawn_from_its_second_play(show: Show) -> None:
+    segment, now_here, gone = make_segment(show, prizes=1, reserves=0), b"2" * 14, b"1" * 14
+    with rolled_back():
+        first = run_all(ended(arm(segment), {gone: 90}))
+        kept = {name(first.key): fetch(name(first.key)).read_bytes() for name in (roll_name, record_name)}
+    draw = run_all(ended(arm(segment), {now_here: 30}))
+    assert [win.pseudonym for win in draw.wins.all()] == [now_here.hex()] and draw.entries == 1
+    assert all(check.ok for check in audit_draw(draw))
+    assert draw.key != first.key and draw.segment_id == first.segment_id
+    assert all(fetch(name).read_bytes() == content for name, content in kept.items())  # for the auditor
+
+
+def test_the_mark_of_a_first_play_closes_nothing_of_the_second(show: Show) -> None:
+    segment = make_segment(show)
+    with rolled_back():
+        first = arm(segment)
+        tally.close_tally(first.key, first.shards)
+    second = ended(arm(segment), {b"2" * 14: 30})
+    with pytest.raises(tally.TallyLost):
+        tally.check_fence(second.key, range(second.shards))
+    assert list(tally.read_frozen(first.key, 0)) == []
