@@ -18,6 +18,8 @@ INSTALL := $(PIP) install --require-hashes --only-binary :all: -r
 # Compiled modules are kept, whatever the environment says: without them each test worker compiles hundreds of files
 # anew, and so does each process of a night.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
+# What failed beside others runs once more, alone.
+STEADY := $(PY) -m tests.steady
 # One worker more than there are cores (two, where it was measured): many tests wait for servers or browsers. With more,
 # the nights in real processes get too little of the processor to end in time. Files go in the order of their folders,
 # so that the short ones come last: those with the fewest tests are whole nights, which one worker would end alone.
@@ -50,10 +52,10 @@ show: $(VENV)/runtime ## a whole gala night on this machine; ARGS="--once --json
 test: $(VENV)/dev ## the whole test suite; ARGS="tests/gala -k embedded" for a part
 ifeq ($(strip $(ARGS)),)
 	@$(PYTEST) $(WORKERS) -q --cov --cov-report=term-missing:skip-covered $(CORE)
-	@if [ -n "$$DATABASE_URL" ]; then $(PYTEST) $(WORKERS) $(OTHERS); \
+	@if [ -n "$$DATABASE_URL" ]; then $(STEADY) $(WORKERS) $(OTHERS); \
 	elif $(PY) -m tests.postgres; then \
-	  $(PYTEST) $(WORKERS) -q -m sqlite $(OTHERS) && $(PY) -m tests.postgres $(PYTEST) $(WORKERS) $(OTHERS); \
-	else echo "Everything runs on SQLite."; $(PYTEST) $(WORKERS) -m "not postgres" $(OTHERS); fi
+	  $(STEADY) $(WORKERS) -q -m sqlite $(OTHERS) && $(PY) -m tests.postgres $(STEADY) $(WORKERS) $(OTHERS); \
+	else echo "Everything runs on SQLite."; $(STEADY) $(WORKERS) -m "not postgres" $(OTHERS); fi
 else
 	@$(PYTEST) $(ARGS)
 endif
@@ -69,7 +71,7 @@ test-coverage: $(VENV)/dev ## the coverage of everything outside core, at least 
 	  --cov-report=term-missing:skip-covered $(OTHERS)
 
 test-python: $(VENV)/dev ## what another Python could break; PYTHON=python3.13
-	@$(PYTEST) -q -n 2 --dist loadfile $(ON_ANOTHER)
+	@$(STEADY) -q -n 2 --dist loadfile $(ON_ANOTHER)
 
 bench: $(VENV)/dev ## the gateway compared with alternatives; ARGS="--only fanout --json FILE" for a part
 	@$(PY) -m tests.bench.gateway $(ARGS)
