@@ -4,7 +4,7 @@ compare-and-set.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -77,6 +77,7 @@ def record_change(
     now: int,
     reason: str = "",
     details: dict[str, Any] | None = None,
+    people: Mapping[str, str] | None = None,
     at_once: bool = True,
 ) -> LedgerEntry:
     """The other half of every action: the ledger entry, and the announcement once all of it is committed.
@@ -89,6 +90,7 @@ def record_change(
         actor=actor,
         reason=reason,
         details={"segment": segment.pk, "phase": str(segment.phase), **(details or {})},
+        people=people,
         now=now,
     )
     announce_later(segment.show_id, at_once=at_once)

@@ -265,6 +265,10 @@ class LedgerEntry(LedgerRow):
     details = models.TextField()  # canonical JSON, so that the digest can be recomputed from what is stored
     previous = models.CharField(max_length=64)
     digest = models.CharField(max_length=64)
+    # What opens the digests that stand for people in the public form of the entry: 16 bytes in hex, and the names in
+    # `details` as canonical JSON. Without a salt it is an entry of the first version, which names its actor.
+    salt = models.CharField(max_length=32, blank=True)
+    people = models.TextField(blank=True)
     # The hashes of the Merkle tree that are complete with this entry, in hex, from its leaf upwards: two on average.
     nodes = models.TextField(blank=True)
 

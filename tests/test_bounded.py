@@ -185,7 +185,8 @@ def add_entries(show: Show) -> None:
         tree.append(leaf_of(digest))
     previous = digest
     for position in range(len(tree), ENTRIES):
-        fields = {"actor": "winner", "action": "claim", "reason": "", "details": f'{{"number":{position}}}'}
+        fields = {"actor": "winner", "action": "claim", "reason": "", "details": f'{{"number":{position}}}',
+                  "salt": "5a" * 16, "people": ""}  # fmt: skip
         entry = {"position": position, "at_ms": 1_900_000_000_000 + position, **fields, "previous": previous}
         if position < ENTRIES - SIGNED:  # so far back nothing is looked at but the tree
             previous = hashlib.sha256(str(position).encode()).hexdigest()
@@ -195,8 +196,10 @@ def add_entries(show: Show) -> None:
         rows.append((show.pk, *entry.values(), previous, nodes))
         if position >= ENTRIES - SIGNED:
             signed.append(sign(show, position + 1, tree.root(position + 1)))
-    columns = "show_id, position, at_ms, actor, action, reason, details, previous, digest, nodes"
-    marks = ", ".join(["%s"] * 10)
+    columns = (
+        "show_id, position, at_ms, actor, action, reason, details, salt, people, previous, digest, nodes"
+    )
+    marks = ", ".join(["%s"] * 12)
     with connection.cursor() as cursor:
         for start in range(0, len(rows), 10_000):
             values = rows[start : start + 10_000]
@@ -259,6 +262,7 @@ PARTS: dict[str, Callable[[Night], object]] = {
     "list_id": lambda night: night.draft.prize_lists.get().pk,
     "action": lambda night: "arm",
     "size": lambda night: 3,
+    "position": lambda night: night.show.ledger.filter(action="arm").earliest("position").position,
     "seal": lambda night: night.published.seal,
     "pseudonym": lambda night: winners_of(night.published)[0],
     "id": lambda night: User.objects.get(username="chief").pk,

@@ -1,4 +1,4 @@
-"""HTTP API of the ledger (docs/ledger.md): checkpoints and proofs, for everybody; no entries, they name operators."""
+"""HTTP API of the ledger (docs/ledger.md): checkpoints, proofs and public statements, for everybody."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -8,9 +8,12 @@ from django.utils.cache import get_conditional_response
 from ninja import Path, Router, Schema
 from pydantic import Field
 
+from engagement.core.digests import canonical_json
 from engagement.ledger.checkpoints import keys_of, newest_checkpoint, origin_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.core.merkle import GrowingTree
+from engagement.ledger.core.statements import FORMAT
+from engagement.ledger.statements import statement as make_statement
 from engagement.ledger.tree import ask_tree, count_entries
 from engagement.models import LedgerCheckpoint, Show
 from engagement.refusals import Refused
@@ -28,7 +31,7 @@ class LedgerFault(Schema):
     """Why there is no answer."""
 
     code: str = Field(
-        description="bad_request, no_such_show, no_checkpoint, not_there_yet or no_proof",
+        description="bad_request, no_such_show, no_checkpoint, not_public, not_there_yet or no_proof",
         examples=["no_checkpoint"],
     )
     message: str = Field(description="For people.")
@@ -65,9 +68,38 @@ class InclusionProof(Schema):
     proof: list[str] = Field(description="Hashes of 32 bytes, in hex.")
 
 
-def _get(path: str, answer: Any, summary: str, numbers: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+class PublicEntry(Schema):
+    """What an entry says to everybody."""
+
+    show: str
+    position: int
+    at: int = Field(description="UTC ms.")
+    by: str = Field(description="Who did it, as a salted digest: 32 bytes in hex.")
+    action: str = Field(examples=["seal"])
+    reason: str
+    details: dict[str, Any]
+
+
+class Statement(Schema):
+    """An entry that everybody may read, with the signature over it."""
+
+    format: str = Field(alias="$format", examples=[FORMAT])
+    entry: PublicEntry
+    previous: str = Field(description="The digest of the entry before, in hex.")
+    proof: list[str] = Field(description="From the entry's leaf to the root that is signed: hashes in hex.")
+    checkpoint: str = Field(description="The signed note.")
+
+
+def _get(
+    path: str,
+    answer: Any,
+    summary: str,
+    numbers: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
+) -> Callable[[Any], Any]:
     """An endpoint for GET and, beside the OpenAPI document, for HEAD; `numbers` are the query it needs."""
-    extra: dict[str, Any] = {"parameters": [_number_in_query(name) for name in numbers]} if numbers else {}
+    query = [_number_in_query(name, name in numbers) for name in (*numbers, *optional)]
+    extra: dict[str, Any] = {"parameters": query} if query else {}
     if answer is None:
         extra["responses"] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     answers = {200: answer, 400: LedgerFault, 404: LedgerFault}
@@ -79,8 +111,8 @@ def _get(path: str, answer: Any, summary: str, numbers: tuple[str, ...] = ()) ->
     return register
 
 
-def _number_in_query(name: str) -> dict[str, Any]:
-    return {"in": "query", "name": name, "required": True, "schema": {"type": "integer", "minimum": 0}}
+def _number_in_query(name: str, required: bool) -> dict[str, Any]:
+    return {"in": "query", "name": name, "required": required, "schema": {"type": "integer", "minimum": 0}}
 
 
 @_get("/shows/{slug:slug}/ledger", LedgerAbout, "A ledger and its keys")
@@ -146,6 +178,21 @@ def inclusion(request: HttpRequest, slug: Slug) -> HttpResponse:
 
     body = _ask(slug, size, prove)
     return JsonResponse(body, headers={"Cache-Control": FOR_EVER})
+
+
+@_get(
+    "/shows/{slug:slug}/ledger/statements/{int:position}",
+    Statement,
+    "An entry that everybody may read, with the signature over it",
+    optional=("size",),
+)
+def statement(request: HttpRequest, slug: Slug, position: int) -> HttpResponse:
+    size = _number(request, "size") if "size" in request.GET else None
+    body = make_statement(_show(slug), position, size)
+    cache = ASK_AGAIN if size is None else FOR_EVER
+    return HttpResponse(
+        canonical_json(body), content_type="application/json", headers={"Cache-Control": cache}
+    )
 
 
 def _show(slug: str) -> Show:

@@ -30,7 +30,9 @@ import sys
 from typing import Any, Dict, NamedTuple, Sequence, Tuple
 
 GENESIS = "0" * 64
-FIELDS = {"show", "position", "at", "actor", "action", "reason", "details", "previous", "digest"}
+SAID = ("show", "position", "at", "action", "reason", "details")
+FIELDS = {*SAID, "actor", "previous", "digest"}  # of an entry of version 1
+SALTED_FIELDS = {*FIELDS, "by", "salt", "people"}  # of version 2, where people stand as salted digests
 
 
 class Check(NamedTuple):
@@ -102,6 +104,8 @@ def check_chain(entries: Sequence[dict[str, Any]]) -> Check:
     for position, entry in enumerate(entries):
         if entry["position"] != position:
             return Check("chain", False, f"entry {position} is missing")
+        if explain_people(entry):
+            return Check("chain", False, f"entry {position}: {explain_people(entry)}")
         if entry["digest"] != entry_digest(entry):
             return Check("chain", False, f"entry {position}: its digest is not that of what it says")
         if entry["previous"] != previous or entry["show"] != entries[0]["show"]:
@@ -111,9 +115,29 @@ def check_chain(entries: Sequence[dict[str, Any]]) -> Check:
 
 
 def entry_digest(entry: dict[str, Any]) -> str:
-    """TH("shake-ledger/v1/entry", previous, what it says): docs/ledger.md, "An entry"."""
-    said = {name: value for name, value in entry.items() if name not in ("previous", "digest")}
-    return tagged_hash(b"shake-ledger/v1/entry", from_hex(entry["previous"]), canonical_json(said)).hex()
+    """TH("shake-ledger/v2/entry", previous, what it says to everybody): docs/ledger.md, "An entry"."""
+    version, who = (b"v2", "by") if "salt" in entry else (b"v1", "actor")
+    said = {name: entry[name] for name in (*SAID, who)}
+    tag = b"shake-ledger/" + version + b"/entry"
+    return tagged_hash(tag, from_hex(entry["previous"]), canonical_json(said)).hex()
+
+
+def explain_people(entry: dict[str, Any]) -> str:
+    """Which name is not the one whose salted digest the entry has; "" for none."""
+    if "salt" not in entry:
+        return ""
+    salt, details = from_hex(entry["salt"]), entry["details"]
+    if len(salt) != 16 or not isinstance(details, dict):
+        return "expected a salt of 16 bytes and details"
+    if entry["by"] != person_digest(salt, entry["actor"]):
+        return "its actor is not the one whose digest it has"
+    wrong = [part for part, name in entry["people"].items() if details.get(part) != person_digest(salt, name)]
+    return f"{wrong[0]} is not the one whose digest it has" if wrong else ""
+
+
+def person_digest(salt: bytes, name: Any) -> str:
+    """TH("shake-ledger/v2/person", salt, name): docs/ledger.md, "An entry"."""
+    return tagged_hash(b"shake-ledger/v2/person", salt, str(name).encode("utf-8")).hex()
 
 
 def check_roots(entries: Sequence[dict[str, Any]], checkpoints: Sequence[Checkpoint]) -> Check:
@@ -225,7 +249,7 @@ def read_text(files: Files, name: str, text: str) -> None:
 def add_value(files: Files, name: str, value: Any) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{name}: expected a JSON object")
-    if set(value) == FIELDS and all(isinstance(value[part], str) for part in ("show", "previous", "digest")):
+    if is_entry(value):
         canonical_json(value)  # text that cannot be encoded is refused here
         files.entries.append(value)
     elif isinstance(value.get("note"), str):
@@ -234,6 +258,17 @@ def add_value(files: Files, name: str, value: Any) -> None:
         files.proofs.append((name, value))
     else:
         raise ValueError(f"{name}: expected an entry, a checkpoint or a proof")
+
+
+def is_entry(value: dict[str, Any]) -> bool:
+    """Whether it has the shape of an entry as auditors read it, of either version."""
+    texts = ("show", "previous", "digest", *(("actor", "by", "salt") if "salt" in value else ()))
+    return (
+        set(value) in (FIELDS, SALTED_FIELDS)
+        and all(isinstance(value[part], str) for part in texts)
+        and isinstance(value.get("people", {}), dict)
+        and all(isinstance(name, str) for name in value.get("people", {}).values())
+    )
 
 
 def is_proof(value: dict[str, Any]) -> bool:

@@ -28,7 +28,7 @@ VERIFIER = Path(__file__).with_name("verify_ledger.py")
 
 
 def _for_auditors(view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
-    """Who may read entries: they name operators."""
+    """Who may read all entries, and who did what."""
     allowed = permission_required("engagement.view_ledgerentry", raise_exception=True)(view)
     return require_safe(login_required(allowed))
 

@@ -4,10 +4,20 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from engagement.core.digests import parse_canonical
 from engagement.ledger.append import append_entry
-from engagement.ledger.core.checkpoints import Checkpoint, open_note, parse_checkpoint, parse_vkey
+from engagement.ledger.core.checkpoints import (
+    Checkpoint,
+    VerifierKey,
+    open_note,
+    parse_checkpoint,
+    parse_vkey,
+)
 from engagement.ledger.core.merkle import check_consistency, check_inclusion, leaf_hash
+from engagement.ledger.core.statements import check_statement, person_digest
+from engagement.ledger.statements import PUBLIC_ACTIONS
 from engagement.models import LedgerEntry, Show
+from prizes.evidence.content import ACTIONS
 from tests.cast import make_show
 from tests.guards import tamper
 
@@ -87,6 +97,12 @@ def test_an_inclusion_proof_shows_an_entry_without_telling_what_it_says(client: 
         ("/inclusion?position=1", 400, "bad_request"),
         ("/inclusion?position=3&size=3", 400, "bad_request"),
         ("/inclusion?position=3&size=8", 404, "not_there_yet"),
+        ("/statements/7", 404, "not_there_yet"),
+        ("/statements/99999999999999999999", 404, "not_there_yet"),
+        ("/statements/5?size=4", 404, "not_there_yet"),
+        ("/statements/0?size=8", 404, "no_checkpoint"),
+        ("/statements/0?size=x", 400, "bad_request"),
+        ("/statements/0", 404, "not_public"),
         ("/checkpoint/0", 404, "no_checkpoint"),
         ("/checkpoint/8", 404, "no_checkpoint"),
         ("/checkpoint/999999999999999999999", 404, "no_checkpoint"),
@@ -117,8 +133,83 @@ def test_a_proof_of_what_was_removed_is_refused(client: Client, show: Show) -> N
     assert (answer.status_code, answer.json()["code"]) == (404, "no_proof")
 
 
+# --- public statements ---
+
+
+def keys_told(client: Client) -> list[VerifierKey]:
+    return [parse_vkey(key) for key in client.get(BASE).json()["keys"]]
+
+
+def test_a_public_entry_is_told_with_the_signature_over_it_and_without_names(
+    client: Client, show: Show
+) -> None:
+    append_entry(show, "seal", actor="olga", details={"seal": "ab"}, people={"viewer": "vera"})
+    append_entry(show, "test")
+    for query, size in (("", 9), ("?size=8", 8), ("?size=9", 9)):
+        answer = client.get(f"{BASE}/statements/7{query}")
+        assert parse_canonical(answer.content) == answer.json()
+        told = check_statement(answer.json(), keys_told(client))
+        assert told.checkpoint == fetch(client, f"/checkpoint/{size}")
+        assert (told.entry["action"], told.entry["details"]["seal"]) == ("seal", "ab")
+        assert told.entry["details"]["viewer"] == person_digest(
+            bytes.fromhex(LedgerEntry.objects.get(position=7).salt), "vera"
+        )
+        assert "olga" not in answer.text and "vera" not in answer.text
+        assert ("immutable" in answer["Cache-Control"]) == (query != "")
+
+
+def test_what_only_auditors_read_is_no_public_statement(client: Client, show: Show) -> None:
+    append_entry(show, "seal")
+    append_entry(show, "ask disqualification")
+    tamper("UPDATE engagement_ledgerentry SET salt = '' WHERE position = 7")
+    for position in (0, 7, 8):
+        answer = client.get(f"{BASE}/statements/{position}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_public")
+        assert "olga" not in answer.text
+
+
+def test_every_public_action_that_is_done_today_is_in_the_words_of_the_evidence() -> None:
+    assert PUBLIC_ACTIONS - set(ACTIONS) <= {
+        "restore",
+        "exclude",
+        "include",
+        "gateway key",
+        "canaries",
+        "spoil",
+        "absent",
+    }
+    assert set(ACTIONS) - PUBLIC_ACTIONS == {"ask disqualification", "refuse disqualification"}
+
+
+def test_a_statement_of_what_was_removed_is_refused(client: Client, show: Show) -> None:
+    append_entry(show, "seal")
+    append_entry(show, "seal")
+    tamper("UPDATE engagement_ledgerentry SET previous = 'no hex' WHERE position = 8")
+    tamper("DELETE FROM engagement_ledgerentry WHERE position = 7")
+    for position in (7, 8):
+        assert client.get(f"{BASE}/statements/{position}").json()["code"] == "no_proof"
+
+
+def test_a_statement_asks_the_database_as_often_at_any_size(
+    client: Client, show: Show, django_assert_num_queries
+) -> None:
+    for _ in range(60):
+        append_entry(show, "seal")
+    for path in ("/statements/7", "/statements/40?size=50", "/statements/66"):
+        with django_assert_num_queries(4):
+            assert client.get(BASE + path).status_code == 200
+
+
 @pytest.mark.parametrize(
-    "path", ["", "/checkpoint", "/checkpoint/1", "/proof?from=1&to=1", "/inclusion?position=0&size=1"]
+    "path",
+    [
+        "",
+        "/checkpoint",
+        "/checkpoint/1",
+        "/proof?from=1&to=1",
+        "/inclusion?position=0&size=1",
+        "/statements/0",
+    ],
 )
 def test_an_unknown_show_and_one_in_which_nothing_happened_have_no_checkpoints(
     client: Client, path: str
@@ -131,7 +222,7 @@ def test_an_unknown_show_and_one_in_which_nothing_happened_have_no_checkpoints(
 def test_every_answer_is_described(client: Client) -> None:
     paths = client.get("/api/openapi.json").json()["paths"]
     ledger = {path: rows["get"] for path, rows in paths.items() if "/ledger" in path}
-    assert len(ledger) == 5
+    assert len(ledger) == 6
     assert all(set(row["responses"]) == {"200", "400", "404"} for row in ledger.values())
     assert list(ledger["/api/shows/{slug}/ledger/checkpoint"]["responses"]["200"]["content"]) == [
         "text/plain"

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 import gala.settings
-from engagement.ledger.append import append_entry, entry_digest
+from engagement.ledger.append import append_entry, entry_body, entry_digest, people_in
 from engagement.ledger.audit import audit_ledger
 from engagement.ledger.checkpoints import keys_of, origin_of
 from engagement.ledger.core.checkpoints import (
@@ -26,6 +26,8 @@ from engagement.ledger.core.checkpoints import (
     sign_note,
 )
 from engagement.ledger.core.merkle import grow_tree, leaf_hash, root
+from engagement.ledger.core.statements import person_digest
+from engagement.ledger.export import export_entry
 from engagement.ledger.tree import leaf_of, pack_nodes
 from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 from tests.cast import make_show
@@ -69,6 +71,13 @@ def rewrite_chain(show: Show, position: int, **fields: str) -> None:
             "UPDATE engagement_ledgerentry SET actor = %s, previous = %s, digest = %s, nodes = %s WHERE id = %s",
             entry.actor, entry.previous, entry.digest, entry.nodes, entry.pk,
         )  # fmt: skip
+
+
+def make_old(show: Show) -> None:
+    """Its entries as they were written before people were salted in them, and not signed yet."""
+    tamper("DELETE FROM engagement_ledgercheckpoint WHERE show_id = %s", show.pk)
+    tamper("UPDATE engagement_ledgerentry SET salt = '', people = '' WHERE show_id = %s", show.pk)
+    rewrite_chain(show, 0)
 
 
 # --- checkpoints ---
@@ -146,6 +155,8 @@ def test_checkpoints_cannot_be_changed_through_the_models(show: Show) -> None:
 @pytest.mark.sqlite
 def test_old_ledgers_get_the_nodes_of_their_trees_and_go_on(show: Show) -> None:
     other = with_entries(make_show(slug="other"), 20)
+    make_old(show)
+    make_old(other)
     kept = list(LedgerEntry.objects.order_by("pk").values_list("pk", "nodes"))
     call_command("migrate", "engagement", "0010", verbosity=0)
     call_command("migrate", verbosity=0)
@@ -185,6 +196,50 @@ def test_the_last_entry_is_the_one_that_is_signed_on(show: Show) -> None:
     tamper("UPDATE engagement_ledgerentry SET digest = %s WHERE position = 7", "ab" * 32)
     append_entry(show, "test")
     assert len(checkpoints(show)) == 8
+
+
+# --- people in entries ---
+
+
+def test_an_entry_names_people_to_auditors_only(show: Show) -> None:
+    people = {"viewer": "ab" * 14, "asked": "ольга\0"}
+    entry = append_entry(show, "exclude", actor="olga", details={"why": "staff"}, people=people)
+    entry.refresh_from_db()
+    salt, said = bytes.fromhex(entry.salt), json.loads(entry.details)
+    assert said == {
+        "why": "staff",
+        "viewer": person_digest(salt, "ab" * 14),
+        "asked": person_digest(salt, "ольга"),
+    }
+    assert people_in(entry) == {"viewer": "ab" * 14, "asked": "ольга"}
+    assert entry_body(entry)["by"] == person_digest(salt, "olga")
+    assert "actor" not in entry_body(entry)
+    assert append_entry(show, "exclude", actor="olga").salt != entry.salt
+    assert failures(show) == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("salt", ""), ("salt", "00" * 16), ("salt", "no hex"), ("actor", "mallory"),
+        ("people", '{"viewer":"mallory"}'), ("people", "{"), ("people", "[]"), ("people", '{"viewer":1}'),
+    ],
+)  # fmt: skip
+def test_who_did_it_and_who_is_named_cannot_be_exchanged(show: Show, column: str, value: str) -> None:
+    append_entry(show, "exclude", actor="olga", people={"viewer": "vera"})
+    tamper(f"UPDATE engagement_ledgerentry SET {column} = %s WHERE position = 7", value)
+    assert failures(show) == {"chain": "entry 7 was changed: its digest is not that of what it says"}
+    assert b'"position":7' in export_entry(LedgerEntry.objects.get(show=show, position=7))
+
+
+def test_entries_of_the_first_version_stay_whole_and_new_ones_follow(show: Show) -> None:
+    make_old(show)
+    assert failures(show) == {"latest": "the latest checkpoint covers 0 of 7 entries"}
+    assert entry_body(LedgerEntry.objects.get(position=3))["actor"] == "olga"
+    append_entry(show, "test")
+    assert failures(show) == {}
+    tamper("UPDATE engagement_ledgerentry SET actor = 'mallory' WHERE position = 3")
+    assert "entry 3 was changed" in failures(show)["chain"]
 
 
 # --- what is found ---
@@ -384,8 +439,8 @@ def test_every_check_and_every_code_is_explained() -> None:
     checks = {name.strip() for text in sources for name in re.findall(r'[Cc]heck\(\s*"([^"]+)"', text)}
     assert explained == checks | {"file"}
     told = set(re.findall(r"^\| \d+ \| `(\w+)` \|", page, re.MULTILINE))
-    api = (ROOT / "engagement/ledger/api.py").read_text()
-    assert told == set(re.findall(r'Refused\(\s*\d+, "(\w+)"', api))
+    doors = [(ROOT / f"engagement/ledger/{name}.py").read_text() for name in ("api", "statements")]
+    assert told == {code for text in doors for code in re.findall(r'Refused\(\s*\d+, "(\w+)"', text)}
 
 
 # --- keys, and what else could undo a ledger ---

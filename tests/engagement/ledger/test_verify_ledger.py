@@ -162,7 +162,7 @@ def test_anybody_can_check_two_checkpoints_with_a_proof_and_without_the_entries(
 # --- what does not ---
 
 
-@pytest.mark.parametrize("field", sorted(verify_ledger.FIELDS))
+@pytest.mark.parametrize("field", sorted(verify_ledger.SALTED_FIELDS - {"people"}))
 def test_a_change_of_any_field_of_any_entry_is_found(folder: Path, field: str) -> None:
     for number in (0, 3, 6):
         before = (folder / "entries.jsonl").read_text()
@@ -196,7 +196,7 @@ def test_a_chain_that_was_written_anew_does_not_have_the_signed_roots(folder: Pa
     lines, previous = [], "0" * 64
     for line in (folder / "entries.jsonl").read_text().splitlines():
         entry = json.loads(line) | {"previous": previous}
-        entry |= {"actor": "nobody"} if entry["position"] == 3 else {}
+        entry |= {"reason": "another"} if entry["position"] == 3 else {}
         previous = entry["digest"] = verify_ledger.entry_digest(entry)
         lines.append(json.dumps(entry))
     (folder / "entries.jsonl").write_text("\n".join(lines))

@@ -1,0 +1,63 @@
+"""Public statements: the entries that everybody may read, each with its inclusion proof and a signed checkpoint."""
+
+from typing import Any
+
+from engagement.ledger.append import entry_body
+from engagement.ledger.checkpoints import newest_checkpoint
+from engagement.ledger.core.statements import build_statement
+from engagement.ledger.tree import ask_tree
+from engagement.models import LedgerCheckpoint, LedgerEntry, Show
+from engagement.refusals import Refused
+
+PUBLIC_ACTIONS = frozenset({
+    # what is promised, and who may take part
+    "arm", "gateway key", "exclude", "include", "canaries",
+    # the window and the roll
+    "open", "opened", "close", "closing", "void", "fence", "fence again", "freeze", "spoil",
+    # secrets, seal, beacon
+    "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",
+    # the draw and what became of the prizes
+    "draw", "start", "drawn", "disagreement", "publish", "claim", "forfeit", "disqualify", "move up", "skip reserve",
+    # the installation
+    "restore",
+})  # fmt: skip
+
+
+def statement(show: Show, position: int, size: int | None = None) -> dict[str, Any]:
+    """The public statement of the entry at this position, under the checkpoint of so many entries or the newest one.
+
+    Refused: `not_public` for entries that only auditors read, and for those from before people were salted in them.
+    """
+    row = newest_checkpoint(show) if size is None else _checkpoint(show, size)
+    if row is None:
+        raise Refused(
+            404, "no_checkpoint", f"there is no checkpoint of {'any' if size is None else size} entries"
+        )
+    if position >= row.size:
+        raise Refused(
+            404, "not_there_yet", f"the checkpoint is of {row.size} entries, asked for was {position}"
+        )
+    entry = LedgerEntry.objects.filter(show=show, position=position).first()
+    if entry is not None and not is_public(entry):
+        raise Refused(404, "not_public", f"entry {position} is for auditors")
+    try:
+        if entry is None:
+            raise KeyError(position)
+        entry.show = show  # as it is there already
+        proof = ask_tree(show, row.size, lambda tree: tree.inclusion_proof(position, row.size))
+        return build_statement(entry_body(entry), bytes.fromhex(entry.previous), proof, row.note)
+    except (
+        KeyError,
+        ValueError,
+    ):  # somebody has removed or changed entries: the checks of the ledger say which
+        raise Refused(404, "no_proof", "the ledger has lost what the proof is made from") from None
+
+
+def is_public(entry: LedgerEntry) -> bool:
+    """Whether everybody may read what an entry says."""
+    return entry.action in PUBLIC_ACTIONS and entry.salt != ""
+
+
+def _checkpoint(show: Show, size: int) -> LedgerCheckpoint | None:
+    found: LedgerCheckpoint | None = LedgerCheckpoint.objects.filter(show=show, size=size).first()
+    return found
