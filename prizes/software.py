@@ -6,6 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VERIFIER = HERE / "verify_draw.py"
+WITNESS = HERE / "witness.py"
 
 
 @cache

@@ -23,4 +23,5 @@ urlpatterns = [
     path("draws/<int:draw_id>/", draws.draw_page, name="draw_page"),
     path("draws/<int:draw_id>/claim/", claims.claim_page, name="claim_page"),
     path("verify_draw.py", draws.verifier, name="verifier"),
+    path("witness.py", draws.witness, name="witness"),
 ]

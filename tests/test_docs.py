@@ -15,6 +15,7 @@ from engagement.core.errors import WireError
 from engagement.core.messages import Inbound, Leader, Outbound, Prize, Result, Segment, Winner
 from prizes.audit import STEPS
 from prizes.verify_draw import NAMES, make_parser
+from prizes.witness import make_parser as make_witness_parser
 from tests.bench.contenders import CONTENDERS
 from tests.bench.gateway import make_parser as make_bench_parser
 
@@ -162,7 +163,9 @@ def test_every_option_of_make_show_exists(page: Path) -> None:
 @each_page
 def test_every_other_option_belongs_to_one_of_our_commands(page: Path) -> None:
     ours = set().union(*(options_of(command) for command in OUR_COMMANDS))
-    parsers = (make_parser(), make_bench_parser(CONTENDERS))
+    parsers = [make_parser(), make_bench_parser(CONTENDERS)]
+    for action in make_witness_parser()._actions:
+        parsers += action.choices.values() if isinstance(action.choices, dict) else ()
     ours |= {option for parser in parsers for action in parser._actions for option in action.option_strings}
     for line in code_of(page):
         if not re.search(r"manage\.py|make \w", line):

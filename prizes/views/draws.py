@@ -21,7 +21,7 @@ from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
 from prizes.models import Beacon, Draw
 from prizes.publication import BrokenRecord, PublishedRecord, record_of
-from prizes.software import VERIFIER
+from prizes.software import VERIFIER, WITNESS
 from prizes.story import (
     describe_beacon,
     describe_odds,
@@ -119,13 +119,23 @@ def _download(name: str, address: str, there: bool) -> dict[str, Any]:
 @require_safe
 def verifier(request: HttpRequest) -> HttpResponse:
     """The program that checks a draw, for a machine without the project."""
-    content = _read_verifier()
+    return answer_program(request, VERIFIER.name, _read_verifier())
+
+
+def answer_program(request: HttpRequest, name: str, content: bytes) -> HttpResponse:
+    """One file of Python, to download."""
     tag = f'"{sha256(content).hexdigest()}"'
     answer = answer_document(
         request, content, cache=ASK_AGAIN, content_type="text/x-python; charset=utf-8", tag=tag
     )
-    answer.headers["Content-Disposition"] = 'attachment; filename="verify_draw.py"'
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+@require_safe
+def witness(request: HttpRequest) -> HttpResponse:
+    """The program that a witness runs."""
+    return answer_program(request, WITNESS.name, WITNESS.read_bytes())
 
 
 @cache  # as it was when this process started, like the digest that it puts into new rules
