@@ -7,6 +7,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
 from engagement.ledger.append import append_entry
+from engagement.ledger.audit import check_guards
 from engagement.ledger.guards import (
     append_only,
     frozen_columns,
@@ -15,7 +16,6 @@ from engagement.ledger.guards import (
     keep_rows,
     lift,
     missing_guards,
-    name_of,
 )
 from engagement.models import LedgerEntry, Show
 from tests.cast import make_show
@@ -24,6 +24,7 @@ from tests.guards import without_guards
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
 COLUMNS = "id integer PRIMARY KEY, name varchar(20) NOT NULL DEFAULT '', size integer"
+LONG = "t" * 60
 GUARDS = (
     *keep_rows("kept"),
     *frozen_columns("kept", ["name"]),
@@ -101,13 +102,41 @@ def test_a_guard_that_is_worded_anew_replaces_the_old_one(table: None) -> None:
     install(connection, append_only("kept"))
     with pytest.raises(IntegrityError, match="append-only"):
         run("UPDATE kept SET note = 'x'")
-    assert all(len(name_of(guard, connection)) <= 63 for guard in append_only("t" * 80))
+    run(f"CREATE TABLE {LONG} (id integer PRIMARY KEY)")
+    install(connection, append_only(LONG))
+    assert {len(name) for name in triggers()} == {63}
+    run(f"DROP TABLE {LONG}")
 
 
 def test_tables_and_columns_that_do_not_exist_yet_are_left_out(table: None) -> None:
     install(connection, [*append_only("nowhere"), *frozen_columns("kept", ["name", "later"])])
     assert triggers() == set()
     run("UPDATE kept SET name = 'b'")
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'")
+def test_a_key_of_some_rows_keeps_those_rows_and_lets_others_be() -> None:
+    run("CREATE TABLE part (id integer PRIMARY KEY, place integer, step varchar(9))")
+    run("CREATE UNIQUE INDEX one_running ON part (place) WHERE \"step\" IN ('runs', 'waits')")
+    install(connection, keep_rows("part"))
+    run("INSERT INTO part VALUES (1, 5, 'runs'), (2, 5, 'over'), (3, 6, 'waits'), (4, NULL, 'runs')")
+    run("REPLACE INTO part VALUES (5, 5, 'over'), (6, NULL, 'waits')")  # in nobody's way
+    run("UPDATE OR REPLACE part SET step = 'over' WHERE id = 3")
+    for trick in ("REPLACE INTO part VALUES (7, 5, 'waits')", "UPDATE OR REPLACE part SET step = 'runs'"):
+        with pytest.raises(IntegrityError, match="part: no row is ever deleted or replaced"):
+            run(trick)
+    assert [row[0] for row in run("SELECT id FROM part ORDER BY id")] == [1, 2, 3, 4, 5, 6]
+    run("DROP TABLE part")
+    install_guards(connection.alias)
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'")
+def test_a_key_of_an_expression_has_no_guard_and_the_developer_is_told() -> None:
+    run("CREATE TABLE part (id integer PRIMARY KEY, name text)")
+    run("CREATE UNIQUE INDEX one_name ON part (lower(name))")
+    with pytest.raises(ValueError, match="part: expected keys of columns, got one of an expression"):
+        install(connection, keep_rows("part"))
+    run("DROP TABLE part")
 
 
 # --- those of the project ---
@@ -140,6 +169,31 @@ def test_all_guards_are_in_place_and_come_back_after_a_migrate() -> None:
     assert {guard.event for guard in missing_guards(connection)} >= {"UPDATE", "DELETE"}
     call_command("migrate", verbosity=0)
     assert missing_guards(connection) == []
+
+
+def exchange(table: str, event: str) -> None:
+    """As the owner: everything looks as before, and nothing is refused."""
+    if connection.vendor == "postgresql":
+        run("CREATE OR REPLACE FUNCTION guard_refuses() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RETURN NEW; END $$")  # fmt: skip
+        return
+    wanted = f"type = 'trigger' AND tbl_name = '{table}' AND sql LIKE '%BEFORE {event}%'"
+    for name, text in run(f"SELECT name, sql FROM sqlite_master WHERE {wanted}"):
+        run(f"DROP TRIGGER {name}")
+        run(text.replace("RAISE(ABORT,", "length("))
+
+
+@pytest.mark.parametrize("event", ["INSERT", "UPDATE", "DELETE"])
+def test_a_trigger_that_was_exchanged_counts_as_missing_and_is_put_back(event: str) -> None:
+    show = make_show()
+    append_entry(show, "test")
+    exchange("engagement_ledgerentry", event)
+    missing = {(guard.table, guard.event) for guard in missing_guards(connection)}
+    assert connection.vendor == "postgresql" or missing == {("engagement_ledgerentry", event)}
+    assert event == "INSERT" or ("engagement_ledgerentry", event) in missing
+    assert not check_guards().ok
+    install_guards(connection.alias)
+    assert (missing_guards(connection), check_guards().ok) == ([], True)
 
 
 def test_a_show_that_has_a_ledger_cannot_be_deleted_by_sql() -> None:
