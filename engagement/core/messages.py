@@ -193,6 +193,31 @@ class Ack(Outbound, tag="ack", frozen=True, kw_only=True, gc=False):
     total: Total
 
 
+class StubText(Struct, frozen=True, kw_only=True, rename={"format_": "$format"}):
+    """What was told, and the proof of it: docs/protocol.md, "Stubs"."""
+
+    format_: Literal["shake-stub/v1"]
+    at: int
+    blind: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    gateway: str
+    index: int
+    proof: list[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]]
+    pseudonym: Annotated[str, Meta(pattern="^[0-9a-f]{28}$")]
+    segment: str  # this play of it
+    show: str
+    signature: Annotated[str, Meta(max_length=128)]
+    size: int
+    total: Total
+
+
+class Stub(Outbound, tag="stub", frozen=True, kw_only=True, gc=False):
+    """After the window: the total that was acknowledged, signed. To be kept as it came."""
+
+    segment: SegmentId
+    key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]  # of the gateway; the ledger says whether it is
+    stub: StubText
+
+
 class Won(Outbound, tag="won", frozen=True, kw_only=True, gc=False):
     """To the winner only. `lost`: declined, too late or disqualified."""
 
@@ -222,7 +247,7 @@ class Error(Outbound, tag="error", frozen=True, kw_only=True, gc=False):
 # --- on the wire ---
 
 FROM_PHONES = Hello | Shakes | Sync | Resync
-FROM_SERVER = Welcome | State | Pulse | Ack | Pace | Won | Synced | Error
+FROM_SERVER = Welcome | State | Pulse | Ack | Stub | Pace | Won | Synced | Error
 
 _decoder: msgspec.json.Decoder[Hello | Shakes | Sync | Resync] = msgspec.json.Decoder(FROM_PHONES)
 _encoder = msgspec.json.Encoder()

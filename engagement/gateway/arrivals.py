@@ -15,6 +15,7 @@ from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import SegmentState
 from engagement.gateway.audience import Audience
 from engagement.gateway.session import Session
+from engagement.gateway.stubs import Stubs
 from engagement.gateway.write_behind import WriteBehind
 from engagement.wins import Wins, fetch_wins
 
@@ -46,9 +47,10 @@ NO_WINS = FoundWins(0, {})
 class Arrivals:
     """Waits for hellos, and welcomes those who have said theirs."""
 
-    def __init__(self, redis: Redis, totals: WriteBehind) -> None:
+    def __init__(self, redis: Redis, totals: WriteBehind, stubs: Stubs) -> None:
         self._redis = redis
         self._totals = totals
+        self._stubs = stubs
         self._silent: dict[Session, float] = {}  # until when hello is waited for; the oldest first
         self._greeted: list[Arrival] = []  # the next ones to be looked up
         self._batch: list[Arrival] = []  # which is looked up and welcomed now
@@ -93,6 +95,7 @@ class Arrivals:
                         self._welcome(arrival, totals, wins)
                     if number % TOGETHER == TOGETHER - 1:
                         await asyncio.sleep(0)
+                await self._stubs.greet(arrival.session for arrival in self._batch)
         except Exception:
             log.exception("welcomes failed, going on")
             for session, _ in self._batch:

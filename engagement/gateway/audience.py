@@ -1,8 +1,9 @@
 """The sockets of one show in this process: who they are, and the frames they get, each encoded once."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, cast
 
 import msgspec
@@ -45,6 +46,17 @@ class Reporting(NamedTuple):
     window: Window
 
 
+class SignedStub(NamedTuple):
+    """A stub on its way; of each segment a socket that is blocked keeps the newest one."""
+
+    mark: tuple[str, int]  # the play and the total: what a session remembers of it
+    kind: str
+    frame: Frame
+
+
+NO_STUBS: Mapping[bytes, SignedStub] = MappingProxyType({})
+
+
 class Member(Protocol):
     """What an audience knows of one of its sessions."""
 
@@ -54,6 +66,7 @@ class Member(Protocol):
     every_ms: int  # the pace that it knows
     pulses: int  # the newest pulse that it got
     told: dict[int, str] | None  # draws whose `won` it has got, and with which status
+    stubbed: tuple[str, int] | None  # the mark of the newest stub that it got
 
     def dismiss(self, fault: PhoneFault) -> None:
         """Tells the phone why, and closes."""
@@ -68,6 +81,7 @@ class Audience:
         self.screens: dict[Member, None] = {}
         self.phones = 0
         self.visitors = 0  # sockets, those included that have not said hello yet
+        self.is_announced = False  # a heartbeat has said that this process is in the show
         self.unvisited = 0  # so often in a row the hub has found that it is not needed
         self.refused = 0
         self._pulsed_at = 0
@@ -243,8 +257,10 @@ class Audience:
     def _send(self, sessions: Iterable[Member], kind: str, frame: Frame) -> None:
         fan_out([session.socket for session in sessions], kind, frame)
 
-    def acknowledge(self, segment: int, written: dict[bytes, int]) -> None:
-        """Tells every device of a viewer what is in the tally now."""
+    def acknowledge(
+        self, segment: int, written: dict[bytes, int], stubs: Mapping[bytes, SignedStub] = NO_STUBS
+    ) -> None:
+        """Tells every device of a viewer what is in the tally now, and some of them with a signature."""
         if segment == self.state.current:
             self.leaders = choose_leaders({**self.leaders, **written})
         frames: dict[int, Frame] = {}  # thousands of phones share some hundred totals
@@ -254,15 +270,19 @@ class Audience:
                 frame = frames.get(total)
                 if frame is None:
                     frame = frames[total] = Frame(f'{{"type":"ack","segment":{segment},"total":{total}}}')
+                stub = stubs.get(viewer)
                 for session in sessions:
-                    if session.pulses == self._pulses and session.every_ms == self.pace.report_every_ms:
+                    if stub is not None and session.stubbed != stub.mark:
+                        session.stubbed = stub.mark
+                        news = {"ack": frame, stub.kind: stub.frame}
+                        session.socket.write_together(self._with_news(session, news))
+                    elif session.pulses == self._pulses and session.every_ms == self.pace.report_every_ms:
                         session.socket.write("ack", frame)
                     else:
-                        session.socket.write_together(self._with_news(session, frame))
+                        session.socket.write_together(self._with_news(session, {"ack": frame}))
 
-    def _with_news(self, session: Member, ack: Frame) -> dict[str, Frame]:
+    def _with_news(self, session: Member, frames: dict[str, Frame]) -> dict[str, Frame]:
         """What goes with an ack in one write: it is writes that cost, not what is in them."""
-        frames = {"ack": ack}
         if self._pulse is not None and session.pulses != self._pulses:
             session.pulses, frames["pulse"] = self._pulses, self._pulse
         if session.every_ms != self.pace.report_every_ms:

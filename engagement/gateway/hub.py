@@ -27,6 +27,7 @@ from engagement.gateway.core.pace import SHORTEST_MS, Pace, PaceControl, make_pa
 from engagement.gateway.intake import Intake
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.session import Session
+from engagement.gateway.stubs import Stubs
 from engagement.gateway.transport.socket import Socket
 from engagement.gateway.write_behind import SegmentTotals, WriteBehind
 from engagement.wins import Step, fetch_wins, parse_wins
@@ -56,9 +57,12 @@ class Hub:
     def __init__(self) -> None:
         self.name = f"{system_socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.redis = tally.connect_async()
-        self.totals = WriteBehind(self.redis, self.name, self._written)
-        self.arrivals = Arrivals(self.redis, self.totals)
         self.audiences: dict[str, Audience] = {}
+        self.totals = WriteBehind(
+            self.redis, self.name, lambda totals, batch: self.stubs.acknowledge(totals, batch)
+        )
+        self.stubs = Stubs(self.name, self.totals, self.audiences)
+        self.arrivals = Arrivals(self.redis, self.totals, self.stubs)
         self.frame_limit = FrameLimit(settings.FRAMES_PER_SECOND)
         self.connections = 0
         self.max_connections = settings.MAX_CONNECTIONS or allowed_descriptors() - SPARE_DESCRIPTORS
@@ -83,6 +87,7 @@ class Hub:
             self._channel = await self._layer.new_channel()
         self._loops = [
             asyncio.create_task(_forever("flush", FLUSH_S, self.totals.flush)),
+            asyncio.create_task(_forever("stubs", FLUSH_S, self.stubs.sweep)),
             asyncio.create_task(_forever("pulse", PULSE_S, self._beat)),
             asyncio.create_task(_forever("pace", PACE_S, self._set_pace)),
             asyncio.create_task(_forever("refresh", REFRESH_S, self._refresh)),
@@ -196,14 +201,6 @@ class Hub:
         for session in [*sessions, *self.arrivals.sessions]:
             session.socket.close(RESTART)
 
-    # --- totals ---
-
-    def _written(self, totals: SegmentTotals, batch: dict[bytes, int]) -> None:
-        for audience in self.audiences.values():
-            segment = audience.state.segment(totals.segment)
-            if segment is not None and segment.key == totals.key:  # else it was armed anew meanwhile
-                audience.acknowledge(segment.id, batch)
-
     # --- loops ---
 
     async def _listen(self) -> None:
@@ -275,6 +272,7 @@ class Hub:
             audience = self.audiences.get(slug)
             if audience is None or audience.current_key != segment:
                 continue  # changed while Redis answered: the next beat knows
+            audience.is_announced = True
             shows = [beat["shows"][slug] for beat in beats.values() if slug in beat["shows"]]
             shakes, leaders = live[segment].get("shakes", 0), _merge_leaders(shows)
             audience.measure(now, shakes)
@@ -297,6 +295,8 @@ class Hub:
         }
         return {
             "at": now,
+            "key": self.stubs.key.hex(),  # of what it signs, and from when on it has that
+            "since": self.stubs.since,
             "pending": self.totals.pending,
             "lag_ms": self.totals.lag_ms,
             "connections": self.connections,

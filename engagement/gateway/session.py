@@ -42,8 +42,8 @@ class Session:
     """A phone or a screen on a socket; `viewer` is None for a screen, and for whoever has not said hello."""
 
     __slots__ = (
-        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "pulses", "socket", "told",
-        "viewer",
+        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "pulses", "socket", "stubbed",
+        "told", "viewer",
     )  # fmt: skip
 
     def __init__(self, process: Process, audience: Audience, socket: Socket) -> None:
@@ -58,6 +58,7 @@ class Session:
         self.feed: str | None = None
         # Draws whose `won` this socket has got, and with which status.
         self.told: dict[int, str] | None = None
+        self.stubbed: tuple[str, int] | None = None
 
     # --- what the socket says ---
 
