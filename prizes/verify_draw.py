@@ -139,11 +139,31 @@ def expect_type(path: str, shape: type, value: Any) -> None:
 
 def read_json(data: bytes, name: str, shape: Any, form: str) -> Any:
     """Parse canonical JSON of this shape and format; every other form of the same value is refused."""
-    value = json.loads(bytes(data).decode())
+    value = parse_json(bytes(data))
     require(canonical(value) == bytes(data), "canonical JSON")  # also: no key twice, no space
     fit(name, value, shape)
     expect("format", form, value["$format"])
     return value
+
+
+# What is larger, deeper or longer than any record or receipt can be is refused before it is parsed.
+MAX_JSON, MAX_MARKS, MAX_DEPTH, MAX_TEXT = 16 << 20, 1_000_000, 16, 100_000
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def parse_json(data: bytes) -> Any:
+    """The value in a JSON text, whose time and memory are bounded by what is counted first."""
+    require(len(data) <= MAX_JSON, f"at most {MAX_JSON} bytes of JSON, got {len(data)}")
+    marks = sum(map(data.count, (b'"', b",", b"[", b"{")))
+    require(marks <= MAX_MARKS, f"JSON of at most {MAX_MARKS} quotes, commas and brackets, got {marks}")
+    pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    outside = b"".join(pieces[::2])  # of the strings
+    depths = itertools.accumulate(1 if mark in b"[{" else -1 for mark in outside.translate(None, NO_BRACKETS))
+    require(max(depths, default=0) <= MAX_DEPTH, f"JSON of at most {MAX_DEPTH} levels, got a deeper one")
+    longest = max(map(len, pieces))
+    require(longest <= MAX_TEXT, f"JSON with at most {MAX_TEXT} bytes between two quotes, got {longest}")
+    require(not re.search(rb"[0-9]{21}", outside), "JSON with numbers below 2**64, got one of more digits")
+    return json.loads(data.decode())
 
 
 # --- 2. Notation (docs/draw.md, Notation) ---
@@ -624,6 +644,8 @@ def survey_roll(case: Case) -> Survey:
     for chunk in read_body(case.roll):
         for start in range(0, len(chunk), RUN_BYTES):
             tree.add(chunk[start : start + RUN_BYTES])
+        if entries > case.record["roll"]["entries"]:
+            break  # too long already: the rest is not read
         whole, rest = divmod(len(chunk), ENTRY_BYTES)
         names, numbers = split(chunk[: len(chunk) - rest])
         problem = problem or find_problem(names, numbers, before, allowed, entries)
@@ -1552,6 +1574,12 @@ NAMES = ("files", "record", *(name for name, _ in CHECKS + ROLL_CHECKS + TOTALS_
 """All checks but those of receipts, which are named after their viewers."""
 
 
+MAX_RECEIPT, MAX_RECEIPTS, MAX_EXCLUDED = 128 << 10, 500, 4 << 20
+MAX_ROLL = 4 << 30  # 268 million viewers; the totals of as many are larger by an eighth
+# By the highest bits of a file's mode; a file has 8.
+KINDS = {1: "a pipe: save it as a file first", 2: "a device", 4: "a directory", 6: "a device", 12: "a socket"}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the files named on the command line; return 0 if all that was checked holds, else 1."""
     options = make_parser().parse_args(arguments)
@@ -1596,9 +1624,13 @@ def check_files(options: argparse.Namespace) -> list[Check]:
     opened: list[Any] = []
     try:
         for name in (options.roll, options.totals):
-            opened.append(None if name is None else open(name, "rb"))  # noqa: SIM115 (closed below)
-        excluded = [] if options.excluded is None else parse_excluded(read_file(options.excluded))
-        receipts = [read_file(name) for name in options.receipt]
+            opened.append(None if name is None else open_file(name, MAX_ROLL * 9 // 8))
+        excluded = (
+            [] if options.excluded is None else parse_excluded(read_file(options.excluded, MAX_EXCLUDED))
+        )
+        if len(options.receipt) > MAX_RECEIPTS:
+            raise ValueError(f"expected at most {MAX_RECEIPTS} receipts at once, got {len(options.receipt)}")
+        receipts = [read_file(name, MAX_RECEIPT) for name in options.receipt]
         return verify_draw(
             read_file(options.record), opened[0], opened[1], excluded, receipts, Progress().tell
         )
@@ -1610,9 +1642,22 @@ def check_files(options: argparse.Namespace) -> list[Check]:
                 file.close()
 
 
-def read_file(name: str) -> bytes:
-    with open(name, "rb") as file:
-        return file.read()
+def read_file(name: str, most: int = MAX_JSON) -> bytes:
+    with open_file(name, most) as file:
+        data: bytes = file.read(most + 1)
+    if len(data) > most:  # it has grown meanwhile
+        raise ValueError(f"{name}: expected at most {most} bytes, got more")
+    return data
+
+
+def open_file(name: str, most: int) -> Any:
+    """Open a file to read; ValueError for what is none, and so might never end, and for what is too large."""
+    found = os.stat(name)  # before it is opened: opening a pipe waits for somebody to write
+    kind = KINDS.get(found.st_mode >> 12, "")
+    if kind or found.st_size > most:
+        wanted = "a file" if kind else f"at most {most} bytes"
+        raise ValueError(f"{name}: expected {wanted}, got {kind or found.st_size}")
+    return open(name, "rb")
 
 
 def parse_excluded(data: bytes) -> list[bytes]:
