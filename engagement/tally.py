@@ -176,9 +176,9 @@ def _sum_counters(found: dict[Any, Any]) -> dict[str, int]:
     return dict(sum((Counter(msgspec.json.decode(row)) for row in found.values()), Counter[str]()))
 
 
-def _alive(beats: dict[Any, Any], now: int) -> dict[str, dict[str, Any]]:
+def _alive(beats: dict[Any, Any], now: int, silent_ms: int = ALIVE_MS) -> dict[str, dict[str, Any]]:
     decoded = {name.decode(): msgspec.json.decode(beat) for name, beat in beats.items()}
-    return {name: beat for name, beat in decoded.items() if beat["at"] > now - ALIVE_MS}
+    return {name: beat for name, beat in decoded.items() if beat["at"] > now - silent_ms}
 
 
 # --- tasks and the console read ---
@@ -190,9 +190,9 @@ def read_live(segment: str) -> dict[str, int]:
     return _sum_counters(found)
 
 
-def read_gateways(now: int) -> dict[str, dict[str, Any]]:
-    """The heartbeats of the gateways that are alive."""
-    return _alive(connect().hgetall(own(GATEWAYS)), now)
+def read_gateways(now: int, silent_ms: int = ALIVE_MS) -> dict[str, dict[str, Any]]:
+    """The heartbeats of the gateways that are alive: that have not been silent for longer than this."""
+    return _alive(connect().hgetall(own(GATEWAYS)), now, silent_ms)
 
 
 def missing_gateways(segment: str, slug: str, now: int) -> tuple[list[str], list[str]]:

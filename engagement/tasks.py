@@ -4,13 +4,18 @@ from celery import shared_task
 
 from engagement.actions import move_due_segments
 from engagement.clock import now_ms
+from engagement.gateway_keys import certify_gateways
 from engagement.healing import heal_states
 from engagement.restores import watch
 
 
 @shared_task
 def conduct() -> None:
-    """Opens and closes due segments, and repairs state documents. May run twice, or late, without harm."""
+    """Opens and closes due segments, writes keys of gateways into the ledger, repairs state documents.
+
+    May run twice, or late, without harm.
+    """
     if not watch(now_ms()):  # else phases wait for a person
+        certify_gateways()
         move_due_segments()
     heal_states()

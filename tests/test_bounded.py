@@ -34,7 +34,7 @@ from engagement.core.digests import commit
 from engagement.core.phases import Phase
 from engagement.healing import CHECKED_AT_ONCE, RESTORED_AT_ONCE, heal_states
 from engagement.keys import own
-from engagement.ledger.append import entry_digest
+from engagement.ledger.append import append_entry, entry_digest
 from engagement.ledger.checkpoints import origin_of
 from engagement.ledger.core.checkpoints import Checkpoint, format_checkpoint, sign_note
 from engagement.ledger.core.merkle import GrowingTree
@@ -66,6 +66,7 @@ SHOWS, DRAWS, ENTRIES, SIGNED = 2_000, 200, 100_000, 450
 MOST_BYTES = 250_000  # of a page
 DAYS = 500_000  # nothing becomes due while this runs, however slow the machine is
 SECRET = bytes([0x5A]) * 32
+GATEWAY = "gate-1"
 
 
 # --- the night, and the past --------------------------------------------------------------------------------
@@ -108,6 +109,7 @@ def make_night() -> Night:
     DiceEntry.objects.create(draw=waiting_draw, operator="olga", digits="123456" * 9)
     draft = make_segment(show)
     commit_all(draft, notary)
+    append_entry(show, "gateway key", details={"gateway": GATEWAY, "key": SECRET.hex(), "from": 0})
     kind = ContentType.objects.get_for_model(Show)
     LogEntry.objects.create(user=chief, content_type=kind, object_id=str(show.pk), action_flag=ADDITION)
     browser = Client()
@@ -263,6 +265,7 @@ PARTS: dict[str, Callable[[Night], object]] = {
     "action": lambda night: "arm",
     "size": lambda night: 3,
     "position": lambda night: night.show.ledger.filter(action="arm").earliest("position").position,
+    "gateway": lambda night: GATEWAY,
     "seal": lambda night: night.published.seal,
     "pseudonym": lambda night: winners_of(night.published)[0],
     "id": lambda night: User.objects.get(username="chief").pk,

@@ -20,9 +20,7 @@ from engagement.gateway.transport.socket import Frame
 from engagement.gateway.write_behind import SegmentTotals, WriteBehind
 from engagement.ledger.core.stubs import BLIND_BYTES, Batch, sign_batch
 
-SETTLED_MS = (
-    1_750  # after its window a phone says its final total within a second, and it is written 0.25 s later
-)
+SETTLED_MS = 1_750  # after its window; a phone says its final total within a second, and then it is written
 TOGETHER = 256  # stubs under one signature: more would make every proof longer, and save next to nothing
 
 

@@ -13,6 +13,8 @@ from engagement.ledger.checkpoints import keys_of, newest_checkpoint, origin_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.core.merkle import GrowingTree
 from engagement.ledger.core.statements import FORMAT
+from engagement.ledger.core.stubs import LONGEST_NAME
+from engagement.ledger.statements import find_gateway_key
 from engagement.ledger.statements import statement as make_statement
 from engagement.ledger.tree import ask_tree, count_entries
 from engagement.models import LedgerCheckpoint, Show
@@ -22,6 +24,7 @@ router = Router(tags=["ledger"])
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "public, no-cache"
+A_MINUTE = "public, max-age=60"
 MOST_DIGITS = 10
 
 Slug = Annotated[str, Path(description="The show in addresses.")]
@@ -31,7 +34,7 @@ class LedgerFault(Schema):
     """Why there is no answer."""
 
     code: str = Field(
-        description="bad_request, no_such_show, no_checkpoint, not_public, not_there_yet or no_proof",
+        description="bad_request, no_such_show, no_checkpoint, no_gateway_key, not_public, not_there_yet or no_proof",
         examples=["no_checkpoint"],
     )
     message: str = Field(description="For people.")
@@ -193,6 +196,20 @@ def statement(request: HttpRequest, slug: Slug, position: int) -> HttpResponse:
     return HttpResponse(
         canonical_json(body), content_type="application/json", headers={"Cache-Control": cache}
     )
+
+
+@_get(
+    "/shows/{slug:slug}/ledger/gateway-keys/{gateway}",
+    Statement,
+    "The entry that has the key with which a gateway signs stubs",
+)
+def gateway_key(request: HttpRequest, slug: Slug, gateway: str) -> HttpResponse:
+    show = _show(slug)
+    position = find_gateway_key(show, gateway[:LONGEST_NAME])
+    if position is None:
+        raise Refused(404, "no_gateway_key", f"the ledger has no key of a gateway {gateway[:40]!r}")
+    body = canonical_json(make_statement(show, position))
+    return HttpResponse(body, content_type="application/json", headers={"Cache-Control": A_MINUTE})
 
 
 def _show(slug: str) -> Show:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engagement.core.digests import canonical_json
 from engagement.ledger.append import entry_body
 from engagement.ledger.checkpoints import newest_checkpoint
 from engagement.ledger.core.statements import build_statement
@@ -21,6 +22,16 @@ PUBLIC_ACTIONS = frozenset({
     # the installation
     "restore",
 })  # fmt: skip
+
+
+GATEWAY_KEY = "gateway key"
+
+
+def find_gateway_key(show: Show, gateway: str) -> int | None:
+    """The position of the entry that has the key of a gateway, or None."""
+    name = canonical_json({"gateway": gateway}).decode()[1:-1]
+    found = LedgerEntry.objects.filter(show=show, action=GATEWAY_KEY, details__contains=name)
+    return found.order_by("position").values_list("position", flat=True).first()
 
 
 def statement(show: Show, position: int, size: int | None = None) -> dict[str, Any]:

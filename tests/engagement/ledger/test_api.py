@@ -222,7 +222,7 @@ def test_an_unknown_show_and_one_in_which_nothing_happened_have_no_checkpoints(
 def test_every_answer_is_described(client: Client) -> None:
     paths = client.get("/api/openapi.json").json()["paths"]
     ledger = {path: rows["get"] for path, rows in paths.items() if "/ledger" in path}
-    assert len(ledger) == 6
+    assert len(ledger) == 7
     assert all(set(row["responses"]) == {"200", "400", "404"} for row in ledger.values())
     assert list(ledger["/api/shows/{slug}/ledger/checkpoint"]["responses"]["200"]["content"]) == [
         "text/plain"
