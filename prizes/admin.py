@@ -1,15 +1,19 @@
 """The administration of the draw side: prize lists, prizes, parties and exclusions; draws and wins to read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
+from engagement.actions import ActionRefused
 from engagement.admin import (
     AnnouncingAdmin,
     NewestShows,
@@ -22,6 +26,7 @@ from engagement.core.phases import Phase
 from engagement.models import EDITABLE, Segment, Show
 from engagement.positions import OrderedFormSet, give_place
 from prizes.core.rules import MAX_EXTRA_RESERVES
+from prizes.exclusions import exclude_viewer, include_viewer
 from prizes.models import (
     DiceEntry,
     Disposition,
@@ -130,9 +135,32 @@ class ExclusionAdmin(PagedAdmin):
     list_display = ("pseudonym", "show", "note")
     list_filter = (("show", NewestShows),)
     autocomplete_fields = ("show",)
+    list_select_related = ("show",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def save_model(self, request: HttpRequest, obj: Exclusion, form: Any, change: bool) -> None:
+        with denied():
+            exclude_viewer(obj, actor=request.user.get_username())
+
+    def delete_model(self, request: HttpRequest, obj: Exclusion) -> None:
+        with denied():
+            include_viewer(obj, actor=request.user.get_username())
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        with transaction.atomic():
+            for row in queryset.select_related("show"):
+                self.delete_model(request, row)
+
+
+@contextmanager
+def denied() -> Iterator[None]:
+    """What an action refuses is refused in the administration as well."""
+    try:
+        yield
+    except ActionRefused as refusal:
+        raise PermissionDenied(str(refusal)) from None
 
 
 @admin.register(Party)

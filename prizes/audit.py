@@ -21,7 +21,7 @@ from prizes.core.record import encode_record, parse_record, record_digest
 from prizes.core.roll import TOTAL_BYTES
 from prizes.engine import audit_sample
 from prizes.files import exists, fetch, record_name, roll_name, totals_name
-from prizes.kept_rows import check_rows, check_shards
+from prizes.kept_rows import check_exclusions, check_rows, check_shards
 from prizes.models import Disqualification, Draw, Reveal, Win
 from prizes.publication import dispositions_of
 from prizes.second_check import run_second_check
@@ -43,6 +43,7 @@ def audit_draw(draw: Draw) -> list[Check]:
         *run_second_check(as_published(content, after.dispositions), roll, totals, draw.excluded),
         *_compare(draw, content, after),
         check_prior_wins(draw, content),
+        check_exclusions(draw),
         check_rows(draw, content),
         check_shards(draw, roll, totals),
     ]

@@ -21,6 +21,7 @@ from engagement.tally import shard_of
 from engagement.vault import VaultError, open_secret
 from prizes.core.digests import HOUSE
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, TOTAL_BYTES
+from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw
 
 # Between the moment that a row has and its entry, where the clocks of two servers differ: entries never run backwards.
@@ -126,6 +127,19 @@ def _of_freeze(draw: Draw, record: dict[str, Any]) -> Iterator[Compared]:
     yield Compared("viewers", freeze.viewers, details.get("viewers"))
     yield Compared("shakes", freeze.shakes, details.get("shakes"))
     yield Compared("shards", freeze.shards, draw.segment.shards)
+
+
+def check_exclusions(draw: Draw) -> Check:
+    """Whoever was excluded when it was armed had a line in the ledger before, and the last one about him said so."""
+    name = "exclusions in the ledger"
+    armed = LedgerEntry.objects.filter(show=draw.show_id, position=draw.committed_ledger).first()
+    if armed is not None and not armed.salt:
+        return Check(name, True, "armed when they were not told yet")
+    try:
+        found = explain_untold(draw.excluded, told_exclusions(draw.show_id, before=draw.committed_ledger))
+    except (ValueError, TypeError) as error:
+        return Check(name, False, str(error))
+    return Check(name, not found, found or f"{len(draw.excluded)} told before it was armed")
 
 
 # --- the shards ---

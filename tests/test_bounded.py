@@ -47,6 +47,7 @@ from gala.celery import app
 from gala.rehearsal import phase_times
 from prizes import files
 from prizes.api import draws as draw_api
+from prizes.exclusions import exclude_viewer
 from prizes.models import (
     DiceEntry,
     Draw,
@@ -57,7 +58,7 @@ from prizes.models import (
 )
 from prizes.parties import commit_party, draw_id_of
 from prizes.steps.claims import ask_disqualification, claim_prize, decline_prize
-from tests.cast import OPERATOR, arm, make_segment, make_show, put_on_air
+from tests.cast import DIRECTOR, OPERATOR, arm, make_segment, make_show, put_on_air
 from tests.prizes.winners import drawn_draw, make_people, published_draw, winners_of
 
 pytestmark = pytest.mark.django_db
@@ -90,7 +91,7 @@ def make_night() -> Night:
     chief = User.objects.create_superuser("chief")
     notary = Party.objects.create(show=show, name="notary", title="A notary", user=chief)
     for other in (show, small):
-        Exclusion.objects.create(show=other, pseudonym="ab" * 14)
+        exclude_viewer(Exclusion(show=other, pseudonym="ab" * 14), actor=DIRECTOR)
     waiting = make_segment(show)
     commit_all(waiting, notary)
     waiting_draw = put_on_air(

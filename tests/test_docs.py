@@ -268,7 +268,7 @@ def test_every_check_of_an_audit_is_explained() -> None:
     rows = tables("docs/audit-a-draw.md", "check", "it holds when", "when it fails")
     listed = [name for row in rows for name in named(row[0]) if not name.startswith("file ")]
     code = read("prizes/audit.py") + read("prizes/kept_rows.py")
-    own = re.findall(r'Check\(\s*"([^"]+)"', code)
+    own = re.findall(r'(?:Check\(\s*|\n    name = )"([^"]+)"', code)
     own += [f"{step} in the ledger" for step in STEPS]
     assert len(own) >= 10
     assert len(listed) == len(set(listed))

@@ -15,6 +15,8 @@ MAX_DIGITS = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ACTIONS: dict[str, str] = {
+    "exclude": "A viewer is excluded from the show's draws",
+    "include": "A viewer is not excluded any more",
     "arm": "Rules, prizes and commitments are fixed",
     "open": "The opening of the window is set",
     "opened": "The window opens in the studio",

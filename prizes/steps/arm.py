@@ -18,6 +18,7 @@ from prizes.core.digests import (
     rules_digest,
 )
 from prizes.core.rules import build_rules
+from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw, Prize, PrizeList
 from prizes.parties import draw_id_of, promised_by_parties
 from prizes.software import software_digests
@@ -31,6 +32,7 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
     if segment.phase != Phase.DRAFT:
         raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
     lists = _complete_prize_lists(segment)
+    check_exclusions(segment)
     fixed = {"shards": settings.TALLY_SHARDS, "announced_prizes": _announce_prizes(lists)}
     change_phase(segment, Phase.ARMED, play=new_play(), **fixed)
     draws = [_precommit(segment, prize_list, now) for prize_list in lists]
@@ -63,6 +65,20 @@ def _refuse_too_dear(segment: Segment, prizes: list[Prize]) -> None:
                 f"{segment} cannot be armed: {prize} is worth {prize.value_minor} {prize.currency} in minor units, "
                 f"and no prize of this show may be worth more than {most}"
             )
+
+
+def check_exclusions(segment: Segment) -> None:
+    """The list that is committed to is the one that the ledger tells of: nobody has smuggled a row in or out."""
+    stored = {viewer.hex() for viewer in excluded_viewers(segment.show)}
+    try:
+        found = explain_untold(stored, told_exclusions(segment.show_id))
+    except ValueError as error:
+        found = str(error)
+    if found:
+        raise ActionRefused(
+            f"{segment} cannot be armed: its exclusions are not those of the ledger ({found}). "
+            "Add them in the administration, or remove them there and add them again."
+        )
 
 
 def _announce_prizes(lists: list[PrizeList]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from engagement import tally
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.keys import own
+from engagement.ledger.append import entry_body, people_in
 from engagement.models import Feed, LedgerEntry, Segment, Show
 from engagement.restores import ENTRY, note
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
@@ -427,6 +428,36 @@ def test_only_a_director_excludes_viewers_and_armed_draws_keep_their_list(show: 
     assert director.post(address_of(exclusion), {**fields, "note": "x"}).status_code == 403
     assert (excluded_viewers(show), segment.draws.get().excluded) == ({bytes.fromhex("ab" * 14)}, [])
     assert director.post(address_of(exclusion, "delete"), {"post": "yes"}).status_code == 302
+
+
+def told(show: Show) -> list[tuple[str, str, str]]:
+    """Each line of the ledger about exclusions: what, by whom, and whom its digest stands for."""
+    entries = LedgerEntry.objects.filter(show=show, action__in=("exclude", "include")).order_by("position")
+    return [(entry.action, entry.actor, people_in(entry)["pseudonym"]) for entry in entries]
+
+
+def test_each_exclusion_and_each_removal_is_a_line_of_the_ledger_with_its_author(show: Show) -> None:
+    director, viewers = crew(DIRECTOR), [f"{number:028x}" for number in (1, 2, 3)]
+    for viewer in viewers:
+        fields = {"show": show.pk, "pseudonym": viewer, "note": "staff: Lin Mei"}
+        assert director.post("/admin/prizes/exclusion/add/", fields).status_code == 302
+    alone, *others = Exclusion.objects.order_by("pseudonym")
+    director.post(address_of(alone, "delete"), {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [row.pk for row in others], "post": "yes"}
+    assert director.post("/admin/prizes/exclusion/", chosen).status_code == 302
+    added = [("exclude", DIRECTOR, viewer) for viewer in viewers]
+    removed = {("include", DIRECTOR, viewer) for viewer in viewers}
+    found = told(show)
+    assert (found[:4], {*found[3:]}) == ([*added, ("include", DIRECTOR, viewers[0])], removed)
+    public = str([entry_body(entry) for entry in LedgerEntry.objects.filter(show=show)])
+    assert not any(words in public for words in (*viewers, DIRECTOR, "Lin Mei"))
+
+
+def test_an_exclusion_that_cannot_be_told_does_not_happen(show: Show) -> None:
+    note([{"show": show.slug, "of": ENTRY, "told": 9, "held": 0}], now_ms())
+    fields = {"show": show.pk, "pseudonym": "ab" * 14}
+    assert crew(DIRECTOR).post("/admin/prizes/exclusion/add/", fields).status_code == 403
+    assert (Exclusion.objects.count(), told(show)) == (0, [])
 
 
 # --- parties ---

@@ -20,9 +20,11 @@ from prizes import audit
 from prizes.audit import ACTIONS, audit_draw, check_disqualifications, read_aftermath, sample_draw
 from prizes.core.digests import audit_key
 from prizes.core.roll import iterate_entries, iterate_totals
+from prizes.exclusions import exclude_viewer, include_viewer
 from prizes.files import fetch, record_name, roll_name, totals_name
-from prizes.models import Disposition, Disqualification, Draw, Win
+from prizes.models import Disposition, Disqualification, Draw, Exclusion, Win
 from prizes.publication import dispositions_of
+from prizes.steps import arm
 from prizes.steps.claims import (
     LEDGER_ACTIONS,
     ask_disqualification,
@@ -31,10 +33,10 @@ from prizes.steps.claims import (
     decline_prize,
 )
 from prizes.steps.publish import publish_segment
-from tests.cast import DIRECTOR, INTRUDER, OPERATOR, in_ms
+from tests.cast import DIRECTOR, INTRUDER, OPERATOR, armed_segment, in_ms
 from tests.guards import tamper, without_guards
 from tests.prizes import nights
-from tests.prizes.pipeline import VIEWERS
+from tests.prizes.pipeline import VIEWERS, ended, run_all
 from tests.prizes.winners import (
     CLAIM_S,
     Person,
@@ -302,6 +304,91 @@ def test_a_draw_with_invented_lines_is_not_published(show: Show, people: dict[st
     write_line(draw, lost.pseudonym, lost.piece_id, "forfeited", "declined")
     with pytest.raises(ActionRefused, match="is not what was drawn: holders; dispositions in the ledger"):
         publish_segment(draw.segment_id, actor=OPERATOR)
+
+
+# --- exclusions ---
+
+STAFF, FRIEND = "01" * 14, "02" * 14
+
+
+def smuggle(show: Show, pseudonym: str) -> None:
+    """Into the table of exclusions, past the administration."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO prizes_exclusion (show_id, pseudonym, note) VALUES (%s, %s, '')",
+            [show.pk, pseudonym],
+        )
+
+
+def exclude(show: Show, pseudonym: str) -> Exclusion:
+    row = Exclusion(show=show, pseudonym=pseudonym)
+    exclude_viewer(row, actor=DIRECTOR)
+    return row
+
+
+def drawn_draw(show: Show) -> Draw:
+    viewers = {bytes.fromhex(viewer): 10 for viewer in (STAFF, FRIEND, "03" * 14, "04" * 14)}
+    return run_all(ended(armed_segment(show), viewers))
+
+
+def test_an_exclusion_without_a_line_keeps_a_segment_from_being_armed(show: Show) -> None:
+    exclude(show, STAFF)
+    smuggle(show, FRIEND)
+    with pytest.raises(
+        ActionRefused, match=f"not those of the ledger \\({FRIEND} is excluded without a line"
+    ):
+        armed_segment(show)
+    Exclusion.objects.all().delete()  # and so does one that was taken out
+    with pytest.raises(ActionRefused, match=f"{STAFF} is not excluded any more, without a line"):
+        armed_segment(show)
+    include_viewer(exclude(show, STAFF), actor=DIRECTOR)
+    assert armed_segment(show).draws.get().excluded == []
+
+
+def test_an_exclusion_that_was_told_passes(show: Show) -> None:
+    exclude(show, STAFF)
+    honest = drawn_draw(show)
+    assert (honest.excluded, failed(honest)) == ([STAFF], set())
+    exclude(show, FRIEND)  # afterwards: it is not in the list of the first draw, and need not be
+    assert failed(honest) == set()
+
+
+def test_an_exclusion_that_was_smuggled_in_or_out_is_named(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for viewer in (STAFF, FRIEND):
+        exclude(show, viewer)
+    Exclusion.objects.filter(pseudonym=FRIEND).delete()
+    smuggle(show, "03" * 14)
+    monkeypatch.setattr(arm, "check_exclusions", lambda segment: None)  # an organiser's own program
+    forged = drawn_draw(show)
+    name = "exclusions in the ledger"
+    assert failed(forged) == {name}
+    said = detail_of(audit_draw(forged), name)
+    assert f"{'03' * 14} is excluded without a line" in said
+    assert f"{FRIEND} is not excluded any more, without a line" in said
+    assert run(str(forged.pk))[1] == 1
+
+
+def test_a_line_that_came_after_the_arming_excludes_nobody_in_it(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arm, "check_exclusions", lambda segment: None)
+    smuggle(show, STAFF)
+    draw = drawn_draw(show)
+    Exclusion.objects.all().delete()
+    exclude(show, STAFF)
+    assert failed(draw) == {"exclusions in the ledger"}
+
+
+def test_a_line_that_was_changed_to_somebody_else_is_named(show: Show) -> None:
+    exclude(show, STAFF)
+    draw = drawn_draw(show)
+    tamper(
+        "UPDATE engagement_ledgerentry SET people = %s WHERE action = 'exclude'",
+        f'{{"pseudonym":"{FRIEND}"}}',
+    )
+    assert "exclusions in the ledger" in failed(draw)
 
 
 # --- the sample ---

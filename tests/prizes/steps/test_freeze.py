@@ -11,10 +11,12 @@ from engagement.keys import own
 from engagement.models import Segment, Show
 from prizes import tasks
 from prizes.audit import audit_draw
+from prizes.exclusions import exclude_viewer
 from prizes.files import fetch, record_name, roll_name, shard_name
 from prizes.models import Exclusion, FrozenShard, PrizeList
 from prizes.steps import freeze
 from tests.cast import (
+    DIRECTOR,
     arm,
     armed_segment,
     gateways_were_here,
@@ -34,7 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_excluded_viewers_and_those_below_the_minimum_are_not_in_the_roll(show: Show) -> None:
     staff, lazy = bytes([1]) * 14, bytes([2]) * 14
-    Exclusion.objects.create(show=show, pseudonym=staff.hex())
+    exclude_viewer(Exclusion(show=show, pseudonym=staff.hex()), actor=DIRECTOR)
     segment = make_segment(show)
     PrizeList.objects.update(tickets=[[10, 1], [20, 3]])
     segment = ended(arm(segment), {staff: 50, lazy: 9, bytes([3]) * 14: 10, bytes([4]) * 14: 99})
