@@ -2,22 +2,24 @@
 """Check the ledger of a show with nothing but this file and Python 3.8 or newer.
 
     python verify_ledger.py --key KEY entries.jsonl checkpoints.jsonl noted.txt   an auditor, who may read the entries
-    python verify_ledger.py --key KEY noted.txt latest.txt proof.json             anybody, from what is public
+    python verify_ledger.py --key KEY noted.txt statements.jsonl                  anybody: public statements
+    python verify_ledger.py --key KEY noted.txt latest.txt proof.json             anybody: that entries were only added
 
 KEY is the public key of the ledger, `name+id+base64`. The files may come in any order, a file of either kind any number
-of times: entries and checkpoints as downloaded, single checkpoints as text, proofs as the server gives them. Every
-check is one line, `ok` or `FAIL`, and the last line is the verdict. Exit status 0: all that was checked holds; 1:
-something does not; 2: the command line could not be understood.
+of times: entries and checkpoints as downloaded, single checkpoints as text, statements and proofs as the server gives
+them, one in a file or one on a line. Every check is one line, `ok` or `FAIL`, and the last line is the verdict. Exit
+status 0: all that was checked holds; 1: something does not; 2: the command line could not be understood.
 
 It was written from docs/ledger.md alone and imports nothing but the standard library, so a mistake of the program that
 keeps the ledger is not repeated here. In this order:
 
-    1. Checks          chain, signatures, roots, consistency, inclusion
-    2. Files           what is in them
-    3. Notes           keys, signed notes, checkpoints (C2SP signed-note and tlog-checkpoint)
-    4. Tree            RFC 9162
-    5. Ed25519         RFC 8032
-    6. Command line
+    1. Checks          signatures, chain, roots, consistency, statements, times, steps, inclusion
+    2. Entries         what one says, and does to which draw
+    3. Files           what is in them, and how much of it is read
+    4. Notes           keys, signed notes, checkpoints (C2SP signed-note and tlog-checkpoint)
+    5. Tree            RFC 9162
+    6. Ed25519         RFC 8032
+    7. Command line
 """
 
 from __future__ import annotations
@@ -25,14 +27,19 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import itertools
 import json
+import os
+import re
 import sys
-from typing import Any, Dict, NamedTuple, Sequence, Tuple
+from typing import Any, BinaryIO, Dict, NamedTuple, Sequence, Tuple
 
 GENESIS = "0" * 64
-SAID = ("show", "position", "at", "action", "reason", "details")
-FIELDS = {*SAID, "actor", "previous", "digest"}  # of an entry of version 1
-SALTED_FIELDS = {*FIELDS, "by", "salt", "people"}  # of version 2, where people stand as salted digests
+STATEMENT = "shake-ledger/v2/statement"
+BODY = {"show", "position", "at", "by", "action", "reason", "details"}  # what an entry says to everybody
+FIELDS = (BODY - {"by"}) | {"actor", "previous", "digest"}  # of an auditors' line of version 1
+SALTED_FIELDS = FIELDS | {"by", "salt", "people"}  # of version 2, where people stand as salted digests
+STATEMENT_FIELDS = {"$format", "entry", "previous", "proof", "checkpoint"}
 
 
 class Check(NamedTuple):
@@ -52,100 +59,81 @@ class Checkpoint(NamedTuple):
     root: bytes
 
 
-class Files(NamedTuple):
-    """What was found in the files."""
-
-    entries: list[dict[str, Any]]
-    notes: list[tuple[str, str]]  # name of the file, signed note
-    proofs: list[tuple[str, dict[str, Any]]]
-    faults: list[Check]
-
-
 # --- 1. Checks ---
 
 
 def verify_ledger(files: Files, keys: Sequence[Key]) -> list[Check]:
-    """All checks of what was given; those that nothing was given for are left out."""
-    checkpoints, checks = check_signatures(files.notes, keys)
+    """All checks of what was given; those that nothing was given for are left out (see `not_checked`)."""
+    signed, checks = check_signatures(files.notes, keys)
+    checkpoints = sorted(signed.values(), key=lambda checkpoint: checkpoint.size)
     checks = [*files.faults, *checks]
     if files.entries:
         checks += [check_chain(files.entries), check_roots(files.entries, checkpoints)]
-    else:
+    elif len(checkpoints) > 1:
         checks += [check_consistency(checkpoints, files.proofs)]
+    if files.statements:
+        checks += [check_statements(files, signed)]
+    told = files.entries or sorted({row.entry for row in files.statements}, key=lambda row: row.position)
+    if told:
+        checks += [check_times(told), check_steps(told)]
     return checks + check_inclusion(checkpoints, files.proofs)
+
+
+def not_checked(files: Files) -> list[str]:
+    """What would need files that were not given."""
+    missing = [] if files.entries else ["chain", "roots"]
+    if not files.entries and len({note for _, note in files.notes}) < 2:
+        missing.append("consistency")
+    return missing + ([] if files.entries or files.statements else ["times", "steps"])
+
+
+MAX_FAULTS = 20  # of one kind, and then no further one is looked for
 
 
 def check_signatures(
     notes: Sequence[tuple[str, str]], keys: Sequence[Key]
-) -> tuple[list[Checkpoint], list[Check]]:
-    """The checkpoints that one of the keys has signed, and what is wrong with the others."""
-    good, checks = [], []
+) -> tuple[dict[str, Checkpoint], list[Check]]:
+    """The checkpoints that one of the keys has signed, by their notes, and what is wrong with the others."""
+    good: dict[str, Checkpoint] = {}
+    checks = []
     for name, note in notes:
         try:
-            good.append(open_checkpoint(name, note, keys))
+            good[note] = good.get(note) or open_checkpoint(name, note, keys)
         except ValueError as error:
             checks.append(Check("signature of " + name, False, clip(str(error))))
+        if len(checks) == MAX_FAULTS:
+            break
     if not notes:
-        return [], [
-            Check("signatures", False, "expected a checkpoint, got none: nothing shows who wrote this")
-        ]
+        checks = [Check("signatures", False, "expected a checkpoint, got none: nothing shows who wrote this")]
     if good:
         checks.append(Check("signatures", True, f"{len(good)} checkpoints, up to {last_of(good)} entries"))
-    return sorted(good, key=lambda checkpoint: checkpoint.size), checks
+    return good, checks
 
 
-def last_of(checkpoints: Sequence[Checkpoint]) -> int:
-    return max((checkpoint.size for checkpoint in checkpoints), default=0)
+def last_of(checkpoints: dict[str, Checkpoint]) -> int:
+    return max(checkpoint.size for checkpoint in checkpoints.values())
 
 
-def check_chain(entries: Sequence[dict[str, Any]]) -> Check:
+def check_chain(entries: Sequence[Entry]) -> Check:
     """Every entry follows from the one before it, and its digest is that of what it says."""
     previous = GENESIS
     for position, entry in enumerate(entries):
-        if entry["position"] != position:
+        if entry.position != position:
             return Check("chain", False, f"entry {position} is missing")
-        if explain_people(entry):
-            return Check("chain", False, f"entry {position}: {explain_people(entry)}")
-        if entry["digest"] != entry_digest(entry):
-            return Check("chain", False, f"entry {position}: its digest is not that of what it says")
-        if entry["previous"] != previous or entry["show"] != entries[0]["show"]:
+        if entry.fault:
+            return Check("chain", False, f"entry {position}: {entry.fault}")
+        if entry.previous != previous or entry.show != entries[0].show:
             return Check("chain", False, f"entry {position} does not follow from the one before")
-        previous = entry["digest"]
+        previous = entry.digest
     return Check("chain", True, f"{len(entries)} entries follow from one another")
 
 
-def entry_digest(entry: dict[str, Any]) -> str:
-    """TH("shake-ledger/v2/entry", previous, what it says to everybody): docs/ledger.md, "An entry"."""
-    version, who = (b"v2", "by") if "salt" in entry else (b"v1", "actor")
-    said = {name: entry[name] for name in (*SAID, who)}
-    tag = b"shake-ledger/" + version + b"/entry"
-    return tagged_hash(tag, from_hex(entry["previous"]), canonical_json(said)).hex()
-
-
-def explain_people(entry: dict[str, Any]) -> str:
-    """Which name is not the one whose salted digest the entry has; "" for none."""
-    if "salt" not in entry:
-        return ""
-    salt, details = from_hex(entry["salt"]), entry["details"]
-    if len(salt) != 16 or not isinstance(details, dict):
-        return "expected a salt of 16 bytes and details"
-    if entry["by"] != person_digest(salt, entry["actor"]):
-        return "its actor is not the one whose digest it has"
-    wrong = [part for part, name in entry["people"].items() if details.get(part) != person_digest(salt, name)]
-    return f"{wrong[0]} is not the one whose digest it has" if wrong else ""
-
-
-def person_digest(salt: bytes, name: Any) -> str:
-    """TH("shake-ledger/v2/person", salt, name): docs/ledger.md, "An entry"."""
-    return tagged_hash(b"shake-ledger/v2/person", salt, str(name).encode("utf-8")).hex()
-
-
-def check_roots(entries: Sequence[dict[str, Any]], checkpoints: Sequence[Checkpoint]) -> Check:
+def check_roots(entries: Sequence[Entry], checkpoints: Sequence[Checkpoint]) -> Check:
     """Every signed root is that of these entries."""
-    roots = roots_of([leaf_hash(from_hex(entry["digest"])) for entry in entries])
+    roots = roots_of([leaf_hash(from_hex(entry.digest)) for entry in entries])
     good = 0
     for found in checkpoints:
-        fault = compare_root(found, entries[0]["show"], roots, good)
+        fault = compare_root(found, entries[0].show, roots, good)
         if fault:
             return Check("roots", False, f"{found.name}: {fault}")
         good = found.size
@@ -173,10 +161,6 @@ Proofs = Sequence[Tuple[str, Dict[str, Any]]]
 
 def check_consistency(checkpoints: Sequence[Checkpoint], proofs: Proofs) -> Check:
     """Without the entries: from each checkpoint to the next one there is a proof that entries were only added."""
-    if len(checkpoints) < 2:
-        return Check(
-            "consistency", bool(checkpoints), "one checkpoint alone: there is nothing to compare it with"
-        )
     paths = {
         (proof["first"]["size"], proof["second"]["size"]): [from_hex(node) for node in proof["proof"]]
         for _, proof in proofs
@@ -203,6 +187,49 @@ def compare(first: Checkpoint, second: Checkpoint, path: list[bytes] | None) -> 
     return ""
 
 
+def check_statements(files: Files, signed: dict[str, Checkpoint]) -> Check:
+    """Every public statement is an entry under a signed root and, where the entries are given, one of them."""
+    for row in files.statements:
+        fault = explain_statement(row, signed.get(row.note), files.entries)
+        if fault:
+            return Check("statements", False, f"{row.name}: {fault}")
+    return Check("statements", True, f"{len(files.statements)} statements are signed as they are here")
+
+
+def explain_statement(row: Statement, checkpoint: Checkpoint | None, entries: Sequence[Entry]) -> str:
+    """What is wrong with a statement; "" for nothing."""
+    entry = row.entry
+    if checkpoint is None:
+        return "its checkpoint is not signed with a key that was given"
+    if checkpoint.origin.rpartition("/")[2] != entry.show:
+        return f"an entry of {entry.show} with a checkpoint of {checkpoint.origin}"
+    leaf = leaf_hash(from_hex(entry.digest))
+    if not is_included(leaf, entry.position, checkpoint.size, row.path, checkpoint.root):
+        return f"it is not entry {entry.position} of the {checkpoint.size} that were signed"
+    there = entries[entry.position] if entry.position < len(entries) else entry
+    return "" if there.digest == entry.digest else f"entry {entry.position} of the entries is another one"
+
+
+def check_times(told: Sequence[Entry]) -> Check:
+    """No entry is of a time before the one that stands before it."""
+    for before, entry in zip(told, told[1:]):
+        if entry.at < before.at:
+            return Check(
+                "times", False, f"entry {entry.position} is of a time before entry {before.position}"
+            )
+    return Check("times", True, f"{len(told)} entries, none before the one before it")
+
+
+def check_steps(told: Sequence[Entry]) -> Check:
+    """What happens once has happened once, in its order, and nothing went on after its end."""
+    story = Story()
+    for entry in told:
+        fault = story.follow(entry)
+        if fault:
+            return Check("steps", False, f"entry {entry.position}: {fault}")
+    return Check("steps", True, f"{len(told)} entries: no second seal, and nothing after its end")
+
+
 def check_inclusion(checkpoints: Sequence[Checkpoint], proofs: Proofs) -> list[Check]:
     """An entry whose leaf is known is under a signed root."""
     roots = {checkpoint.size: checkpoint.root for checkpoint in checkpoints}
@@ -218,81 +245,312 @@ def check_inclusion(checkpoints: Sequence[Checkpoint], proofs: Proofs) -> list[C
     return checks
 
 
-# --- 2. Files ---
+# --- 2. Entries ---
+
+# The steps of a draw in their order; each of these happens once. Prizes change hands as often as they do.
+ORDER = {name: rank for rank, name in enumerate(("arm", "freeze", "seal", "beacon", "drawn", "publish"))}
+PRIZES = ("claim", "forfeit", "disqualify", "move up", "skip reserve")
+ENDS = ("void", "spoil")  # in place of the seal, never after it
+RANKS = {**ORDER, **dict.fromkeys(PRIZES, len(ORDER)), **dict.fromkeys(ENDS, ORDER["freeze"])}
+ONCE = {*ORDER, *ENDS, "reveal"}
+GOES_ON = {*RANKS, "open", "opened", "closing", "fence", "fence again", "reveal", "start"} - {
+    *ENDS
+}  # after no end
+
+
+class Entry(NamedTuple):
+    """What is kept of an entry: where it stands, and what it did to which segment and draws."""
+
+    show: str
+    position: int
+    at: int
+    previous: str
+    digest: str
+    fault: str  # what is wrong with it by itself
+    action: str
+    segment: str  # "" where it is about none
+    draws: tuple[str, ...]
+    once: tuple[str, ...]  # what this action is done to once
+
+
+class Statement(NamedTuple):
+    """A public statement: the entry, its inclusion proof, and the note that it is under. `name`: where it was found."""
+
+    name: str
+    entry: Entry
+    path: tuple[bytes, ...]
+    note: str
+
+
+class Story:
+    """What has happened to each segment and draw so far: what was done to it once, how far it is, how it ended."""
+
+    def __init__(self) -> None:
+        self.done: dict[tuple[str, str], int] = {}
+        self.reached: dict[str, str] = {}
+        self.ended: dict[str, str] = {}
+
+    def follow(self, entry: Entry) -> str:
+        """What cannot be after all that was before; "" for nothing."""
+        own = entry.draws or ((entry.segment,) if entry.segment else ())
+        fault = self._repeat(entry) or self._after_end(entry, own) or self._out_of_order(entry, own)
+        for what in {*own, entry.segment}:  # a segment is as far as the first of its draws
+            if self._rank(what) <= RANKS.get(entry.action, -2):
+                self.reached[what] = entry.action
+        if entry.action in ENDS:
+            self.ended.update(dict.fromkeys(own, f"{entry.action} in entry {entry.position}"))
+        return fault
+
+    def _rank(self, what: str) -> int:
+        return RANKS.get(self.reached.get(what, ""), -1)
+
+    def _repeat(self, entry: Entry) -> str:
+        for what in entry.once:
+            before = self.done.setdefault((entry.action, what), entry.position)
+            if before != entry.position:
+                return f"a second {entry.action} of {what}, after that in entry {before}"
+        return ""
+
+    def _after_end(self, entry: Entry, own: Sequence[str]) -> str:
+        for what in (*own, entry.segment):
+            if what in self.ended and entry.action in GOES_ON:
+                return f"{entry.action} of {what}, which ended with {self.ended[what]}"
+        return ""
+
+    def _out_of_order(self, entry: Entry, own: Sequence[str]) -> str:
+        for what in own:
+            if RANKS.get(entry.action, len(RANKS)) < self._rank(what):
+                return f"{entry.action} of {what} after {self.reached[what]}"
+        return ""
+
+
+def make_entry(value: dict[str, Any], digest: str, fault: str) -> Entry:
+    """What is kept of an entry that has the fields of `BODY`, and `previous`."""
+    details = value["details"] if isinstance(value["details"], dict) else {}
+    action, number, draw = value["action"], details.get("segment"), details.get("draw")
+    segment = "" if number is None else f"segment {number}"
+    named = {"arm": details.get("rules"), "publish": details.get("records")}.get(action)
+    draws = tuple(named) if isinstance(named, dict) else (draw,) if isinstance(draw, str) else ()
+    once = draws or ((segment,) if segment else ())
+    if action == "reveal":
+        once = tuple(f"the secret of {details.get('party')} in {draw}" for draw in draws)
+    place = value["show"], value["position"], value["at"], value["previous"]
+    return Entry(*place, digest, fault, action, segment, draws, once if action in ONCE else ())
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def entry_digest(entry: dict[str, Any]) -> str:
+    """TH("shake-ledger/v2/entry", previous, what it says to everybody): docs/ledger.md, "An entry"."""
+    fields = BODY if "by" in entry else (BODY - {"by"}) | {"actor"}
+    said = {name: entry[name] for name in fields}
+    tag = b"shake-ledger/v2/entry" if "by" in entry else b"shake-ledger/v1/entry"
+    return tagged_hash(tag, from_hex(entry["previous"]), canonical_json(said)).hex()
+
+
+def explain_line(entry: dict[str, Any]) -> str:
+    """What is wrong with an auditors' line by itself: its people, or its digest; "" for nothing."""
+    salt, details = from_hex(entry.get("salt", "")), entry["details"]
+    if "salt" in entry and (len(salt) != 16 or not isinstance(details, dict)):
+        return "expected a salt of 16 bytes and details"
+    if "salt" in entry and entry["by"] != person_digest(salt, entry["actor"]):
+        return "its actor is not the one whose digest it has"
+    for part, name in entry.get("people", {}).items():
+        if details.get(part) != person_digest(salt, name):
+            return f"{clip(part)} is not the one whose digest it has"
+    return "" if entry["digest"] == entry_digest(entry) else "its digest is not that of what it says"
+
+
+def person_digest(salt: bytes, name: str) -> str:
+    """TH("shake-ledger/v2/person", salt, name): docs/ledger.md, "An entry"."""
+    return tagged_hash(b"shake-ledger/v2/person", salt, name.encode("utf-8")).hex()
+
+
+# --- 3. Files ---
+
+MAX_FILE, MAX_VALUE, MAX_NOTE = (
+    256 << 20,
+    1 << 20,
+    64 << 10,
+)  # bytes: of a file, a JSON value, a checkpoint as text
+MAX_MARKS, MAX_DEPTH = 200_000, 16  # of a JSON value: quotes, commas and brackets; levels
+MAX_ROWS, MAX_PROOFS, MAX_STATEMENTS, MAX_NOTES = 200_000, 1_000, 20_000, 100 << 20
+MAX_PATH = 64  # hashes of an inclusion proof: no tree has more than 2**64 leaves; one of consistency has twice as many
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# By the highest bits of a file's mode; a file has 8.
+KINDS = {1: "a pipe: save it as a file first", 2: "a device", 4: "a directory", 6: "a device", 12: "a socket"}
+
+
+class Files:
+    """What was found in the files. Of entries only that is kept which is compared: memory stays small."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.statements: list[Statement] = []
+        self.notes: list[tuple[str, str]] = []  # name of the file, signed note
+        self.proofs: list[tuple[str, dict[str, Any]]] = []
+        self.faults: list[Check] = []
+        self._noted = 0  # bytes of notes
+
+    def add_value(self, name: str, value: Any) -> None:
+        """Takes one JSON value; ValueError for what is none of the four kinds."""
+        if not isinstance(value, dict):
+            raise ValueError(f"{name}: expected a JSON object")
+        if is_entry(value):
+            at_most("entries", len(self.entries), MAX_ROWS)
+            self.entries.append(make_entry(value, value["digest"], explain_line(value)))
+        elif value.get("$format") == STATEMENT:
+            at_most("statements", len(self.statements), MAX_STATEMENTS)
+            self.statements.append(read_statement(name, value))
+            self.add_note(name, value["checkpoint"])
+        elif is_text(value.get("note")):
+            self.add_note(name, value["note"])
+        elif is_proof(value):
+            at_most("proofs", len(self.proofs), MAX_PROOFS)
+            self.proofs.append((name, value))
+        else:
+            raise ValueError(f"{name}: expected an entry, a checkpoint, a statement or a proof")
+
+    def add_note(self, name: str, note: str) -> None:
+        """Takes a checkpoint; one that a statement before had, too, is kept once."""
+        if self.statements and self.notes and self.notes[-1][1] == note:
+            return
+        at_most("checkpoints", len(self.notes), MAX_ROWS)
+        self._noted += len(note.encode("utf-8"))
+        at_most("bytes of checkpoints", self._noted, MAX_NOTES)
+        self.notes.append((name, note))
+
+
+def at_most(what: str, count: int, most: int) -> None:
+    if count >= most:
+        raise ValueError(f"expected at most {most} {what}, got more")
 
 
 def read_files(names: Sequence[str]) -> Files:
     """Sorts what is in the files; what cannot be read is a failed check."""
-    files = Files([], [], [], [])
+    files = Files()
     for name in names:
         try:
-            with open(name, "rb") as file:
-                read_text(files, name, file.read().decode("utf-8"))
+            with open_file(name) as file:
+                read_file(files, name, file)
         except (OSError, ValueError, RecursionError) as error:
             files.faults.append(Check("file " + name, False, clip(str(error))))
     return files
 
 
-def read_text(files: Files, name: str, text: str) -> None:
-    if not text.lstrip().startswith(
-        "{"
-    ):  # line ends and empty lines around a note may have suffered on the way
-        files.notes.append((name, text.replace("\r\n", "\n").strip() + "\n"))
+def open_file(name: str) -> Any:
+    """Open a file to read; ValueError for what is none, and so might never end, and for what is too large."""
+    found = os.stat(name)  # before it is opened: opening a pipe waits for somebody to write
+    kind = KINDS.get(found.st_mode >> 12, "")
+    if kind or found.st_size > MAX_FILE:
+        wanted = "a file" if kind else f"at most {MAX_FILE} bytes"
+        raise ValueError(f"expected {wanted}, got {kind or found.st_size}")
+    return open(name, "rb")
+
+
+def read_file(files: Files, name: str, file: BinaryIO) -> None:
+    """A checkpoint as text, one JSON value, or one on each line."""
+    begin = file.read(MAX_NOTE + 1)
+    if not begin.lstrip().startswith(b"{"):
+        if len(begin) > MAX_NOTE:
+            raise ValueError(f"expected JSON objects, or a checkpoint of at most {MAX_NOTE} bytes")
+        # Line ends and empty lines around a note may have suffered on the way.
+        files.add_note(name, begin.decode("utf-8").replace("\r\n", "\n").strip() + "\n")
         return
+    file.seek(0)
+    first = file.readline(MAX_VALUE + 1)
     try:
-        add_value(files, name, parse_json(text))
-    except ValueError:
-        for number, line in enumerate(text.splitlines(), 1):
-            add_value(files, f"{name} line {number}", parse_json(line))
-
-
-def add_value(files: Files, name: str, value: Any) -> None:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name}: expected a JSON object")
-    if is_entry(value):
-        canonical_json(value)  # text that cannot be encoded is refused here
-        files.entries.append(value)
-    elif isinstance(value.get("note"), str):
-        files.notes.append((name, value["note"]))
-    elif is_proof(value):
-        files.proofs.append((name, value))
+        value = parse_json(first)
+    except ValueError:  # a value on several lines, or none
+        value, rest = parse_json(first + file.read(MAX_VALUE + 1)), b""
     else:
-        raise ValueError(f"{name}: expected an entry, a checkpoint or a proof")
+        rest = file.readline(MAX_VALUE + 1)
+    files.add_value(f"{name} line 1" if rest else name, value)
+    number = 1
+    while rest:
+        number += 1
+        if rest.strip():
+            files.add_value(f"{name} line {number}", parse_json(rest))
+        rest = file.readline(MAX_VALUE + 1)
 
 
 def is_entry(value: dict[str, Any]) -> bool:
     """Whether it has the shape of an entry as auditors read it, of either version."""
-    texts = ("show", "previous", "digest", *(("actor", "by", "salt") if "salt" in value else ()))
+    if set(value) not in (FIELDS, SALTED_FIELDS):
+        return False
+    people = value.get("people", {})
+    texts = (
+        "show",
+        "action",
+        "reason",
+        "previous",
+        "digest",
+        *(("actor", "by", "salt") if people or "salt" in value else ()),
+    )
+    named = isinstance(people, dict) and all(map(is_text, people.values()))
+    canonical_json(value)  # text that cannot be encoded is refused here
     return (
-        set(value) in (FIELDS, SALTED_FIELDS)
-        and all(isinstance(value[part], str) for part in texts)
-        and isinstance(value.get("people", {}), dict)
-        and all(isinstance(name, str) for name in value.get("people", {}).values())
+        named
+        and all(is_text(value[part]) for part in texts)
+        and is_number(value["position"])
+        and is_number(value["at"])
+    )
+
+
+def read_statement(name: str, value: dict[str, Any]) -> Statement:
+    """A public statement; ValueError for what has not exactly its fields."""
+    entry: Any = value.get("entry")
+    path: Any = value.get("proof")
+    if set(value) != STATEMENT_FIELDS or not isinstance(entry, dict) or set(entry) != BODY:
+        raise ValueError(f"{name}: expected a statement with its fields and no others")
+    texts = [value["checkpoint"], *(entry[part] for part in ("show", "by", "action", "reason"))]
+    numbers = is_number(entry["position"]) and is_number(entry["at"]) and isinstance(entry["details"], dict)
+    if not numbers or not all(map(is_text, texts)) or not is_path(path, MAX_PATH):
+        raise ValueError(f"{name}: expected texts, numbers, details and a proof in a statement")
+    if not is_path([value["previous"], entry["by"]], 2):
+        raise ValueError(f"{name}: expected digests of 64 hex digits")
+    said = {**entry, "previous": value["previous"]}
+    return Statement(
+        name, make_entry(said, entry_digest(said), ""), tuple(map(from_hex, path)), value["checkpoint"]
     )
 
 
 def is_proof(value: dict[str, Any]) -> bool:
     """Whether it has the shape of a proof from the server: of consistency, or of inclusion."""
-    path = value.get("proof")
-    if not isinstance(path, list) or not all(isinstance(node, str) for node in path):
-        return False
-    if "leaf" in value:
-        return (
-            isinstance(value["leaf"], str) and is_number(value.get("position")) and is_tree(value.get("tree"))
-        )
-    return is_tree(value.get("first")) and is_tree(value.get("second"))
+    if set(value) == {"position", "leaf", "tree", "proof"}:
+        tree = is_number(value["position"]) and is_tree(value["tree"])
+        return tree and is_path([value["leaf"]], 1) and is_path(value["proof"], MAX_PATH)
+    if set(value) == {"first", "second", "proof"}:
+        return is_tree(value["first"]) and is_tree(value["second"]) and is_path(value["proof"], 2 * MAX_PATH)
+    return False
+
+
+def is_path(value: Any, most: int) -> bool:
+    """Whether it is a list of hashes, each of 64 lower-case hex digits."""
+    return (
+        isinstance(value, list)
+        and len(value) <= most
+        and all(is_text(node) and re.fullmatch("[0-9a-f]{64}", node) for node in value)
+    )
 
 
 def is_tree(value: Any) -> bool:
-    return isinstance(value, dict) and is_number(value.get("size"))
+    return (
+        isinstance(value, dict)
+        and set(value) == {"size", "root"}
+        and is_number(value["size"])
+        and is_text(value["root"])
+    )
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def parse_json(text: str) -> Any:
-    """JSON with integers only, and each key once: docs/draw.md, "Notation"."""
+def parse_json(data: bytes) -> Any:
+    """JSON with integers only, and each key once: docs/draw.md, "Notation". What it costs is counted first."""
 
     def refuse(number: str) -> Any:
         raise ValueError("expected integers only, got " + number)
@@ -303,7 +561,22 @@ def parse_json(text: str) -> Any:
             raise ValueError("expected each key once, got a duplicate key")
         return members
 
-    return json.loads(text, parse_float=refuse, parse_constant=refuse, object_pairs_hook=once)
+    expect_small(data)
+    return json.loads(data.decode("utf-8"), parse_float=refuse, parse_constant=refuse, object_pairs_hook=once)
+
+
+def expect_small(data: bytes) -> None:
+    """ValueError for JSON that is larger or deeper than anything that a ledger gives out."""
+    if len(data) > MAX_VALUE:
+        raise ValueError(f"expected at most {MAX_VALUE} bytes of JSON on a line, got more")
+    if sum(map(data.count, (b'"', b",", b"[", b"{"))) > MAX_MARKS:
+        raise ValueError(f"expected JSON of at most {MAX_MARKS} quotes, commas and brackets, got more")
+    outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])  # of the strings
+    depths = itertools.accumulate(1 if mark in b"[{" else -1 for mark in outside.translate(None, NO_BRACKETS))
+    if max(depths, default=0) > MAX_DEPTH:
+        raise ValueError(f"expected JSON of at most {MAX_DEPTH} levels, got a deeper one")
+    if re.search(rb"[0-9]{21}", outside):
+        raise ValueError("expected numbers below 2**64, got one of more digits")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -318,14 +591,14 @@ def tagged_hash(tag: bytes, *fields: bytes) -> bytes:
 
 
 def from_hex(text: str) -> bytes:
-    """32 bytes; what is none of that equals no digest."""
+    """Bytes; of what is no hex none, which equal no digest."""
     try:
         return bytes.fromhex(text)
     except ValueError:
         return b""
 
 
-# --- 3. Notes ---
+# --- 4. Notes ---
 
 
 class Key(NamedTuple):
@@ -340,7 +613,7 @@ def parse_key(text: str) -> Key:
     """name+hexid+base64(0x01 || public key); the id is SHA-256(name || 0x0A || 0x01 || public key)[:4]."""
     name, _, rest = text.partition("+")
     hex_id, _, encoded = rest.partition("+")
-    material = base64.b64decode(encoded.encode(), validate=True)
+    material = decode(encoded)
     expected = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
     if not name or len(material) != 33 or material[0] != 1 or hex_id != expected.hex():
         raise ValueError("expected name+id+base64 of an Ed25519 key, got " + clip(text))
@@ -351,9 +624,9 @@ def open_checkpoint(name: str, note: str, keys: Sequence[Key]) -> Checkpoint:
     """The checkpoint in a note that one of the keys has signed; ValueError says what is wrong."""
     text = open_note(note, keys)
     lines = text.split("\n")
-    if len(lines) != 4 or lines[3] or not lines[1].isdigit() or str(int(lines[1])) != lines[1]:
+    if len(lines) != 4 or lines[3] or not re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]):
         raise ValueError("expected the lines origin, size and root, got " + clip(text))
-    root = base64.b64decode(lines[2].encode(), validate=True)
+    root = decode(lines[2])
     if len(root) != 32 or lines[0] not in [key.name for key in keys]:
         raise ValueError("expected a root of 32 bytes and the key's own ledger, got " + clip(text))
     return Checkpoint(name, lines[0], int(lines[1]), root)
@@ -369,7 +642,7 @@ def open_note(note: str, keys: Sequence[Key]) -> str:
     for line in signatures[:-1].split("\n"):
         dash, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
-        raw = base64.b64decode(encoded.encode(), validate=True)
+        raw = decode(encoded)
         if dash != "\u2014" or not name or len(raw) < 5:
             raise ValueError("expected a signature line, got " + clip(line))
         for key in keys:
@@ -382,7 +655,15 @@ def open_note(note: str, keys: Sequence[Key]) -> str:
     return text
 
 
-# --- 4. Tree ---
+def decode(text: str) -> bytes:
+    """Standard base64 in its one form; ValueError for every other."""
+    raw = base64.b64decode(text.encode(), validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError("expected base64 in its one form")
+    return raw
+
+
+# --- 5. Tree ---
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -411,9 +692,11 @@ def roots_of(leaves: Sequence[bytes]) -> list[bytes]:
 
 
 def is_consistent(first: Checkpoint, second: Checkpoint, path: Sequence[bytes]) -> bool:
-    """RFC 9162 2.1.4.2, "Verifying Consistency between Two Tree Heads"."""
-    if first.size == 0:  # any tree adds to the empty one
-        return first.root == hashlib.sha256(b"").digest() and not path
+    """RFC 9162 2.1.4.2, "Verifying Consistency between Two Tree Heads"; from an empty tree nothing is shown."""
+    if not 0 < first.size <= second.size or not are_hashes([first.root, second.root, *path]):
+        return False
+    if first.size == second.size:
+        return first.root == second.root and not path
     if first.size & (first.size - 1) == 0:  # "If first is an exact power of 2, then prepend first_hash"
         path = [first.root, *path] if path else []
     if not path:  # "If consistency_path is an empty array, stop and fail"
@@ -435,9 +718,13 @@ def is_consistent(first: Checkpoint, second: Checkpoint, path: Sequence[bytes]) 
     return sn == 0 and fr == first.root and sr == second.root
 
 
+def are_hashes(values: Sequence[bytes]) -> bool:
+    return all(len(value) == 32 for value in values)
+
+
 def is_included(leaf: bytes, position: int, size: int, path: Sequence[bytes], root: bytes | None) -> bool:
     """RFC 9162 2.1.3.2, "Verifying an Inclusion Proof"."""
-    if position >= size:
+    if root is None or not 0 <= position < size or not are_hashes([leaf, root, *path]):
         return False
     fn, sn, r = position, size - 1, leaf
     for node in path:
@@ -453,7 +740,7 @@ def is_included(leaf: bytes, position: int, size: int, path: Sequence[bytes], ro
     return sn == 0 and r == root
 
 
-# --- 5. Ed25519 ---
+# --- 6. Ed25519 ---
 # RFC 8032, section 5.1. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, x*y = T/Z.
 
 P = 2**255 - 19
@@ -523,21 +810,37 @@ assert _base is not None
 BASE = _base
 
 
-# --- 6. Command line ---
+# --- 7. Command line ---
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the files named on the command line; return 0 if all that was checked holds, else 1."""
     options = make_parser().parse_args(arguments)
-    checks = verify_ledger(read_files(options.files), options.key)
+    files = read_files(options.files)
+    checks, missing = verify_ledger(files, options.key), not_checked(files)
     ok = all(check.ok for check in checks)
     if options.json:
-        say(json.dumps({"ok": ok, "checks": [check._asdict() for check in checks]}, indent=1))
+        rows = [check._asdict() for check in checks]
+        say(json.dumps({"ok": ok, "checks": rows, "not_checked": missing}, indent=1))
     else:
         for check in checks:
             say("{} {}: {}".format("ok  " if check.ok else "FAIL", check.name, check.detail))
-        say("OK" if ok else "NOT OK")
+        say_verdict(checks, missing)
     return 0 if ok else 1
+
+
+def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
+    failed = [check.name for check in checks if not check.ok]
+    if missing:
+        say("note NOT CHECKED, as the files were not given: " + ", ".join(missing))
+    if failed:
+        say(f"NOT OK: {len(failed)} of {len(checks)} checks fail: {', '.join(failed)}")
+    elif "chain" in missing:
+        say(
+            f"OK as far as it goes: {len(checks)} checks hold, but without the entries nobody knows what else was done"
+        )
+    else:
+        say(f"OK: all {len(checks)} checks hold")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -548,7 +851,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="docs/ledger.md says what each check means and what to do when it fails.",
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="entries, checkpoints and proofs, in any order"
+        "files", nargs="+", metavar="FILE", help="entries, checkpoints, statements and proofs, in any order"
     )
     parser.add_argument(
         "--key", action="append", required=True, type=parse_key, help="public key; may be given again"

@@ -200,3 +200,47 @@ def test_the_memory_is_measured_in_bytes(here: Path) -> None:
     ran = run("large.py")
     assert (ran.status, ran.output) == (0, "1\n")
     assert 100 << 20 < ran.memory < 130 << 20
+
+
+# --- the ledger ---
+
+KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+
+
+@pytest.mark.parametrize(("make", "said"), NO_FILES)
+def test_what_is_no_file_is_not_read_as_a_part_of_a_ledger(
+    here: Path, make: Callable[[Path], Path], said: str
+) -> None:
+    ran = run(LEDGER, "--key", KEY, make(here / "odd"))
+    assert (ran.status, ran.seconds < MAX_SECONDS) == (1, True)
+    assert ran.output.startswith("FAIL file ") and said in ran.output
+    assert "Traceback" not in ran.output
+
+
+STATEMENTS = b'{"$format":"shake-ledger/v2/statement"}\n'
+NOTE = b'{"note":"' + b"a\\n" * 300 + b'%d"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        *((content, "") for content, _ in HOSTILE),
+        (b"[" + b"0," * 30_000_000 + b"0]", "expected JSON objects, or a checkpoint of at most 65536 bytes"),
+        (b'{"a":[' + b"0," * 30_000_000 + b"0]}", "expected at most 1048576 bytes of JSON on a line"),
+        (b'{"a":[' + b"0," * 300_000 + b"0]}", "quotes, commas and brackets, got more"),
+        (b'{"a":' * 20 + b"1" + b"}" * 20, "at most 16 levels"),
+        (b'{"a":' + b"9" * 90_000 + b"}", "got one of more digits"),
+        (STATEMENTS * 1_000_000, "expected a statement with its fields and no others"),
+        (b"".join(NOTE % number for number in range(60_000)), "FAIL signature of"),
+        (b"{}\n" * 10_000_000, "expected an entry, a checkpoint, a statement or a proof"),
+        (b"\n" * 20_000_000, ""),
+        (b"{" + b" \n" * 20_000_000, ""),
+    ],
+)  # fmt: skip
+def test_hostile_files_are_refused_in_bounded_time_and_memory_as_a_part_of_a_ledger(
+    here: Path, content: bytes, said: str
+) -> None:
+    ran = run(LEDGER, "--key", KEY, fill(content)(here / "odd"))
+    assert (ran.status, "Traceback" in ran.output) == (1, False)
+    assert ran.seconds < MAX_SECONDS and ran.memory < MAX_MEMORY
+    assert said in ran.output

@@ -97,12 +97,14 @@ def test_it_runs_alone_in_an_empty_directory(folder: Path, python: str) -> None:
         "ok   signatures: 7 checkpoints, up to 7 entries",
         "ok   chain: 7 entries follow from one another",
         "ok   roots: 7 of 7 entries are signed, and unchanged",
-        "OK",
+        "ok   times: 7 entries, none before the one before it",
+        "ok   steps: 7 entries: no second seal, and nothing after its end",
+        "OK: all 5 checks hold",
     ]
     edit_line(folder / "entries.jsonl", 3, actor="mallory")
     done = subprocess.run([*command, "--json"], cwd=folder, capture_output=True, text=True)
     report = json.loads(done.stdout)
-    assert (done.returncode, report["ok"]) == (1, False)
+    assert (done.returncode, report["ok"], report["not_checked"]) == (1, False, [])
     assert [row["name"] for row in report["checks"] if not row["ok"]] == ["chain"]
 
 
@@ -144,7 +146,7 @@ def test_the_downloads_of_the_page_are_what_it_reads(folder: Path, admin_client:
 def test_single_notes_in_any_order_and_with_suffered_line_ends_will_do(folder: Path) -> None:
     (folder / "5.txt").write_bytes(b"\n" + (folder / "5.txt").read_bytes().strip().replace(b"\n", b"\r\n"))
     found = check(folder, "5.txt", "entries.jsonl", "7.txt", "2.txt")
-    assert found == {"signatures": "", "chain": "", "roots": ""}
+    assert found == {"signatures": "", "chain": "", "roots": "", "times": "", "steps": ""}
 
 
 def test_entries_that_nobody_has_signed_are_not_ok(folder: Path) -> None:
@@ -155,8 +157,22 @@ def test_entries_that_nobody_has_signed_are_not_ok(folder: Path) -> None:
 def test_anybody_can_check_two_checkpoints_with_a_proof_and_without_the_entries(folder: Path) -> None:
     found = check(folder, "7.txt", "3.txt", "proof.json", "inclusion.json")
     assert found == {"signatures": "", "consistency": "", "inclusion in inclusion.json": ""}
-    assert check(folder, "3.txt", "3.txt") == {"signatures": "", "consistency": ""}
-    assert check(folder, "3.txt") == {"signatures": "", "consistency": ""}
+
+
+def test_what_was_not_checked_is_not_claimed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(folder, "3.txt") == check(folder, "3.txt", "3.txt") == {"signatures": ""}
+    key = (folder / "key").read_text()
+    assert verify_ledger.main(["--key", key, str(folder / "3.txt")]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "note NOT CHECKED, as the files were not given: chain, roots, consistency, times, steps",
+        "OK as far as it goes: 1 checks hold, but without the entries nobody knows what else was done",
+    ]
+    files = [str(folder / name) for name in ("3.txt", "7.txt", "proof.json")]
+    assert verify_ledger.main(["--key", key, *files, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["not_checked"] == ["chain", "roots", "times", "steps"]
+    assert set(report) == {"ok", "checks", "not_checked"}
+    assert all(set(row) == {"name", "ok", "detail"} for row in report["checks"])
 
 
 # --- what does not ---
@@ -179,7 +195,7 @@ def test_a_change_of_any_field_of_any_entry_is_found(folder: Path, field: str) -
     [
         (lambda lines: lines[:3] + lines[4:], {"chain", "roots"}),  # removed
         (lambda lines: lines[:4] + lines[3:], {"chain", "roots"}),  # added
-        (lambda lines: [lines[1], lines[0], *lines[2:]], {"chain", "roots"}),  # swapped
+        (lambda lines: [lines[1], lines[0], *lines[2:]], {"chain", "roots", "times"}),  # swapped
         (lambda lines: lines[:-1], {"roots"}),  # cut off
     ],
 )
@@ -220,9 +236,14 @@ def test_a_proof_that_is_missing_wrong_or_of_other_trees_does_not_join(folder: P
         "expected a proof from 3 to 7 entries, got none"
     )
     proof = json.loads((folder / "proof.json").read_text())
-    for path in ([], proof["proof"][1:], [*proof["proof"], "00" * 32], ["no hex", *proof["proof"][1:]]):
+    for path in ([], proof["proof"][1:], [*proof["proof"], "00" * 32]):
         (folder / "proof.json").write_text(json.dumps(proof | {"proof": path}))
         assert "does not hold" in check(folder, "3.txt", "7.txt", "proof.json")["consistency"]
+    for change in ({"proof": ["no hex", *proof["proof"][1:]]}, {"proof": ["AB" * 32]}, {"more": 1}):
+        (folder / "proof.json").write_text(json.dumps(proof | change))
+        found = check(folder, "3.txt", "7.txt", "proof.json")
+        assert found["consistency"].endswith("expected a proof from 3 to 7 entries, got none")
+        assert "expected an entry, a checkpoint, a statement or a proof" in found["file proof.json"]
 
 
 def test_two_histories_and_two_ledgers_are_told_apart(folder: Path, settings) -> None:
@@ -237,19 +258,23 @@ def test_two_histories_and_two_ledgers_are_told_apart(folder: Path, settings) ->
     found = verify_ledger.read_files([str(folder / name) for name in ("3.txt", "foreign.txt")])
     assert "of two ledgers" in verify_ledger.verify_ledger(found, keys)[-1].detail
     found = verify_ledger.read_files([str(folder / name) for name in ("entries.jsonl", "foreign.txt")])
-    assert "these entries are of gala" in verify_ledger.verify_ledger(found, keys)[-1].detail
+    roots = [row for row in verify_ledger.verify_ledger(found, keys) if row.name == "roots"]
+    assert "these entries are of gala" in roots[0].detail
 
 
 def test_an_inclusion_proof_needs_a_signed_tree_and_the_right_leaf(folder: Path) -> None:
     assert "no checkpoint" in check(folder, "3.txt", "inclusion.json")["inclusion in inclusion.json"]
     proof = json.loads((folder / "inclusion.json").read_text())
     changes: list[dict[str, Any]] = [
-        {"leaf": "00" * 32}, {"position": 3}, {"position": 7}, {"proof": []}, {"leaf": "no hex"},
+        {"leaf": "00" * 32}, {"position": 3}, {"position": 7}, {"proof": []},
         {"proof": [*proof["proof"], "00" * 32]},
     ]  # fmt: skip
     for change in changes:
         (folder / "inclusion.json").write_text(json.dumps(proof | change))
         assert check(folder, "7.txt", "inclusion.json")["inclusion in inclusion.json"].startswith("not shown")
+    for change in ({"leaf": "no hex"}, {"leaf": proof["leaf"][:-2]}, {"more": 1}):
+        (folder / "inclusion.json").write_text(json.dumps(proof | change))
+        assert check(folder, "7.txt", "inclusion.json")["file inclusion.json"]
 
 
 @pytest.mark.parametrize(
@@ -349,9 +374,10 @@ def test_its_tree_is_that_of_certificate_transparency_and_of_the_other_implement
         for first in range(second):
             older, newer = (verify_ledger.Checkpoint("", "", size, roots[size]) for size in (first, second))
             path = tree.consistency_proof(first, second)
-            assert verify_ledger.is_consistent(older, newer, path)
-            other = newer._replace(root=bytes(32))
-            assert not verify_ledger.is_consistent(older, other, path) or not first
+            assert verify_ledger.is_consistent(older, newer, path) == (
+                first > 0
+            )  # nothing is shown of no tree
+            assert not verify_ledger.is_consistent(older, newer._replace(root=bytes(32)), path)
             assert verify_ledger.is_included(
                 leaves[first], first, second, tree.inclusion_proof(first, second), roots[second]
             )
