@@ -1082,7 +1082,7 @@ class Tree:
 
 def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
     """RFC 9162 2.1.3.2, step by step. A tree of size 0 includes nothing."""
-    if index >= size:
+    if not 0 <= index < size or any(len(value) != 32 for value in (leaf, root, *path)):
         return False
     fn, sn, top = index, size - 1, leaf
     for sibling in path:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
+HASH_BYTES = 32
+
 
 def leaf_hash(leaf: bytes) -> bytes:
     """Return `SHA-256(0x00 || leaf)`: RFC 9162 2.1.1, "MTH({d[0]}) = HASH(0x00 || d[0])".
@@ -84,10 +86,15 @@ def proof_from_levels(levels: Sequence[Sequence[bytes]], index: int) -> list[byt
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> bool:
     """Say whether the leaf hash is at `index` of the tree of `size` leaves with that root: RFC 9162 2.1.3.2.
 
+    Leaf, root and every hash of the proof have 32 bytes; an index outside the tree, and a proof with a hash too few or
+    too many, hold nothing.
+
     >>> a, b, c = (leaf_hash(bytes([n])) for n in range(3))
     >>> check_inclusion(c, 2, 3, [node_hash(a, b)], root([a, b, c])), check_inclusion(c, 1, 3, [a], b)
     (True, False)
     """
+    if not are_hashes([leaf, expected_root, *proof]):
+        return False
     if not 0 <= index < size:  # "1. Compare leaf_index ... against tree_size ... fail the proof verification"
         return False
     fn, sn, r = index, size - 1, leaf  # "2. Set two variables fn and sn"; "3. Set r to hash"
@@ -102,6 +109,15 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
             r = node_hash(r, p)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and r == expected_root  # "5. Compare sn to 0. Compare r against the root_hash"
+
+
+def are_hashes(values: Iterable[bytes]) -> bool:
+    """Say whether each of these has the 32 bytes of a hash: what is shorter or longer is a part of no proof.
+
+    >>> are_hashes([bytes(32)]), are_hashes([bytes(32), bytes(31)])
+    (True, False)
+    """
+    return all(len(value) == HASH_BYTES for value in values)
 
 
 class Node(NamedTuple):
@@ -221,7 +237,7 @@ class GrowingTree:
     def consistency_proof(self, first: int, second: int) -> list[bytes]:
         """Return the proof that the tree of size `second` only adds to that of `first`: RFC 9162 2.1.4.1.
 
-        Empty where the sizes are equal, and where the first tree is empty: any tree adds to that.
+        Empty where the sizes are equal, and where the first tree is empty: any tree adds to that, which shows nothing.
 
         >>> a, b, c = (leaf_hash(bytes([n])) for n in range(3))
         >>> grow_tree([a, b, c]).consistency_proof(2, 3) == [c]
@@ -300,8 +316,8 @@ def check_consistency(
 ) -> bool:
     """Say whether the tree of size `second` only adds leaves to that of size `first`: RFC 9162 2.1.4.2.
 
-    The standard is for 0 < first < second. Equal sizes need equal roots, an empty first tree the root of none, and
-    both an empty proof.
+    The standard is for 0 < first < second. Equal sizes need equal roots and an empty proof. From an empty tree nothing
+    is shown, so nothing holds. Roots and hashes have 32 bytes.
 
     >>> a, b, c = (leaf_hash(bytes([n])) for n in range(3))
     >>> check_consistency(2, 3, [c], root([a, b]), root([a, b, c]))
@@ -309,10 +325,10 @@ def check_consistency(
     >>> check_consistency(2, 3, [c], root([b, a]), root([a, b, c]))
     False
     """
-    if not 0 <= first <= second:
+    if not 0 < first <= second or not are_hashes([first_root, second_root, *proof]):
         return False
-    if first in (0, second):
-        return not proof and first_root == (second_root if first == second else root([]))
+    if first == second:
+        return not proof and first_root == second_root
     if not proof:  # "1. If consistency_path is an empty array, stop and fail the proof verification."
         return False
     path = list(proof)

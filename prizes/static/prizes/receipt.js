@@ -116,8 +116,10 @@ const Receipt = (() => {
     return header;
   }
 
-  /** RFC 9162 2.1.3.2. */
+  /** RFC 9162 2.1.3.2; a leaf outside the tree and a hash that has not 32 bytes lead nowhere. */
   async function leadsTo(root, leaf, index, size, siblings) {
+    const inside = Number.isSafeInteger(size) && Number.isSafeInteger(index) && index >= 0 && index < size;
+    if (!inside || [leaf, ...siblings].some((hash) => hash.length !== 32)) return false;
     let [fn, sn, hash] = [index, size - 1, leaf];
     for (const sibling of siblings) {
       if (sn === 0) return false;
@@ -408,5 +410,5 @@ const Receipt = (() => {
     return { ...judged, ...now, strength: record.beacon.strength };
   }
 
-  return { check, pseudonymOf, uidOf };
+  return { check, leadsTo, pseudonymOf, uidOf };
 })();

@@ -1,11 +1,12 @@
 """The tree agrees with Certificate Transparency's vectors and, at small sizes, with the RFC's recursion."""
 
 import hashlib
-from operator import methodcaller
+from operator import itemgetter, methodcaller
 
 import pytest
 
 from engagement.ledger.core import merkle
+from tests.merkle_vectors import MERKLE_CONSISTENCY, MERKLE_INCLUSION, is_strict
 from tests.prizes.draws import load_vectors
 
 CT = load_vectors("merkle_rfc6962_basic")
@@ -148,14 +149,30 @@ def test_a_changed_cut_or_longer_consistency_proof_does_not_hold():
             assert not merkle.check_consistency(first, second, wrong, *roots)
 
 
-def test_equal_sizes_and_the_empty_tree_need_no_proof_but_the_right_roots():
+def test_equal_sizes_need_no_proof_but_equal_roots_and_from_an_empty_tree_nothing_holds():
     none, five = merkle.root([]), TREE.root(5)
     assert merkle.check_consistency(5, 5, [], five, five)
-    assert merkle.check_consistency(0, 5, [], none, five)
-    assert merkle.check_consistency(0, 0, [], none, none)
     wrong = [(5, 5, [], five, none), (5, 5, [five], five, five), (0, 5, [], five, five), (0, 0, [], none, five),
+             (0, 5, [], none, five), (0, 0, [], none, none), (5, 5, [], b"", b""),
              (0, 5, [five], none, five), (6, 5, [], five, five), (-1, 5, [], none, five)]  # fmt: skip
     assert not any(merkle.check_consistency(*arguments) for arguments in wrong)
+
+
+# --- the public vectors: those of transparency-dev/merkle ---
+
+
+@pytest.mark.parametrize("case", MERKLE_INCLUSION, ids=itemgetter("name"))
+def test_inclusion_is_what_the_public_vectors_say(case):
+    hashes = [bytes.fromhex(node) for node in case["proof"]]
+    leaf, top = bytes.fromhex(case["leaf"]), bytes.fromhex(case["root"])
+    assert merkle.check_inclusion(leaf, case["index"], case["size"], hashes, top) == is_strict(case)
+
+
+@pytest.mark.parametrize("case", MERKLE_CONSISTENCY, ids=itemgetter("name"))
+def test_consistency_is_what_the_public_vectors_say(case):
+    hashes = [bytes.fromhex(node) for node in case["proof"]]
+    roots = bytes.fromhex(case["first_root"]), bytes.fromhex(case["second_root"])
+    assert merkle.check_consistency(case["first"], case["second"], hashes, *roots) == is_strict(case)
 
 
 @pytest.mark.parametrize(
