@@ -9,9 +9,10 @@ from django.db import models
 from django.db.models import F, Q
 
 from engagement.clock import to_ms
+from engagement.core.digests import key_fingerprint
 from engagement.core.phases import Phase
 from engagement.core.windows import grace_end, segment_end
-from engagement.vault import lock_secret
+from engagement.vault import lock_secret, open_secret
 
 # Phases in which nothing about a segment may be edited any more: its rules are committed to.
 EDITABLE = frozenset({Phase.DRAFT})
@@ -27,9 +28,12 @@ def new_epoch() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
 
-def new_play() -> str:
-    """A name for one arming of a segment that no other has, in this database or in a copy of it."""
-    return secrets.token_hex(8)
+def new_play(show: "Show") -> str:
+    """A name for one arming of a segment that no other has, in this database or in a copy of it.
+
+    The fingerprint of the show's key is a part of it: a gateway that has another key writes nothing under this name.
+    """
+    return f"{secrets.token_hex(8)}-{key_fingerprint(show.slug, open_secret(show.k_show))}"
 
 
 def play_key(number: int, play: str) -> str:
@@ -162,7 +166,7 @@ class Segment(models.Model):
     opens_at = models.DateTimeField(null=True, blank=True, editable=False)
     closes_at = models.DateTimeField(null=True, blank=True, editable=False)
     shards = models.PositiveSmallIntegerField(default=0, editable=False)
-    play = models.CharField(max_length=16, default="", editable=False)  # `new_play`, when it is armed
+    play = models.CharField(max_length=33, default="", editable=False)  # `new_play`, when it is armed
     # What phones are told: written when the segment is armed, sealed and published; winners again with every claim.
     announced_prizes = models.JSONField(default=list, editable=False)
     announced_seals = models.JSONField(default=list, editable=False)

@@ -76,7 +76,7 @@ def _begin_anew(show: Show, lost: list[dict[str, Any]], actor: str, now: int) ->
     """New plays for what was armed in a show, and the entry that says that it has begun anew."""
     armed = show.segments.filter(phase=Phase.ARMED, opens_at=None)
     for segment in armed:
-        armed.filter(pk=segment.pk).update(play=new_play())
+        armed.filter(pk=segment.pk).update(play=new_play(show))
     details = {
         "lost": [row for row in lost if row["show"] == show.slug],
         "segments": [segment.pk for segment in armed],

@@ -132,6 +132,15 @@ def commit(scope: str, name: str, secret: bytes) -> bytes:
     return tagged_hash("shake-draw/v1/commit", scope.encode(), name.encode(), _key(secret))
 
 
+def key_fingerprint(show_id: str, k_show: bytes) -> str:
+    """Return what tells the 32-byte key of a show from every other one: 16 hex digits, the beginning of its commitment.
+
+    >>> key_fingerprint("gala-2026", bytes(range(32)))
+    '4adb7d8991fb5a57'
+    """
+    return commit(show_id, "k_show", k_show).hex()[:16]
+
+
 def _key(secret: bytes) -> bytes:
     if len(secret) != SECRET_BYTES:
         raise ValueError(f"expected a secret of {SECRET_BYTES} bytes, got {len(secret)}")

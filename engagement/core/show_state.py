@@ -61,6 +61,17 @@ class SegmentState(Struct, frozen=True, kw_only=True):
     prizes: list[Prize]
     seals: list[str]  # one per draw
 
+    def takes_key(self, fingerprint: str) -> bool:
+        """Whether its tally is for pseudonyms of the show key with this fingerprint; it stands in its name.
+
+        What was armed before fingerprints stood in names takes any.
+
+        >>> segment = msgspec.structs.replace(demo_state().segments[0], key="7-49a8-0c1d")
+        >>> segment.takes_key("0c1d"), segment.takes_key("ffff"), demo_state().segments[0].takes_key("ffff")
+        (True, False, True)
+        """
+        return self.key.split("-")[2:] in ([], [fingerprint])
+
 
 class ShowState(Struct, frozen=True, kw_only=True):
     """Everything a gateway needs to know of a show."""

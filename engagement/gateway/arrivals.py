@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from engagement import tally
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import SegmentState
-from engagement.gateway.audience import Audience
+from engagement.gateway.audience import ANOTHER_KEY, Audience
 from engagement.gateway.session import Session
 from engagement.gateway.stubs import Stubs
 from engagement.gateway.write_behind import WriteBehind
@@ -109,6 +109,8 @@ class Arrivals:
         self, arrival: Arrival, totals: dict[tuple[str, bytes], int], wins: dict[Audience, FoundWins]
     ) -> None:
         session, audience = arrival.session, arrival.session.audience
+        if session.is_stale:
+            return session.dismiss(PhoneFault(*ANOTHER_KEY))
         segment, viewer = audience.current, session.viewer or b""
         total = totals.get((segment.key, viewer), 0) if segment else 0
         found = wins.get(audience, NO_WINS)

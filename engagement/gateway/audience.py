@@ -1,6 +1,7 @@
 """The sockets of one show in this process: who they are, and the frames they get, each encoded once."""
 
 import heapq
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
@@ -9,7 +10,8 @@ from typing import NamedTuple, Protocol, cast
 import msgspec
 
 from engagement.clock import now_ms
-from engagement.core.errors import PhoneFault
+from engagement.core.digests import key_fingerprint
+from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import (
     MAX_LEADERS,
     Leader,
@@ -32,11 +34,16 @@ from engagement.gateway.transport.socket import Frame, Socket
 from engagement.vault import open_secret
 from engagement.wins import Step, Wins
 
+log = logging.getLogger(__name__)
+
 RATE_MS = 2_000  # shakes per second are measured over this time
 QUIET_PULSE_MS = 9_000  # at least one every 10 s
 PULSES_PER_REPORT = 2
 HALF_A_BEAT_MS = 250  # of the hub, which asks whether one is due: give or take
 PULSES_WITH_ACKS = 4  # so many may pass before a phone that gets no ack gets one by itself
+
+
+ANOTHER_KEY = (WireError.OVERLOADED, "the show has another key: please say hello again", 1_000)
 
 
 class Reporting(NamedTuple):
@@ -103,6 +110,7 @@ class Audience:
         self.state = state
         self.current = state.segment(state.current)  # which is shown
         self.k_show = open_secret(state.k_show)
+        self.fingerprint = key_fingerprint(state.slug, self.k_show)
         self._reporting: dict[tuple[int, str | None], Reporting | None] = {}
         self._frames: dict[str | None, Frame] = {}
         self._packed: dict[str | None, msgspec.Raw] = {}
@@ -181,8 +189,10 @@ class Audience:
         known = self.state
         if not state.is_newer_than(known):
             return
-        before = self.current_key
+        before, fingerprint = self.current_key, self.fingerprint
         self._take(state)
+        if self.fingerprint != fingerprint:
+            self._dismiss_phones()
         if self.current_key != before:
             self.leaders = {}
         if state.epoch != known.epoch:
@@ -196,6 +206,12 @@ class Audience:
             # Who holds which prize by now is for the screens; phones see it with the next state that is news to them.
             self._tell_state(list(self.screens))
         self.wins_behind = self.wins_behind or self.wins.wins < state.wins
+
+    def _dismiss_phones(self) -> None:
+        """Their pseudonyms are of another key: whoever comes again gets the one that this tally is for."""
+        log.error("%s has another key than before: %d phones are sent away", self.state.slug, self.phones)
+        for session in [session for session in self if session.viewer is not None]:
+            session.dismiss(PhoneFault(*ANOTHER_KEY))
 
     def _tell_state(self, sessions: list[Member]) -> None:
         for feed in {session.feed for session in sessions}:
@@ -351,7 +367,8 @@ class Audience:
             found = self.state.segment(segment)
             if found is None:
                 return None  # and not remembered: anybody can invent numbers
-            window = self.state.window(found, feed)
+            # A tally of another key is not ours to write, whatever we are told of it.
+            window = self.state.window(found, feed) if found.takes_key(self.fingerprint) else None
             self._reporting[key] = Reporting(found, window) if window else None
         return self._reporting[key]
 

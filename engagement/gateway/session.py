@@ -8,7 +8,7 @@ from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import Hello, Resync, Shakes, Sync, Synced, decode, encode, error_frame
 from engagement.core.shakes import FrameLimit, clamp
-from engagement.gateway.audience import Audience
+from engagement.gateway.audience import ANOTHER_KEY, Audience
 from engagement.gateway.core.frames import BAD_TEXT
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.transport.socket import Frame, Socket, dismiss
@@ -42,8 +42,8 @@ class Session:
     """A phone or a screen on a socket; `viewer` is None for a screen, and for whoever has not said hello."""
 
     __slots__ = (
-        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "pulses", "socket", "stubbed",
-        "told", "viewer",
+        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "key", "pulses", "socket",
+        "stubbed", "told", "viewer",
     )  # fmt: skip
 
     def __init__(self, process: Process, audience: Audience, socket: Socket) -> None:
@@ -55,10 +55,16 @@ class Session:
         self.greeted = False  # has said hello
         self.every_ms = self.pulses = 0  # the pace that it knows, and the newest pulse that it got
         self.viewer: bytes | None = None
+        self.key = ""  # the fingerprint of the show's key that the pseudonym was made with
         self.feed: str | None = None
         # Draws whose `won` this socket has got, and with which status.
         self.told: dict[int, str] | None = None
         self.stubbed: tuple[str, int] | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it has a pseudonym of another key than the show's: it has to say hello again."""
+        return self.viewer is not None and self.key != self.audience.fingerprint
 
     # --- what the socket says ---
 
@@ -134,6 +140,8 @@ class Session:
         found = audience.reporting(report.segment, self.feed)
         if found is None or not found.window.accepts(now):
             raise PhoneFault(WireError.NOT_OPEN, f"segment {report.segment} takes no reports now")
+        if self.key != audience.fingerprint:  # before the first write: one viewer, one entry
+            raise PhoneFault(*ANOTHER_KEY)
         segment = totals.totals_of(found.segment)
         if segment.closed:
             raise PhoneFault(WireError.NOT_OPEN, f"segment {report.segment} is closed")
@@ -151,6 +159,7 @@ class Session:
             self.feed = feed if hello.feed else None
         else:
             self.viewer, salt = _identify(hello, self.audience)
+            self.key = self.audience.fingerprint
             self.feed = feed
         self.greeted = True
         self._process.welcome(self, salt)

@@ -34,7 +34,7 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
     lists = _complete_prize_lists(segment)
     check_exclusions(segment)
     fixed = {"shards": settings.TALLY_SHARDS, "announced_prizes": _announce_prizes(lists)}
-    change_phase(segment, Phase.ARMED, play=new_play(), **fixed)
+    change_phase(segment, Phase.ARMED, play=new_play(segment.show), **fixed)
     draws = [_precommit(segment, prize_list, now) for prize_list in lists]
     commitments = {draw.draw_id: rules_digest_of(draw) for draw in draws}
     entry = record_change(segment, "arm", actor=actor, now=now, details={"rules": commitments})
