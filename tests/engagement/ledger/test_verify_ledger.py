@@ -29,6 +29,7 @@ from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 from tests.cast import make_show
 from tests.engagement.ledger.core.test_checkpoints import NOTE, PETER, TEXT
 from tests.engagement.ledger.core.test_merkle import CT, LEAVES
+from tests.pythons import find_python
 
 PROGRAM = Path(verify_ledger.__file__)
 
@@ -77,10 +78,11 @@ def edit_line(path: Path, number: int, **changes: Any) -> None:
 # --- as strangers run it ---
 
 
-@pytest.mark.parametrize("python", ["python3.8", sys.executable])
-def test_it_runs_alone_in_an_empty_directory(folder: Path, python: str) -> None:
-    if shutil.which(python) is None or subprocess.run([python, "-V"], capture_output=True).returncode:
-        pytest.skip(f"{python} is not here")
+@pytest.mark.parametrize("version", ["3.8", "this one"])
+def test_it_runs_alone_in_an_empty_directory(folder: Path, version: str) -> None:
+    python = sys.executable if version == "this one" else find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not here")
     program = shutil.copy(PROGRAM, folder)
     command = [
         python,
