@@ -1,7 +1,7 @@
 """Who may not win in a show: each addition and each removal is a line of its ledger, with its time and its author.
 
-The line names the viewer by a salted digest: everybody sees that somebody was excluded, when and by whom it was done
-stands under the same digest everywhere, and auditors open it (docs/ledger.md).
+The line names viewer and author by salted digests, another one in each line: everybody sees that somebody was excluded,
+and when; auditors open who (docs/ledger.md).
 """
 
 from collections.abc import Collection
