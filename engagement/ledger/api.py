@@ -14,7 +14,7 @@ from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.core.merkle import GrowingTree
 from engagement.ledger.core.statements import FORMAT
 from engagement.ledger.core.stubs import LONGEST_NAME
-from engagement.ledger.statements import find_gateway_key
+from engagement.ledger.statements import AT_ONCE, find_gateway_key, list_statements
 from engagement.ledger.statements import statement as make_statement
 from engagement.ledger.tree import ask_tree, count_entries
 from engagement.models import LedgerCheckpoint, Show
@@ -91,6 +91,14 @@ class Statement(Schema):
     previous: str = Field(description="The digest of the entry before, in hex.")
     proof: list[str] = Field(description="From the entry's leaf to the root that is signed: hashes in hex.")
     checkpoint: str = Field(description="The signed note.")
+
+
+class Statements(Schema):
+    """Some of the statements of a show, in the order of the ledger, all under one checkpoint."""
+
+    size: int = Field(description="Of the checkpoint.")
+    statements: list[Statement]
+    next: int | None = Field(description="What to ask for as `after` to go on; null after the last one.")
 
 
 def _get(
@@ -210,6 +218,21 @@ def gateway_key(request: HttpRequest, slug: Slug, gateway: str) -> HttpResponse:
         raise Refused(404, "no_gateway_key", f"the ledger has no key of a gateway {gateway[:40]!r}")
     body = canonical_json(make_statement(show, position))
     return HttpResponse(body, content_type="application/json", headers={"Cache-Control": A_MINUTE})
+
+
+@_get(
+    "/shows/{slug:slug}/ledger/statements",
+    Statements,
+    f"What everybody may read of a ledger, {AT_ONCE} entries at a time",
+    optional=("after", "size"),
+)
+def statements(request: HttpRequest, slug: Slug) -> HttpResponse:
+    size = _number(request, "size") if "size" in request.GET else None
+    after = _number(request, "after") if "after" in request.GET else -1
+    body, cache = list_statements(_show(slug), after, size), ASK_AGAIN if size is None else FOR_EVER
+    return HttpResponse(
+        canonical_json(body), content_type="application/json", headers={"Cache-Control": cache}
+    )
 
 
 def _show(slug: str) -> Show:

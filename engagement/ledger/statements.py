@@ -5,10 +5,13 @@ from typing import Any
 from engagement.core.digests import canonical_json
 from engagement.ledger.append import entry_body
 from engagement.ledger.checkpoints import newest_checkpoint
+from engagement.ledger.core.merkle import GrowingTree
 from engagement.ledger.core.statements import build_statement
 from engagement.ledger.tree import ask_tree
 from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 from engagement.refusals import Refused
+
+AT_ONCE = 50
 
 PUBLIC_ACTIONS = frozenset({
     # what is promised, and who may take part
@@ -39,11 +42,7 @@ def statement(show: Show, position: int, size: int | None = None) -> dict[str, A
 
     Refused: `not_public` for entries that only auditors read, and for those from before people were salted in them.
     """
-    row = newest_checkpoint(show) if size is None else _checkpoint(show, size)
-    if row is None:
-        raise Refused(
-            404, "no_checkpoint", f"there is no checkpoint of {'any' if size is None else size} entries"
-        )
+    row = _signed(show, size)
     if position >= row.size:
         raise Refused(
             404, "not_there_yet", f"the checkpoint is of {row.size} entries, asked for was {position}"
@@ -54,9 +53,8 @@ def statement(show: Show, position: int, size: int | None = None) -> dict[str, A
     try:
         if entry is None:
             raise KeyError(position)
-        entry.show = show  # as it is there already
         proof = ask_tree(show, row.size, lambda tree: tree.inclusion_proof(position, row.size))
-        return build_statement(entry_body(entry), bytes.fromhex(entry.previous), proof, row.note)
+        return _build(show, entry, proof, row.note)
     except (
         KeyError,
         ValueError,
@@ -67,6 +65,40 @@ def statement(show: Show, position: int, size: int | None = None) -> dict[str, A
 def is_public(entry: LedgerEntry) -> bool:
     """Whether everybody may read what an entry says."""
     return entry.action in PUBLIC_ACTIONS and entry.salt != ""
+
+
+def list_statements(show: Show, after: int, size: int | None = None) -> dict[str, Any]:
+    """The next public statements behind a position, `AT_ONCE` at most, under one checkpoint; and where to go on."""
+    row = _signed(show, size)
+    found = (
+        LedgerEntry.objects.filter(show=show, action__in=PUBLIC_ACTIONS).exclude(salt="").order_by("position")
+    )
+    entries = list(found.filter(position__gt=min(after, row.size), position__lt=row.size)[: AT_ONCE + 1])
+    shown, more = entries[:AT_ONCE], len(entries) > AT_ONCE
+
+    def prove(tree: GrowingTree) -> list[list[bytes]]:
+        return [tree.inclusion_proof(entry.position, row.size) for entry in shown]
+
+    try:
+        proofs = ask_tree(show, row.size, prove)
+        rows = [_build(show, entry, proof, row.note) for entry, proof in zip(shown, proofs, strict=True)]
+    except (KeyError, ValueError):
+        raise Refused(404, "no_proof", "the ledger has lost what the proofs are made from") from None
+    return {"size": row.size, "statements": rows, "next": shown[-1].position if more else None}
+
+
+def _build(show: Show, entry: LedgerEntry, proof: list[bytes], note: str) -> dict[str, Any]:
+    entry.show = show  # as it is there already
+    return build_statement(entry_body(entry), bytes.fromhex(entry.previous), proof, note)
+
+
+def _signed(show: Show, size: int | None) -> LedgerCheckpoint:
+    """The checkpoint of so many entries, or the newest one."""
+    row = newest_checkpoint(show) if size is None else _checkpoint(show, size)
+    if row is None:
+        asked = "any entries" if size is None else f"{size} entries"
+        raise Refused(404, "no_checkpoint", f"there is no checkpoint of {asked}")
+    return row
 
 
 def _checkpoint(show: Show, size: int) -> LedgerCheckpoint | None:

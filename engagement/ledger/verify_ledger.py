@@ -39,6 +39,7 @@ STATEMENT = "shake-ledger/v2/statement"
 BODY = {"show", "position", "at", "by", "action", "reason", "details"}  # what an entry says to everybody
 FIELDS = (BODY - {"by"}) | {"actor", "previous", "digest"}  # of an auditors' line of version 1
 SALTED_FIELDS = FIELDS | {"by", "salt", "people"}  # of version 2, where people stand as salted digests
+PAGE_FIELDS = {"size", "statements", "next"}  # of some statements, as the server lists them
 STATEMENT_FIELDS = {"$format", "entry", "previous", "proof", "checkpoint"}
 
 
@@ -398,7 +399,10 @@ class Files:
         """Takes one JSON value; ValueError for what is none of the four kinds."""
         if not isinstance(value, dict):
             raise ValueError(f"{name}: expected a JSON object")
-        if is_entry(value):
+        if set(value) == PAGE_FIELDS and isinstance(value["statements"], list):
+            for number, row in enumerate(value["statements"], 1):
+                self.add_value(f"{name} statement {number}", row)
+        elif is_entry(value):
             at_most("entries", len(self.entries), MAX_ROWS)
             self.entries.append(make_entry(value, value["digest"], explain_line(value)))
         elif value.get("$format") == STATEMENT:

@@ -18,6 +18,7 @@ from engagement.ledger.checkpoints import keys_of, newest_checkpoint
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.export import export_checkpoint, export_entry
 from engagement.ledger.reading import Moment, moment_of, read_checkpoints, read_entries
+from engagement.ledger.statements import is_public
 from engagement.models import LedgerCheckpoint, Show
 from engagement.paging import read_number
 from engagement.qr import qr_code
@@ -70,7 +71,7 @@ def check_part(show: Show, start: int, end: int, moment: Moment) -> tuple[Findin
         findings.take(step)
         if step.entry is not None:
             at, size = from_ms(step.entry.at_ms), step.entry.position + 1
-            rows[size] = {"entry": step.entry, "at": at, "signed": None}
+            rows[size] = {"entry": step.entry, "at": at, "signed": None, "public": is_public(step.entry)}
         elif step.row is not None and step.row.size in rows:
             rows[step.row.size]["signed"] = step
     return findings, list(rows.values())

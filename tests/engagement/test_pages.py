@@ -215,6 +215,15 @@ def test_a_long_ledger_is_read_and_checked_in_parts(client: Client, show: Show, 
     assert "entry 3 does not follow" in client.get("/console/gala/ledger/?before=6").text
 
 
+def test_what_everybody_may_read_is_linked_on_the_page_of_the_ledger(client: Client, show: Show) -> None:
+    for action in ("seal", "ask disqualification"):
+        append_entry(show, action)
+    page = page_of(crew(client, AUDITOR).get("/console/gala/ledger/"))
+    links = re.findall(r'href="(/api/shows/gala/ledger/statements/[^"]+)"', page)
+    assert links == ["/api/shows/gala/ledger/statements/0?size=1"]
+    assert client.get(links[0]).json()["entry"]["action"] == "seal"
+
+
 def test_a_show_in_which_nothing_happened_has_nothing_to_keep(client: Client, show: Show) -> None:
     page = crew(client, AUDITOR).get("/console/gala/ledger/").text
     assert "The chain is whole: all 0 entries" in page

@@ -100,6 +100,8 @@ def test_an_inclusion_proof_shows_an_entry_without_telling_what_it_says(client: 
         ("/statements/7", 404, "not_there_yet"),
         ("/statements/99999999999999999999", 404, "not_there_yet"),
         ("/statements/5?size=4", 404, "not_there_yet"),
+        ("/statements?size=8", 404, "no_checkpoint"),
+        ("/statements?after=x", 400, "bad_request"),
         ("/statements/0?size=8", 404, "no_checkpoint"),
         ("/statements/0?size=x", 400, "bad_request"),
         ("/statements/0", 404, "not_public"),
@@ -158,6 +160,33 @@ def test_a_public_entry_is_told_with_the_signature_over_it_and_without_names(
         assert ("immutable" in answer["Cache-Control"]) == (query != "")
 
 
+def test_all_public_entries_are_listed_in_pages_under_one_checkpoint(
+    client: Client, show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engagement.ledger.statements.AT_ONCE", 3)
+    for number in range(8):
+        append_entry(show, "seal" if number % 4 else "ask disqualification", actor="olga")
+    told, after = [], ""
+    while True:
+        answer = client.get(f"{BASE}/statements?size=15{after}")
+        page = answer.json()
+        assert (page["size"], "olga" in answer.text) == (15, False)
+        told += [check_statement(row, keys_told(client)) for row in page["statements"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert [row.entry["position"] for row in told] == [8, 9, 10, 12, 13, 14]
+    assert {row.checkpoint for row in told} == {fetch(client, "/checkpoint/15")}
+    assert client.get(f"{BASE}/statements?after=9999999999").json() == {
+        "size": 15,
+        "statements": [],
+        "next": None,
+    }
+    assert "immutable" in answer["Cache-Control"]
+    tamper("DELETE FROM engagement_ledgerentry WHERE position = 11")
+    assert client.get(f"{BASE}/statements").json()["code"] == "no_proof"
+
+
 def test_what_only_auditors_read_is_no_public_statement(client: Client, show: Show) -> None:
     append_entry(show, "seal")
     append_entry(show, "ask disqualification")
@@ -195,7 +224,9 @@ def test_a_statement_asks_the_database_as_often_at_any_size(
 ) -> None:
     for _ in range(60):
         append_entry(show, "seal")
-    for path in ("/statements/7", "/statements/40?size=50", "/statements/66"):
+    for path in (
+        "/statements/7", "/statements/40?size=50", "/statements/66", "/statements", "/statements?after=60"
+    ):  # fmt: skip
         with django_assert_num_queries(4):
             assert client.get(BASE + path).status_code == 200
 
@@ -209,6 +240,7 @@ def test_a_statement_asks_the_database_as_often_at_any_size(
         "/proof?from=1&to=1",
         "/inclusion?position=0&size=1",
         "/statements/0",
+        "/statements",
     ],
 )
 def test_an_unknown_show_and_one_in_which_nothing_happened_have_no_checkpoints(
@@ -222,7 +254,7 @@ def test_an_unknown_show_and_one_in_which_nothing_happened_have_no_checkpoints(
 def test_every_answer_is_described(client: Client) -> None:
     paths = client.get("/api/openapi.json").json()["paths"]
     ledger = {path: rows["get"] for path, rows in paths.items() if "/ledger" in path}
-    assert len(ledger) == 7
+    assert len(ledger) == 8
     assert all(set(row["responses"]) == {"200", "400", "404"} for row in ledger.values())
     assert list(ledger["/api/shows/{slug}/ledger/checkpoint"]["responses"]["200"]["content"]) == [
         "text/plain"

@@ -108,6 +108,16 @@ def test_a_statement_as_the_server_gives_it_is_an_entry_under_a_kept_checkpoint(
     assert check(show, tmp_path / "seal.json", tmp_path / "kept.txt") == held
 
 
+def test_a_page_of_statements_is_taken_as_the_server_lists_it(tmp_path: Path, client: Client) -> None:
+    show, page = tell([*NIGHT, NIGHT[place_of("seal")]]), tmp_path / "page.json"
+    page.write_bytes(client.get("/api/shows/gala/ledger/statements").content)
+    found = check(show, page)
+    assert (found["statements"], found["signatures"]) == ("", "")
+    assert "a second seal" in found["steps"]
+    page.write_text('{"next":null,"size":1,"statements":[1]}')
+    assert "statement 1: expected a JSON object" in check(show, page)[f"file {page}"]
+
+
 def test_statements_under_two_checkpoints_need_the_proof_that_joins_them(
     tmp_path: Path, client: Client
 ) -> None:
