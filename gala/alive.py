@@ -17,7 +17,7 @@ OLDEST_S = 15.0
 GATEWAY_S = 3.0
 MARK_S = 3.0  # how often a worker marks
 # What each process must have marked; the conductor's are its tasks, which are due once a second.
-MARKS = {"worker": ("worker",), "conductor": ("conduct", "conduct_draws")}
+MARKS = {"worker": ("worker",), "conductor": ("conduct", "conduct_draws", "conduct_witnesses")}
 
 
 def mark(name: str) -> None:
@@ -41,7 +41,8 @@ def what_is_wrong(process: str, environment: Environment) -> str | None:
     if not folder:
         raise BadVariable("HEALTH_DIR", "the folder where the process leaves its marks", "none")
     late = [name for name in MARKS[process] if not 0 <= _age_s(_path(folder, name)) < OLDEST_S]
-    return f"no sign of {' and '.join(late)} in the last {OLDEST_S:.0f} s" if late else None
+    names = " and ".join([", ".join(late[:-1]), late[-1]] if late[1:] else late)
+    return f"no sign of {names} in the last {OLDEST_S:.0f} s" if late else None
 
 
 def _age_s(path: Path) -> float:

@@ -332,11 +332,17 @@ CELERY_TASK_DEFAULT_QUEUE = "steps"
 CELERY_TASK_ROUTES = {
     "engagement.tasks.conduct": {"queue": "conductor"},
     "prizes.tasks.conduct_draws": {"queue": "conductor"},
+    "prizes.tasks.conduct_witnesses": {"queue": "conductor"},
 }
 CELERY_BEAT_SCHEDULE = {
     # `expires`: when no worker lives, a second later the message is worth nothing.
     "conduct": {"task": "engagement.tasks.conduct", "schedule": 1.0, "options": {"expires": 2}},
     "conduct draws": {"task": "prizes.tasks.conduct_draws", "schedule": 1.0, "options": {"expires": 2}},
+    "conduct witnesses": {
+        "task": "prizes.tasks.conduct_witnesses",
+        "schedule": 1.0,
+        "options": {"expires": 2},
+    },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"

@@ -43,11 +43,13 @@ class PrizesConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in
 
         from engagement import wins
-        from engagement.ledger import guards
+        from engagement.ledger import guards, witnessed
+        from prizes.cosignatures import describe_witnesses, read_below
         from prizes.logins import remember_login
         from prizes.results import describe_wins
 
         wins.describe_wins = describe_wins
+        witnessed.describe_witnesses, witnessed.read_below = describe_witnesses, read_below
         user_logged_in.connect(remember_login)
         guards.register(
             guards.frozen_columns("prizes_draw", PROMISED),
@@ -61,4 +63,5 @@ class PrizesConfig(AppConfig):
             guards.keep_rows("prizes_disqualification"),
             guards.append_only("prizes_reveal"),
             guards.append_only("prizes_disposition"),
+            guards.append_only("prizes_cosignature"),
         )

@@ -14,6 +14,9 @@ from engagement.models import EDITABLE, Segment, Show, play_key
 from prizes.core.digests import HOUSE, MIN_SEAL_MARGIN_S
 from prizes.core.rules import MAX_CLAIM_S
 from prizes.core.tickets import TicketTable
+from prizes.witness_models import Cosignature as Cosignature
+from prizes.witness_models import Quorum as Quorum
+from prizes.witness_models import Witness as Witness
 
 ELIGIBILITY = (
     "Everybody who shook during the segment, once per show; staff of the show and their families excepted."

@@ -26,6 +26,7 @@ from prizes.steps.draw import may_start, missing_parts, rank_part, run_draw
 from prizes.steps.freeze import close_tally, complete_freeze, freeze_shard, missing_shards
 from prizes.steps.publish import publish_segment
 from prizes.steps.seal import seal_segment
+from prizes.witnesses import ask_witnesses
 
 # A step that was queued and never ended (a killed worker, a lost message) is queued again after that.
 DISPATCH_S = 3
@@ -46,6 +47,13 @@ def conduct_draws() -> None:
         dispatch(publish_task, segment.pk)
     for draw_id in find_due(now):
         dispatch(settle_task, draw_id)
+
+
+@shared_task
+def conduct_witnesses() -> None:
+    """Has the newest checkpoints cosigned."""
+    if not trouble():
+        ask_witnesses()
 
 
 def _going(**which: Any) -> list[Segment]:

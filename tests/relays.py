@@ -1,4 +1,4 @@
-"""Relays of drand for tests: real HTTP servers on this machine, each with its own way to fail."""
+"""Relays of drand, and witnesses, for tests: real HTTP servers on this machine, each with its own way to fail."""
 
 import json
 import time
@@ -16,12 +16,17 @@ class Handler(BaseHTTPRequestHandler):
     """Notes what was asked, then answers in the way of its relay."""
 
     answer: Answer
+    body = ""
     asked: list[str]
     closing: Event
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
         self.answer(self)
+
+    def do_POST(self) -> None:
+        self.body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.do_GET()
 
     def say(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)

@@ -37,6 +37,7 @@ from engagement.keys import own
 from engagement.ledger.append import append_entry, entry_digest
 from engagement.ledger.checkpoints import origin_of
 from engagement.ledger.core.checkpoints import Checkpoint, format_checkpoint, sign_note
+from engagement.ledger.core.cosignatures import WitnessKey, format_witness_key
 from engagement.ledger.core.merkle import GrowingTree
 from engagement.ledger.tree import leaf_of, pack_nodes
 from engagement.marks import forget_marks
@@ -45,16 +46,19 @@ from engagement.tally import connect
 from gala import demo
 from gala.celery import app
 from gala.rehearsal import phase_times
-from prizes import files
+from prizes import files, witnesses
 from prizes.api import draws as draw_api
 from prizes.exclusions import exclude_viewer
 from prizes.models import (
+    Cosignature,
     DiceEntry,
     Draw,
     Exclusion,
     Party,
     PrizeList,
+    Quorum,
     Win,
+    Witness,
 )
 from prizes.parties import commit_party, draw_id_of
 from prizes.steps.claims import ask_disqualification, claim_prize, decline_prize
@@ -68,6 +72,7 @@ MOST_BYTES = 250_000  # of a page
 DAYS = 500_000  # nothing becomes due while this runs, however slow the machine is
 SECRET = bytes([0x5A]) * 32
 GATEWAY = "gate-1"
+WITNESS = WitnessKey("w.example/1", bytes(range(32)))
 
 
 # --- the night, and the past --------------------------------------------------------------------------------
@@ -112,6 +117,10 @@ def make_night() -> Night:
     commit_all(draft, notary)
     append_entry(show, "gateway key", details={"gateway": GATEWAY, "key": SECRET.hex(), "from": 0})
     kind = ContentType.objects.get_for_model(Show)
+    for other in (show, small):
+        witness_of(other).save()
+        Quorum.objects.create(show=other)
+        Cosignature.objects.create(show=other, size=1, witness=WITNESS.name, line="— w AAAA\n", at_ms=1)
     LogEntry.objects.create(user=chief, content_type=kind, object_id=str(show.pk), action_flag=ADDITION)
     browser = Client()
     browser.force_login(chief)
@@ -136,6 +145,7 @@ def add_past(night: Night) -> None:
     made = [Show(slug=f"old-{number}", title=f"Old {number}") for number in range(SHOWS)]
     shows = Show.objects.bulk_create(made)
     Party.objects.bulk_create(Party(show=show, name="notary", title="A notary", user=user) for show in shows)
+    Witness.objects.bulk_create(witness_of(show) for show in shows)
     prizes = night.published.segment.announced_prizes
     over = {
         "phase": Phase.PUBLISHED,
@@ -153,6 +163,12 @@ def add_past(night: Night) -> None:
     PrizeList.objects.bulk_create(PrizeList(segment=segment) for segment in drafts)
     add_draws(night, Segment.objects.bulk_create(drawn))
     add_entries(night.show)
+
+
+def witness_of(show: Show) -> Witness:
+    """Where nobody answers."""
+    key = format_witness_key(WITNESS)
+    return Witness(show=show, name=WITNESS.name, key=key, url="http://127.0.0.1:1", known=1)
 
 
 def add_draws(night: Night, segments: list[Segment]) -> None:
@@ -415,6 +431,7 @@ def measure(run: Run, night: Night) -> Cost:
     """What it asks the database for; nothing of what it does stays there."""
     forget_marks()
     draw_api._sealed.clear()
+    witnesses.asking = witnesses.Asking()
     connect().delete(own(CHECKED))
     size: object = 0
     with suppress(Undone), transaction.atomic():

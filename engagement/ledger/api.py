@@ -9,14 +9,22 @@ from ninja import Path, Router, Schema
 from pydantic import Field
 
 from engagement.core.digests import canonical_json
-from engagement.ledger.checkpoints import keys_of, newest_checkpoint, origin_of
+from engagement.ledger import witnessed
+from engagement.ledger.checkpoints import keys_of, origin_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.core.merkle import GrowingTree
 from engagement.ledger.core.statements import FORMAT
 from engagement.ledger.core.stubs import LONGEST_NAME
-from engagement.ledger.statements import AT_ONCE, find_gateway_key, list_statements
+from engagement.ledger.statements import (
+    AT_ONCE,
+    find_gateway_key,
+    list_statements,
+    no_checkpoint,
+    statement_under,
+)
 from engagement.ledger.statements import statement as make_statement
 from engagement.ledger.tree import ask_tree, count_entries
+from engagement.ledger.witnessed import WholeNote, WitnessState, whole_note
 from engagement.models import LedgerCheckpoint, Show
 from engagement.refusals import Refused
 
@@ -47,11 +55,22 @@ class LedgerRoot(Schema):
     root: str = Field(description="32 bytes in hex.")
 
 
+class LedgerWitness(Schema):
+    """Somebody outside who cosigns checkpoints."""
+
+    name: str
+    key: str = Field(description="Its public key, name+id+base64.")
+    size: int | None = Field(description="The last checkpoint that it has cosigned; null: none yet.")
+    time: int | None = Field(description="When, on its own clock, in POSIX seconds.")
+
+
 class LedgerAbout(LedgerRoot):
     """A show's ledger as it is now, and the keys that sign it."""
 
     origin: str = Field(description="The first line of its checkpoints.", examples=["localhost/gala-2026"])
     keys: list[str] = Field(description="Verifier keys, name+id+base64; the first one signs now.")
+    witnesses: list[LedgerWitness]
+    quorum: int = Field(description="So many of them have to have cosigned a seal.")
 
 
 class ConsistencyProof(Schema):
@@ -128,27 +147,30 @@ def _number_in_query(name: str, required: bool) -> dict[str, Any]:
 
 @_get("/shows/{slug:slug}/ledger", LedgerAbout, "A ledger and its keys")
 def about(request: HttpRequest, slug: Slug) -> HttpResponse:
-    show, latest = _show(slug), _latest(slug)
+    latest = _checkpoint(slug)
+    show = latest.show
+    witnessing = witnessed.describe_witnesses(show)
     body = {
         "origin": origin_of(show),
         "size": latest.size,
         "root": latest.root,
         "keys": [format_vkey(key) for key in keys_of(show)],
+        "witnesses": [_describe_witness(row) for row in witnessing.witnesses],
+        "quorum": witnessing.quorum,
     }
     return JsonResponse(body, headers={"Cache-Control": ASK_AGAIN})
 
 
 @_get("/shows/{slug:slug}/ledger/checkpoint", None, "The latest checkpoint, a signed note")
 def latest_checkpoint(request: HttpRequest, slug: Slug) -> HttpResponse:
-    return _answer_note(request, _latest(slug), ASK_AGAIN)
+    row = _checkpoint(slug)
+    return _answer_note(request, row, whole_note(row), newest=True)
 
 
 @_get("/shows/{slug:slug}/ledger/checkpoint/{int:size}", None, "The checkpoint of so many entries")
 def checkpoint(request: HttpRequest, slug: Slug, size: int) -> HttpResponse:
-    row = LedgerCheckpoint.objects.filter(show=_show(slug), size=size).first()
-    if row is None:
-        raise Refused(404, "no_checkpoint", f"there is no checkpoint of {size} entries")
-    return _answer_note(request, row, FOR_EVER)
+    row = _checkpoint(slug, size)
+    return _answer_note(request, row, whole_note(row), newest=False)
 
 
 @_get("/shows/{slug:slug}/ledger/proof", ConsistencyProof, "A consistency proof", ("from", "to"))
@@ -199,11 +221,20 @@ def inclusion(request: HttpRequest, slug: Slug) -> HttpResponse:
 )
 def statement(request: HttpRequest, slug: Slug, position: int) -> HttpResponse:
     size = _number(request, "size") if "size" in request.GET else None
-    body = make_statement(_show(slug), position, size)
-    cache = ASK_AGAIN if size is None else FOR_EVER
-    return HttpResponse(
-        canonical_json(body), content_type="application/json", headers={"Cache-Control": cache}
-    )
+    row = _checkpoint(slug, size)
+    note = whole_note(row)
+    body = canonical_json(statement_under(row, note, position))
+    headers = {"Cache-Control": _cache_of(note, newest=size is None)}
+    return HttpResponse(body, content_type="application/json", headers=headers)
+
+
+def _cache_of(note: WholeNote, *, newest: bool) -> str:
+    return ASK_AGAIN if newest or note.below.may_grow else FOR_EVER
+
+
+def _describe_witness(row: WitnessState) -> dict[str, Any]:
+    time = None if row.at_ms is None else row.at_ms // 1000
+    return {"name": row.name, "key": row.key, "size": row.size, "time": time}
 
 
 @_get(
@@ -229,10 +260,11 @@ def gateway_key(request: HttpRequest, slug: Slug, gateway: str) -> HttpResponse:
 def statements(request: HttpRequest, slug: Slug) -> HttpResponse:
     size = _number(request, "size") if "size" in request.GET else None
     after = _number(request, "after") if "after" in request.GET else -1
-    body, cache = list_statements(_show(slug), after, size), ASK_AGAIN if size is None else FOR_EVER
-    return HttpResponse(
-        canonical_json(body), content_type="application/json", headers={"Cache-Control": cache}
-    )
+    row = _checkpoint(slug, size)
+    note = whole_note(row)
+    body = canonical_json(list_statements(row, note, after))
+    headers = {"Cache-Control": _cache_of(note, newest=size is None)}
+    return HttpResponse(body, content_type="application/json", headers=headers)
 
 
 def _show(slug: str) -> Show:
@@ -242,10 +274,13 @@ def _show(slug: str) -> Show:
     return show
 
 
-def _latest(slug: str) -> LedgerCheckpoint:
-    row = newest_checkpoint(_show(slug))
+def _checkpoint(slug: str, size: int | None = None) -> LedgerCheckpoint:
+    """That of so many entries, or the latest one, with its show."""
+    rows = LedgerCheckpoint.objects.filter(show__slug=slug).select_related("show").order_by("-size")
+    row: LedgerCheckpoint | None = (rows if size is None else rows.filter(size=size)).first()
     if row is None:
-        raise Refused(404, "no_checkpoint", "nothing has happened in this show yet")
+        _show(slug)
+        raise no_checkpoint(size)
     return row
 
 
@@ -269,9 +304,12 @@ def _number(request: HttpRequest, name: str) -> int:
     return int(text)
 
 
-def _answer_note(request: HttpRequest, row: LedgerCheckpoint, cache: str) -> HttpResponse:
-    headers = {"ETag": f'"{row.size}-{row.root}"', "Cache-Control": cache}
-    answer = HttpResponse(row.note, content_type="text/plain; charset=utf-8", headers=headers)
-    known = get_conditional_response(request, headers["ETag"], None, answer)
+def _answer_note(
+    request: HttpRequest, row: LedgerCheckpoint, note: WholeNote, *, newest: bool
+) -> HttpResponse:
+    tag = f'"{row.size}-{row.root}-{len(note.below.lines)}"'
+    headers = {"ETag": tag, "Cache-Control": _cache_of(note, newest=newest)}
+    answer = HttpResponse(note.text, content_type="text/plain; charset=utf-8", headers=headers)
+    known = get_conditional_response(request, tag, None, answer)
     assert isinstance(known, HttpResponse)
     return known

@@ -8,6 +8,7 @@ from engagement.ledger.checkpoints import newest_checkpoint
 from engagement.ledger.core.merkle import GrowingTree
 from engagement.ledger.core.statements import build_statement
 from engagement.ledger.tree import ask_tree
+from engagement.ledger.witnessed import WholeNote, whole_note
 from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 from engagement.refusals import Refused
 
@@ -43,18 +44,23 @@ def statement(show: Show, position: int, size: int | None = None) -> dict[str, A
     Refused: `not_public` for entries that only auditors read, and for those from before people were salted in them.
     """
     row = _signed(show, size)
+    return statement_under(row, whole_note(row), position)
+
+
+def statement_under(row: LedgerCheckpoint, note: WholeNote, position: int) -> dict[str, Any]:
+    """The statement of an entry under this checkpoint, with the cosignatures that there are."""
     if position >= row.size:
         raise Refused(
             404, "not_there_yet", f"the checkpoint is of {row.size} entries, asked for was {position}"
         )
-    entry = LedgerEntry.objects.filter(show=show, position=position).first()
+    entry = LedgerEntry.objects.filter(show=row.show_id, position=position).first()
     if entry is not None and not is_public(entry):
         raise Refused(404, "not_public", f"entry {position} is for auditors")
     try:
         if entry is None:
             raise KeyError(position)
-        proof = ask_tree(show, row.size, lambda tree: tree.inclusion_proof(position, row.size))
-        return _build(show, entry, proof, row.note)
+        proof = ask_tree(row.show, row.size, lambda tree: tree.inclusion_proof(position, row.size))
+        return _build(row.show, entry, proof, note)
     except (
         KeyError,
         ValueError,
@@ -67,9 +73,9 @@ def is_public(entry: LedgerEntry) -> bool:
     return entry.action in PUBLIC_ACTIONS and entry.salt != ""
 
 
-def list_statements(show: Show, after: int, size: int | None = None) -> dict[str, Any]:
+def list_statements(row: LedgerCheckpoint, note: WholeNote, after: int) -> dict[str, Any]:
     """The next public statements behind a position, `AT_ONCE` at most, under one checkpoint; and where to go on."""
-    row = _signed(show, size)
+    show = row.show
     found = (
         LedgerEntry.objects.filter(show=show, action__in=PUBLIC_ACTIONS).exclude(salt="").order_by("position")
     )
@@ -81,24 +87,29 @@ def list_statements(show: Show, after: int, size: int | None = None) -> dict[str
 
     try:
         proofs = ask_tree(show, row.size, prove)
-        rows = [_build(show, entry, proof, row.note) for entry, proof in zip(shown, proofs, strict=True)]
+        rows = [_build(show, entry, proof, note) for entry, proof in zip(shown, proofs, strict=True)]
     except (KeyError, ValueError):
         raise Refused(404, "no_proof", "the ledger has lost what the proofs are made from") from None
     return {"size": row.size, "statements": rows, "next": shown[-1].position if more else None}
 
 
-def _build(show: Show, entry: LedgerEntry, proof: list[bytes], note: str) -> dict[str, Any]:
+def _build(show: Show, entry: LedgerEntry, proof: list[bytes], note: WholeNote) -> dict[str, Any]:
     entry.show = show  # as it is there already
-    return build_statement(entry_body(entry), bytes.fromhex(entry.previous), proof, note)
+    return build_statement(entry_body(entry), bytes.fromhex(entry.previous), proof, note.text)
 
 
 def _signed(show: Show, size: int | None) -> LedgerCheckpoint:
     """The checkpoint of so many entries, or the newest one."""
     row = newest_checkpoint(show) if size is None else _checkpoint(show, size)
     if row is None:
-        asked = "any entries" if size is None else f"{size} entries"
-        raise Refused(404, "no_checkpoint", f"there is no checkpoint of {asked}")
+        raise no_checkpoint(size)
+    row.show = show  # as it is there already
     return row
+
+
+def no_checkpoint(size: int | None) -> Refused:
+    asked = "any entries" if size is None else f"{size} entries"
+    return Refused(404, "no_checkpoint", f"there is no checkpoint of {asked}")
 
 
 def _checkpoint(show: Show, size: int) -> LedgerCheckpoint | None:

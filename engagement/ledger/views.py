@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms
+from engagement.ledger import witnessed
 from engagement.ledger.audit import Findings, Walk
 from engagement.ledger.checkpoints import keys_of, newest_checkpoint
 from engagement.ledger.core.checkpoints import format_vkey
@@ -44,7 +45,7 @@ def ledger(request: HttpRequest, slug: str) -> HttpResponse:
     end = moment.entries if before is None else min(before, moment.entries)
     start = max(0, end - LEDGER_PAGE)
     findings, rows = check_part(show, start, end, moment)
-    checks = findings.checks()
+    checks, witnessing = findings.checks(), witnessed.describe_witnesses(show)
     context = {
         "show": show,
         "start": start,
@@ -55,6 +56,11 @@ def ledger(request: HttpRequest, slug: str) -> HttpResponse:
         "checks": checks,
         "failed": [check for check in checks if not check.ok],
         "latest": newest_checkpoint(show),
+        "witnesses": [
+            {"state": row, "at": None if row.at_ms is None else from_ms(row.at_ms)}
+            for row in witnessing.witnesses
+        ],
+        "cosigned": witnessing.summary(),
         "key": format_vkey(keys_of(show)[0]),
         "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
     }

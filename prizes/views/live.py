@@ -9,6 +9,7 @@ from engagement import tally
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from engagement.restores import trouble
+from prizes.cosignatures import describe_witnesses
 from prizes.models import MAX_ATTEMPTS, Draw
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.progress import read_progress
@@ -29,6 +30,7 @@ def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[st
     if figures["counters"] is not None:  # else Redis does not answer, and is not waited for again
         for row in rows:
             row["progress"] = read_progress(row["id"]) if row["phase"] in STEPPING else None
+    witnesses = describe_cosigning(show)
     return {
         "ok": True,
         "now": now,
@@ -37,8 +39,28 @@ def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[st
         "segments": rows,
         "restored": trouble(),
         "alarms": [alarm for row in rows for alarm in row["alarms"]],
-        "warnings": warnings + late_steps(segments, now),
+        "warnings": warnings + late_steps(segments, now) + witnesses.pop("warnings"),
+        "witnesses": witnesses,
         **figures,
+    }
+
+
+def describe_cosigning(show: Show) -> dict[str, Any]:
+    """Who has cosigned the ledger, how far, and when on its own clock."""
+    witnessing = describe_witnesses(show)
+    return {
+        "line": witnessing.summary() if witnessing.witnesses else "",
+        "rows": [
+            {
+                "name": row.name,
+                "size": row.size,
+                "at": row.at_ms,
+                "trouble": row.trouble,
+                "whole": row.size == witnessing.size,
+            }
+            for row in witnessing.witnesses
+        ],
+        "warnings": [f"Witness {row.name} {row.trouble}." for row in witnessing.witnesses if row.trouble],
     }
 
 

@@ -75,12 +75,14 @@ def _find_first(places: list[Place]) -> int:
 
 
 def _read_segments(show: Show, positions: set[int]) -> list[Segment]:
-    related = ("show__feeds", "draws__prize_list", "draws__revealed", "draws__dice_entries", "prize_lists")
+    related = ("show__feeds", "draws__revealed", "draws__dice_entries", "prize_lists")
     shown = show.segments.filter(position__in=positions).select_related("show", "freeze")
     segments = list(shown.prefetch_related(*related))
     for segment in segments:
+        lists = {row.pk: row for row in segment.prize_lists.all()}
         for draw in segment.draws.all():
             draw.segment = segment  # with its freeze, which is not asked for again
+            draw.prize_list = lists[draw.prize_list_id]
     return segments
 
 

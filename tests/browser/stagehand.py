@@ -51,6 +51,30 @@ def claims() -> int:
     return int(segment.pk)
 
 
+def witnessed(slug: str) -> str:
+    """A show in which something was done; the public key of its ledger."""
+    from engagement.ledger.append import append_entry
+    from engagement.ledger.checkpoints import keys_of
+    from engagement.ledger.core.checkpoints import format_vkey
+    from tests.cast import make_segment, make_show
+
+    show = make_show(slug=slug, title="Room")
+    make_segment(show, title="Overture")
+    for _ in range(3):
+        append_entry(show, "test")
+    return format_vkey(keys_of(show)[0])
+
+
+def witness(slug: str, key: str, url: str) -> None:
+    """Somebody who witnesses a show."""
+    from engagement.models import Show
+    from prizes.models import Quorum, Witness
+
+    show = Show.objects.get(slug=slug)
+    Witness.objects.create(show=show, key=key, url=url)
+    Quorum.objects.get_or_create(show=show, defaults={"needed": 2, "unwitnessed": "wait"})
+
+
 def room(slug: str) -> list[int]:
     """A show with two segments for a control room."""
     from tests.cast import make_segment, make_show
@@ -133,7 +157,7 @@ def draw(step: str) -> dict[str, Any]:
     return {**told, "show": slug, "viewers": viewers}
 
 
-SCENES = (night, command, claims, room, rename, delete, vigil, watch, evening, draw)
+SCENES = (night, command, claims, room, witnessed, witness, rename, delete, vigil, watch, evening, draw)
 
 
 def main() -> None:

@@ -102,7 +102,10 @@ def test_a_conductor_whose_beat_has_died_is_not_healthy(tmp_path: Path, migrated
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)  # beat and the pool; the latter is filled again
         assert until(lambda: not conductor.healthy(), LATE_S, EVERY_S)
-        assert conductor.check()[1] == "conductor: no sign of conduct and conduct_draws in the last 15 s"
+        assert (
+            conductor.check()[1]
+            == "conductor: no sign of conduct, conduct_draws and conduct_witnesses in the last 15 s"
+        )
         assert conductor.process.poll() is None and "beat" in ps("command", conductor.process.pid)
 
 

@@ -51,7 +51,7 @@ def verifier_key(name: str, seed: bytes) -> VerifierKey:
     'example.com/log+1dde4531+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop'
     """
     return VerifierKey(
-        _name(name), Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+        check_name(name), Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     )
 
 
@@ -75,7 +75,7 @@ def parse_vkey(text: str) -> VerifierKey:
     name, _, rest = text.partition("+")
     material = rest.partition("+")[2]
     try:
-        key = VerifierKey(_name(name), _decode(material)[1:])
+        key = VerifierKey(check_name(name), decode_base64(material)[1:])
         if len(key.public) == KEY_BYTES and format_vkey(key) == text:
             return key
     except ValueError:
@@ -111,7 +111,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     """
     lines = text.split("\n")
     try:
-        checkpoint = Checkpoint(lines[0], int(lines[1]), _decode(lines[2]))
+        checkpoint = Checkpoint(lines[0], int(lines[1]), decode_base64(lines[2]))
         if format_checkpoint(checkpoint) == text:  # "with no leading zeroes", and no other lines
             return checkpoint
     except (ValueError, IndexError):
@@ -155,7 +155,7 @@ def open_note(note: str, keys: Iterable[VerifierKey]) -> str:
     known = {(key.name, key.key_id): key for key in keys}
     trusted = [line for line in lines if line[:2] in known]
     for name, key_id, signature in trusted:
-        if not _holds(known[name, key_id], signature, text):
+        if not is_signed(known[name, key_id].public, signature, text.encode()):
             raise ValueError(
                 f"expected a signature of {name} over this text, got one over another or a damaged one"
             )
@@ -170,9 +170,14 @@ def _signers(names: Iterable[tuple[str, bytes]]) -> str:
     return ", ".join(f"{name}+{key_id.hex()}" for name, key_id in names)
 
 
-def _holds(key: VerifierKey, signature: bytes, text: str) -> bool:
+def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Say whether the Ed25519 key of 32 bytes has signed the message; anything that is no signature has not.
+
+    >>> is_signed(bytes(32), bytes(64), b"hello")
+    False
+    """
     try:
-        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, text.encode())
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -183,22 +188,33 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     head, gap, tail = note.rpartition("\n\n")
     if len(note) > LONGEST_NOTE or not gap or not tail.endswith("\n") or not _is_plain(note):
         raise ValueError(f"expected text, an empty line and signatures, got {_begin(note)}")
-    return head + "\n", [_parse_signature(line) for line in tail[:-1].split("\n")]
+    return head + "\n", [parse_signature(line) for line in tail[:-1].split("\n")]
 
 
-def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
+def parse_signature(line: str) -> tuple[str, bytes, bytes]:
+    r"""Return name, key id (4 bytes) and signature of a line without its newline; ValueError for any other.
+
+    >>> parse_signature("— example.com/w Hd5FMSpFCRm0qg==")
+    ('example.com/w', b'\x1d\xdeE1', b'*E\t\x19\xb4\xaa')
+    """
     name, _, encoded = line.removeprefix(DASH).partition(" ")
     try:
-        raw = _decode(encoded)
-        if line.startswith(DASH) and _name(name) and len(raw) > ID_BYTES:
+        raw = decode_base64(encoded)
+        if line.startswith(DASH) and check_name(name) and len(raw) > ID_BYTES:
             return name, raw[:ID_BYTES], raw[ID_BYTES:]
     except ValueError:
         pass
     raise ValueError(f"expected a signature line, got {_begin(line)}")
 
 
-def _name(name: str) -> str:
-    """ "Key names MUST be non-empty and MUST NOT contain any Unicode spaces or plus (U+002B) characters." """
+def check_name(name: str) -> str:
+    """Return the name; ValueError for what cannot be one.
+
+    "Key names MUST be non-empty and MUST NOT contain any Unicode spaces or plus (U+002B) characters."
+
+    >>> check_name("example.com/log")
+    'example.com/log'
+    """
     if not name or not _is_plain(name) or any(letter.isspace() or letter == "+" for letter in name):
         raise ValueError(f"expected a key name without spaces and plus, got {name!r}")
     return name
@@ -209,8 +225,12 @@ def _is_plain(text: str) -> bool:
     return not any((letter < " " and letter != "\n") or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _decode(text: str) -> bytes:
-    """Standard base64 in its one form; ValueError for every other."""
+def decode_base64(text: str) -> bytes:
+    r"""Return the bytes of standard base64 in its one form; ValueError for every other.
+
+    >>> decode_base64("AAE=")
+    b'\x00\x01'
+    """
     raw = base64.b64decode(text, validate=True)
     if base64.b64encode(raw).decode() != text:
         raise ValueError("expected base64 in its one form")

@@ -104,6 +104,7 @@
     byId("per-second").textContent = numberText(perSecond(live));
     live.segments.forEach(drawSegment);
     byId("gateways").replaceChildren(...live.gateways.map(gatewayRow));
+    drawWitnesses(live.witnesses);
   }
 
   function perSecond({ now, counters }) {
@@ -180,6 +181,23 @@
     row.append(make("td", name, "mono"));
     for (const figure of [phones, screens, pending]) row.append(make("td", numberText(figure), "number"));
     row.append(make("td", `${numberText(lag_ms)} ms`, "number"), make("td", numberText(connections), "number"));
+    return row;
+  }
+
+  function drawWitnesses({ line, rows }) {
+    const place = byId("cosigning");
+    place.hidden = rows.length === 0;
+    place.querySelector("p").textContent = line;
+    byId("witnesses").replaceChildren(...rows.map(witnessRow));
+  }
+
+  function witnessRow({ name, size, at, trouble, whole }) {
+    const row = document.createElement("tr");
+    const when = at === null ? "" : `${new Date(at).toISOString().slice(0, 10)} ${utcTime(at)}`;
+    row.append(make("td", name), make("td", size === null ? "none" : numberText(size), "number"));
+    row.append(make("td", when, "number"));
+    if (trouble) row.append(make("td", trouble, "bad"));
+    else row.append(make("td", whole ? "up to date" : "is asked", whole ? "good" : ""));
     return row;
   }
 

@@ -1,0 +1,78 @@
+"""What witnesses have cosigned, and how many have to have (docs/ledger.md, "Witnesses")."""
+
+from typing import Any
+
+from django.db.models import F, OuterRef, Subquery
+
+from engagement.actions import ActionRefused
+from engagement.ledger.core.cosignatures import Cosigned
+from engagement.ledger.witnessed import Below, Witnessing, WitnessState
+from engagement.models import LedgerCheckpoint, Show
+from prizes.models import Cosignature, Quorum, Witness
+
+
+def witness_rules(show: Show) -> dict[str, Any]:
+    """Who witnesses, as the rules of a draw say it: `witnesses` in the order of their names, `quorum` and
+    `unwitnessed`. Raises ActionRefused where fewer witness than have to.
+    """
+    witnesses = [{"name": row.name, "key": row.key} for row in show.witnesses.order_by("name")]
+    needed, unwitnessed = _quorum_of(show, len(witnesses))
+    if needed > len(witnesses):
+        raise ActionRefused(
+            f"{show} has {len(witnesses)} witnesses, and {needed} have to cosign: add some, or change the quorum"
+        )
+    return {"witnesses": witnesses, "quorum": needed, "unwitnessed": unwitnessed}
+
+
+def _quorum_of(show: Show, witnesses: int) -> tuple[int, str]:
+    row = Quorum.objects.filter(show=show).first()
+    if row is None:
+        return min(1, witnesses), str(Quorum.Unwitnessed.GO_ON)
+    return row.needed, row.unwitnessed
+
+
+def cosigned(show: Show, size: int) -> list[Cosigned]:
+    """Who has cosigned the checkpoint of so many entries, in the order of their names."""
+    rows = Cosignature.objects.filter(show=show, size=size).order_by("witness")
+    return [Cosigned(row.witness, row.at_ms // 1000, row.line) for row in rows]
+
+
+def read_below(show: Show, size: int) -> Below:
+    """The signature lines that come below ours in the checkpoint of so many entries; in one query."""
+    mine = Cosignature.objects.filter(show=OuterRef("show"), witness=OuterRef("name"), size=size)
+    rows = Witness.objects.filter(show=show).annotate(line=Subquery(mine.values("line"))).order_by("name")
+    lines = list(rows.values_list("line", flat=True))
+    return Below([line for line in lines if line], None in lines)
+
+
+def quorum_reached(show: Show, at_least_size: int) -> bool:
+    """Whether as many witnesses as have to have cosigned a checkpoint with these entries; true where none has to."""
+    names = list(show.witnesses.values_list("name", flat=True))
+    later = Cosignature.objects.filter(show=show, witness__in=names, size__gte=at_least_size)
+    there: int = later.order_by().values("witness").distinct().count()
+    return there >= _quorum_of(show, len(names))[0]
+
+
+def describe_witnesses(show: Show) -> Witnessing:
+    """How far each witness of a show is; in one query."""
+    last = Cosignature.objects.filter(show=OuterRef("show"), witness=OuterRef("name")).order_by("-size")
+    ours = LedgerCheckpoint.objects.filter(show=OuterRef("show")).order_by("-size")
+    found: dict[str, Any] = {
+        "size": Subquery(last.values("size")[:1]),
+        "at_ms": Subquery(last.values("at_ms")[:1]),
+        "signed": Subquery(ours.values("size")[:1]),
+        "needed": F("show__quorum__needed"),
+        "unwitnessed": F("show__quorum__unwitnessed"),
+    }
+    there = Witness.objects.filter(show=show).annotate(**found).order_by("name")
+    rows: list[dict[str, Any]] = list(there.values("name", "key", "trouble", *found))
+    if not rows:
+        return Witnessing([], 0, str(Quorum.Unwitnessed.GO_ON), 0)
+    first = rows[0]
+    known = [WitnessState(row["name"], row["key"], row["size"], row["at_ms"], row["trouble"]) for row in rows]
+    return Witnessing(
+        known,
+        1 if first["needed"] is None else first["needed"],
+        first["unwitnessed"] or str(Quorum.Unwitnessed.GO_ON),
+        first["signed"] or 0,
+    )
