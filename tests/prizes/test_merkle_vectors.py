@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engagement.ledger import verify_ledger
-from prizes import verify_draw
+from prizes import verify_draw, witness
 from tests.merkle_vectors import MERKLE_CONSISTENCY, MERKLE_INCLUSION, is_strict
 
 
@@ -26,6 +26,16 @@ def test_inclusion_is_what_the_vectors_say(program: Any, case: dict[str, Any]) -
     leaf, top = bytes.fromhex(case["leaf"]), bytes.fromhex(case["root"])
     path = [bytes.fromhex(node) for node in case["proof"]]
     assert program.is_included(leaf, case["index"], case["size"], path, top) == is_strict(case)
+
+
+@pytest.mark.parametrize("case", MERKLE_CONSISTENCY, ids=itemgetter("name"))
+def test_a_witness_is_led_to_both_roots_by_what_holds_and_by_nothing_else(case: dict[str, Any]) -> None:
+    if case["first"] == case["second"]:
+        return  # a checkpoint that it has seen: it compares the roots
+    older = witness.Checkpoint("", case["first"], bytes.fromhex(case["first_root"]))
+    path = [bytes.fromhex(node) for node in case["proof"]]
+    roots = older.root, bytes.fromhex(case["second_root"])
+    assert (witness.walk_proof(older, case["second"], path) == roots) == is_strict(case)
 
 
 @pytest.mark.parametrize("case", MERKLE_CONSISTENCY, ids=itemgetter("name"))
