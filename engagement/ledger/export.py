@@ -3,9 +3,11 @@
 Lines are auditors' files: beside what everybody may read of an entry they have what opens the digests of people in it.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from engagement.core.digests import canonical_json, parse_canonical
+from engagement.ledger.core.cosignatures import add_lines
 from engagement.ledger.core.statements import person_digest
 from engagement.models import LedgerCheckpoint, LedgerEntry
 
@@ -42,6 +44,6 @@ def _parse(text: str) -> Any:
         return text
 
 
-def export_checkpoint(row: LedgerCheckpoint) -> bytes:
-    """One line of the file beside it; size and root stand in the note, which is signed."""
-    return canonical_json({"at": row.at_ms, "note": row.note}) + b"\n"
+def export_checkpoint(row: LedgerCheckpoint, cosignatures: Iterable[str] = ()) -> bytes:
+    """One line of the file beside it; size and root stand in the note, which is signed, perhaps by witnesses, too."""
+    return canonical_json({"at": row.at_ms, "note": add_lines(row.note, cosignatures)}) + b"\n"

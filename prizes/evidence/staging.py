@@ -91,7 +91,8 @@ def read_chunks(path: Path, tell: Callable[[int], None]) -> Iterator[bytes]:
 def stage_show(staging: Staging, state: State) -> None:
     """What belongs to the show as a whole: ledger, timeline, statistics, and the programs that check."""
     lines = [export_entry(entry) for entry in state.entries]
-    notes = b"".join(export_checkpoint(row) for row in state.checkpoints)
+    cosigned = state.cosignatures
+    notes = b"".join(export_checkpoint(row, cosigned.get(row.size, ())) for row in state.checkpoints)
     latest = state.checkpoints[-1].note if state.checkpoints else ""
     staging.write(ENTRIES, b"".join(lines), "the ledger, an entry on each line")
     staging.write(CHECKPOINTS, notes, "all signed checkpoints, oldest first")
@@ -99,6 +100,11 @@ def stage_show(staging: Staging, state: State) -> None:
     staging.write(
         "ledger/keys.txt", "\n".join(public_keys(state)) + "\n", "the public keys of the checkpoints"
     )
+    if state.witnesses:
+        keys = "\n".join(state.witnesses) + "\n"
+        staging.write(
+            "ledger/witnesses.txt", keys, "the public keys of the witnesses, who have cosigned checkpoints"
+        )
     titles = {segment.pk: str(segment) for segment in state.show.segments.all()}
     rows = [timeline_row(json.loads(line), titles) for line in lines]
     staging.write_json("timeline.json", rows, "every step of the show as it ran, with UTC time")

@@ -9,6 +9,7 @@ from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.models import LedgerCheckpoint, LedgerEntry, Segment, Show
+from prizes.cosignatures import lines_by_size
 from prizes.models import Draw
 from prizes.publication import dispositions_of
 
@@ -48,6 +49,8 @@ class State:
     draws: list[DrawNow]
     entries: list[LedgerEntry]
     checkpoints: list[LedgerCheckpoint]
+    cosignatures: dict[int, list[str]]  # the lines of witnesses, by the size of the checkpoint
+    witnesses: list[str]  # their keys
 
     @property
     def at_ms(self) -> int:
@@ -77,6 +80,8 @@ def read_state(slug: str) -> State:
         [_read_draw(draw) for draw in draws.order_by("segment__position", "prize_list__number")],
         entries,
         list(LedgerCheckpoint.objects.filter(show=show).order_by("size")),
+        lines_by_size(show),
+        list(show.witnesses.order_by("name").values_list("key", flat=True)),
     )
 
 

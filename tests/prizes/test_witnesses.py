@@ -2,7 +2,10 @@
 
 import base64
 import contextlib
+import io
+import json
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
@@ -31,9 +35,9 @@ from prizes import tasks, witnesses
 from prizes.cosignatures import cosigned, describe_witnesses, quorum_reached, witness_rules
 from prizes.models import Cosignature, Quorum, Witness
 from prizes.witnesses import Asking
-from tests.cast import make_show
+from tests.cast import armed_segment, make_show
 from tests.guards import tamper
-from tests.prizes.pipeline import sealed
+from tests.prizes.pipeline import ended, run_all, sealed
 from tests.prizes.witnesses import Log, Running, cosigned_at, make_witness, running_witness
 from tests.relays import Answer, Handler, answers, dead_address, drips, relay
 
@@ -436,3 +440,18 @@ def test_the_crew_sees_who_has_signed_how_far_and_when(
     assert (first["name"], first["size"], second["size"]) == ("w.example/fake", 5, None)
     assert abs(first["at"] - now_ms()) < 10_000
     assert f"Witness w.example/other {trouble(fake_other)}." in live["warnings"]
+
+
+def test_the_evidence_has_what_was_cosigned(show: Show, asking: Asking, tmp_path: Path) -> None:
+    run_all(ended(armed_segment(show)))
+    with relay(signs()) as good:
+        row = fake(show, good.address)
+        ask(asking)
+    lines = dict(Cosignature.objects.values_list("size", "line"))
+    call_command("evidence", "gala", "-o", str(tmp_path / "pack.zip"), stdout=io.StringIO())
+    with zipfile.ZipFile(tmp_path / "pack.zip") as pack:
+        notes = [json.loads(told)["note"] for told in pack.read("ledger/checkpoints.jsonl").splitlines()]
+        assert pack.read("ledger/witnesses.txt").decode() == f"{row.key}\n"
+        assert b"FAIL" not in pack.read("verification/ledger.txt")
+    with_lines = {size for size, note in enumerate(notes, 1) if note.count("— ") == 2}
+    assert with_lines == set(lines) and all(notes[size - 1].endswith(lines[size]) for size in lines)
