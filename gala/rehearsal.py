@@ -45,6 +45,7 @@ def phone_arguments(address: str, segment: Segment, phones: int, summary: Path) 
         "--phones", str(phones),
         "--until-result",
         "--claim",
+        "--check-stubs",
         "--timeout", str(_last_moment_s(segment)),
         "--json", str(summary),
         "--quiet",
@@ -92,7 +93,8 @@ def summarise(segment: Segment, phone_summary: Path) -> dict[str, Any]:
     """The account of a published segment: what phones were told against what was frozen, and what was drawn."""
     draw = segment.draws.get()
     phones = json.loads(phone_summary.read_text(encoding="utf-8"))
-    told = phones["segments"].get(str(segment.pk), {"acknowledged": {}})["acknowledged"]
+    found = phones["segments"].get(str(segment.pk), {"acknowledged": {}, "stubs": {}})
+    told, signed = found["acknowledged"], found["stubs"]
     frozen = read_frozen(draw)
     return {
         "show": segment.show.slug,
@@ -104,6 +106,8 @@ def summarise(segment: Segment, phone_summary: Path) -> dict[str, Any]:
         "shakes_acknowledged": sum(told.values()),
         "shakes_frozen": sum(frozen.values()),
         "viewers_that_differ": differing_viewers(told, frozen),
+        "stubs": phones["stubs"],
+        "stubs_that_differ": differing_viewers(signed, frozen),
         "entries": draw.entries,
         "tickets": draw.tickets,
         "winners": [describe_win(win) for win in draw.wins.select_related("prize").order_by("rank")],

@@ -2,7 +2,7 @@
 
 They go with the acks of final reports, in the same write; to all who need no ack any more once for each feed, a moment
 after its window; and to those who come later, with their welcome. So every phone gets one for each connection, and
-another only if its total was raised.
+another only if its total was raised. See docs/decisions/0037-stubs-are-signed-in-batches.md.
 """
 
 import asyncio

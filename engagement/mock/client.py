@@ -13,6 +13,7 @@ from engagement.mock.hand import Hand
 from engagement.mock.phone import NEVER, Message, Phone
 
 SHARED_FRAME_BYTES = 120  # longer frames are mostly broadcasts, the same bytes for everybody
+FOR_ONE_PHONE = (b'{"type":"welcome"', b'{"type":"stub"')
 REMEMBERED = 64
 NO_CLOSE_FRAME = 1006
 
@@ -27,7 +28,7 @@ def now_ms() -> float:
 
 def decode(payload: bytes) -> Message:
     """One frame. A broadcast is decoded once for all phones of the process: that is most of what 5,000 phones hear."""
-    if len(payload) < SHARED_FRAME_BYTES or payload.startswith(b'{"type":"welcome"'):
+    if len(payload) < SHARED_FRAME_BYTES or payload.startswith(FOR_ONE_PHONE):
         return _decoder.decode(payload)
     message = _remembered.get(payload)
     if message is None:
@@ -52,6 +53,7 @@ class Client(WSListener):
         self.planned_at = NEVER  # when the scheduler is going to wake it
         self.gave_up = False
         self.welcomed = False
+        self.welcomed_at = NEVER  # on this connection
         self.dropped_at = -NEVER  # when it last broke off on purpose
         self.acked_at = -NEVER
         self.reschedule: Callable[[Client], None] = lambda client: None
@@ -126,6 +128,7 @@ class Client(WSListener):
         elif type_ in ("state", "welcome"):
             self._shake(now)  # what was shaken so far belongs to the segment that was on air so far
             self.welcomed = True
+            self.welcomed_at = now if type_ == "welcome" else self.welcomed_at
         elif type_ == "error":
             self.figures.errors[message["code"]] += 1
         for news in self.phone.receive(message, now, self.rng):

@@ -21,6 +21,7 @@ from engagement.mock.figures import Figures, describe_figures, describe_segments
 from engagement.mock.hand import HumanHand, SteadyHand
 from engagement.mock.passes import CrowdError, Passes, make_tls, parse_address
 from engagement.mock.phone import NEVER, Phone
+from engagement.mock.stubs import StubFigures, check_stubs
 
 SUBPROTOCOL = "shake.v1"
 TICK_S = 0.02
@@ -53,6 +54,7 @@ class CrowdOptions:
     cheaters: float = CHEATERS
     drop: float = 0.0
     claim: bool = False  # winners claim at once
+    check_stubs: bool = False  # the keys of stubs are looked up in the ledger
     seed: int | None = None
     ca: str | None = None  # a file of certificates in PEM; None: those that this machine trusts
 
@@ -70,6 +72,7 @@ class Crowd:
         self.connect_seconds = 0.0
         self.target: int | None = None  # the segment whose result ends `until_result`
         self.result_seen = False
+        self.stubs = StubFigures()
         self._order = count()
         self._wakes: list[tuple[float, int, Client]] = []
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
@@ -97,6 +100,10 @@ class Crowd:
         try:
             await self._connect_all()
             await self._shake()
+            self.step = "checking stubs"
+            ledger = self.passes if self.options.check_stubs else None
+            to_the_end = self.options.until_result and self.result_seen
+            self.stubs = await check_stubs(self.clients, ledger, to_the_end=to_the_end, now=now_ms())
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -307,7 +314,7 @@ class Crowd:
         if self.options.claim and (unclaimed := self._unclaimed()):
             heard = sorted({self.figures.claims.get(viewer, "no answer yet") for viewer in unclaimed})
             found.append(f"{len(unclaimed)} phones have won and could not claim: {', '.join(heard)}")
-        return found
+        return found + self.stubs.problems()
 
     def describe(self, seconds: float) -> dict[str, Any]:
         """The summary, as `--json` writes it."""
@@ -328,6 +335,7 @@ class Crowd:
             "shakes_acknowledged": sum(
                 sum(segment["acknowledged"].values()) for segment in segments.values()
             ),
+            "stubs": self.stubs.describe(),
             "segments": segments,
             "problems": self.problems(),
             "connect_seconds": round(self.connect_seconds, 1),

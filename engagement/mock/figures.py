@@ -43,15 +43,17 @@ def percentile(counted: Counter[int], share: float) -> int | None:
 
 
 def describe_segments(phones: Iterable[Phone]) -> dict[str, dict[str, dict[str, int]]]:
-    """Per segment what was counted and what was acknowledged, by pseudonym (hex); without phones that never shook."""
+    """Per segment what was counted, acknowledged and signed, by pseudonym (hex); without phones that never shook."""
     segments: dict[str, dict[str, dict[str, int]]] = {}
     for phone in phones:
         for segment, count in phone.counts.items():
             if count.total:
-                found = segments.setdefault(str(segment), {"acknowledged": {}, "counted": {}})
+                found = segments.setdefault(str(segment), {"acknowledged": {}, "counted": {}, "stubs": {}})
                 found["counted"][phone.viewer] = count.total
                 if count.acknowledged:
                     found["acknowledged"][phone.viewer] = count.acknowledged
+                if segment in phone.stubs:
+                    found["stubs"][phone.viewer] = phone.stubs[segment]["stub"]["total"]
     return segments
 
 

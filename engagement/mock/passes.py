@@ -11,11 +11,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 CONNECTIONS = 16  # requests under way at once
 TIMEOUT_S = 10.0
 NOBODY_THERE_S, BUSY_S = 30.0, 180.0  # how long to go on asking; Retry-After can be a minute
+LEDGER_S = 5.0  # a crowd whose stubs cannot be looked up in the ledger says so, and ends
 LATER = frozenset(
     {0, 429, 502, 503, 504}
 )  # no answer, too many, or nobody behind the proxy: worth another try
@@ -44,6 +45,11 @@ class Address(NamedTuple):
     def passes(self) -> str:
         """The path that gives passes."""
         return f"{self.prefix}/api/shows/{self.show}/passes"
+
+    @property
+    def ledger(self) -> str:
+        """The path of the show's ledger."""
+        return f"{self.prefix}/api/shows/{self.show}/ledger"
 
     def claims(self, draw: int) -> str:
         """The path that takes claims of a draw."""
@@ -112,7 +118,14 @@ class Passes:
         _, answer = await self._insist(self.address.claims(draw), json.dumps(proof).encode())
         return answer
 
-    async def _insist(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    async def ledger(self, path: str) -> dict[str, Any]:
+        """What the show's ledger answers below this path. CrowdError without an answer."""
+        _, answer = await self._insist(f"{self.address.ledger}{quote(path)}", None, patience_s=LEDGER_S)
+        return answer
+
+    async def _insist(
+        self, path: str, body: bytes | None, patience_s: float = BUSY_S
+    ) -> tuple[int, dict[str, Any]]:
         """Asks until there is an answer that is not "later"; its status and content."""
         began = time.monotonic()
         for attempt in range(1_000_000):
@@ -128,7 +141,7 @@ class Passes:
                 else random.uniform(0, min(10.0, 0.5 * 2 ** min(attempt, 5)))
             )
             asked_s = time.monotonic() - began
-            if asked_s + wait_s > (BUSY_S if status else NOBODY_THERE_S):
+            if asked_s + wait_s > min(patience_s, BUSY_S if status else NOBODY_THERE_S):
                 raise CrowdError(f"{self.address.host} gave no answer for {asked_s:.0f} s: {_text(answer)}")
             await asyncio.sleep(wait_s)
         raise AssertionError("a deadline comes first")
@@ -139,13 +152,13 @@ class Passes:
         for connection in self._opened:
             connection.close()
 
-    def _ask(self, path: str, body: bytes) -> tuple[int, float, dict[str, Any]]:
+    def _ask(self, path: str, body: bytes | None) -> tuple[int, float, dict[str, Any]]:
         """Status (0: no answer), seconds of Retry-After (0: not said) and content of one request."""
         was_kept = getattr(self._kept, "connection", None) is not None
         try:
             connection = self._connection()
             headers = {"Accept": "application/json", "Content-Type": "application/json"}
-            connection.request("POST", path, body=body, headers=headers)
+            connection.request("GET" if body is None else "POST", path, body=body, headers=headers)
             response = connection.getresponse()
             content = response.read()
             return response.status, _seconds(response.getheader("Retry-After")), _parse(content)

@@ -124,6 +124,9 @@ class Phone:
         self.segment: Message | None = None  # what is on air or comes next, as in the newest state
         self.pulse: Message | None = None
         self.counts: dict[int, Count] = {}
+        self.stubs: dict[
+            int, Message
+        ] = {}  # by segment: what it can prove that it was told; to be kept for good
         self.results: dict[int, Message] = {}  # by draw; each is shown once
         self.wins: dict[int, Message] = {}  # by draw, as told last: its status changes once it is claimed
         self.lost_wins: set[int] = set()  # draws whose prize somebody else holds by now, or nobody
@@ -141,7 +144,7 @@ class Phone:
     def window(self) -> tuple[float, float]:
         """When shakes of the current segment count, by the phone's own clock; (NEVER, NEVER) if nothing is planned."""
         count = self.counts.get(self.segment["id"]) if self.segment else None
-        return (NEVER, NEVER) if count is None or count.finished else self._window_of(count)
+        return (NEVER, NEVER) if count is None or count.finished else self.window_of(count)
 
     def shake(self, now: float, times: int = 1) -> bool:
         """Counts shakes, online or not; False when they came outside the window and do not count."""
@@ -161,7 +164,8 @@ class Phone:
         """Everything counted was acknowledged, or cannot be any more."""
         return all(count.settled for count in self.counts.values())
 
-    def _window_of(self, count: Count) -> tuple[float, float]:
+    def window_of(self, count: Count) -> tuple[float, float]:
+        """The window of one segment, by the phone's own clock; (NEVER, NEVER) while nothing is planned."""
         if count.opens_at is None or count.closes_at is None:
             return NEVER, NEVER
         return count.opens_at - self.clock.offset, min(count.closes_at - self.clock.offset, self._stopped_at)
@@ -203,16 +207,16 @@ class Phone:
         if due is None:
             return None
         count = self.counts[due]
-        if now < self._window_of(count)[1] and count.leaves_out():
+        if now < self.window_of(count)[1] and count.leaves_out():
             return None
         self._reported, count.left_out = count, False
         count.reported_before, count.reported, count.reported_at = count.reported, count.total, now
-        count.was_final = now >= self._window_of(count)[1]
+        count.was_final = now >= self.window_of(count)[1]
         return f'{{"type":"shakes","segment":{due},"total":{count.total}}}'
 
     def _has_news(self, segment: int, now: float) -> bool:
         count = self.counts[segment]
-        opens, closes = self._window_of(count)
+        opens, closes = self.window_of(count)
         return (
             opens <= now
             and count.total > count.acknowledged
@@ -225,7 +229,7 @@ class Phone:
 
     def _report_time(self, count: Count, now: float, rng: Random) -> float:
         """When to report a segment next: at the pace while it is open, then soon after it has closed, until settled."""
-        opens, closes = self._window_of(count)
+        opens, closes = self.window_of(count)
         if count.finished or opens == NEVER:
             return NEVER
         wait = rng.uniform(0, min(self.pace.jitter_ms, FINAL_MS))
@@ -285,7 +289,7 @@ class Phone:
 
     def _forget_all(self) -> None:
         """The server's database was restored or made anew: segments and draws of these numbers are others."""
-        for known in (self.counts, self.results, self.wins, self.lost_wins):
+        for known in (self.counts, self.stubs, self.results, self.wins, self.lost_wins):
             known.clear()
 
     def _take_segment(self, segment: Message | None) -> None:
@@ -333,6 +337,13 @@ class Phone:
         count.reported_at = None
         return NOTHING
 
+    def _stub(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
+        """The one that says most: another comes only where the total was raised, or after a reconnect."""
+        known = self.stubs.get(message["segment"])
+        if known is None or message["stub"]["total"] > known["stub"]["total"]:
+            self.stubs[message["segment"]] = message
+        return NOTHING
+
     def _take_pace(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
         """Also for the wait that has begun: whoever is overloaded is not told once more at the old pace."""
         self._set_pace(message)
@@ -355,7 +366,7 @@ class Phone:
             count.reported_at = None
             # Before the end of the window the clock may be wrong, or the state late: ask, and try again a few times.
             self._sync_at = now
-            count.finished = now >= self._window_of(count)[1] or count.surprises >= SURPRISES
+            count.finished = now >= self.window_of(count)[1] or count.surprises >= SURPRISES
         return NOTHING
 
     # --- when the socket is gone ---
@@ -394,6 +405,7 @@ Handler = Callable[[Phone, Message, float, Random], Sequence[Message]]
 
 _HANDLERS: dict[str, Handler] = {
     "ack": Phone._ack,
+    "stub": Phone._stub,
     "pulse": Phone._pulse,
     "state": Phone._state,
     "won": Phone._won,

@@ -43,7 +43,8 @@ def test_a_whole_night_from_make_show_to_ctrl_c(night: Night, tmp_path: Path) ->
 def check_the_segment_that_played_by_itself(summary: dict) -> None:
     assert summary["phones_connected"] == summary["phones_that_shook"] == summary["entries"] == 200
     assert summary["shakes_acknowledged"] == summary["shakes_frozen"] > 200
-    assert summary["viewers_that_differ"] == []
+    assert summary["viewers_that_differ"] == summary["stubs_that_differ"] == []
+    assert summary["stubs"] == {"kept": 200, "certified": 200, "missing": 0, "wrong": {}}
     assert summary["verified"] is True and len(summary["winners"]) == 3
     before = ["arm", "open", "opened", "closing", "fence", "freeze", "reveal", "seal"]
     after = ["start", "beacon", "drawn", "publish", "claim"]
@@ -83,7 +84,8 @@ def run_the_second_segment_by_hand(night: Night, segment: int, tmp_path: Path) -
     assert refused.returncode == 1 and "scheduled already" in refused.stderr and "olga" in refused.stderr
     phones = night.start(
         "mock_phones", "--url", f"ws://{night.address}", "--show", "countdown-gala", "--phones", "60", "--until-result",
-        "--timeout", "80", "--cheat-hz", "50", "--cheaters", "0.1", "--drop", "0.05", "--json", str(told), "--quiet",
+        "--timeout", "80", "--cheat-hz", "50", "--cheaters", "0.1", "--drop", "0.05", "--check-stubs",
+        "--json", str(told), "--quiet",
     )  # fmt: skip
     night.wait_for_phase(segment, "open", 30)
     night.expect("segment", "close", str(segment), "--as", "olga")
@@ -94,6 +96,9 @@ def run_the_second_segment_by_hand(night: Night, segment: int, tmp_path: Path) -
     acknowledged = summary["segments"][str(segment)]["acknowledged"]
     assert summary["phones_connected"] == 60 and sum(acknowledged.values()) > 0
     assert differing_viewers(acknowledged, frozen_totals(night, segment)) == []
+    stubs = summary["segments"][str(segment)]["stubs"]
+    assert all(acknowledged[viewer] == total for viewer, total in stubs.items()) and len(stubs) > 40
+    assert summary["stubs"] == {"kept": len(stubs), "certified": len(stubs), "missing": 0, "wrong": {}}
     assert summary["results_seen"][str(draw)] == 60
     assert "NOT OK" not in night.expect("audit_draw", str(draw))
 

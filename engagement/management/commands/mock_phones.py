@@ -63,6 +63,11 @@ class Command(BaseCommand):
             help="share of reports after which the socket breaks",
         )
         parser.add_argument("--claim", action="store_true", help="phones that win claim at once")
+        parser.add_argument(
+            "--check-stubs",
+            action="store_true",
+            help="look up the keys of the stubs in the ledger at the end",
+        )
         parser.add_argument("--seed", type=int, help="the same people again")
         parser.add_argument("--json", metavar="FILE", help="writes a summary")
         parser.add_argument("--quiet", action="store_true", help="says nothing but errors")
@@ -151,6 +156,7 @@ def _rows(crowd: Crowd) -> Iterator[tuple[str, Any]]:
         sum(count.acknowledged for phone in phones for count in phone.counts.values()),
     )
     yield "ack p50 / p99 ms", _latency(crowd)
+    yield "stubs", sum(len(phone.stubs) for phone in phones)
     yield "results seen", sum(figures.results_seen.values())
     yield "won", len(figures.won)
     yield "claims", _by_code(Counter(figures.claims.values()))
@@ -173,7 +179,8 @@ def _last_line(summary: dict[str, Any]) -> str:
         f"{summary['phones_connected']:,} of {summary['phones']:,} phones connected, "
         f"{summary['phones_that_shook']:,} shook, "
         f"{summary['shakes_acknowledged']:,} of {summary['shakes_counted']:,} shakes acknowledged"
-        f" ({summary['clamped']:,} acks were clamped){cut_off}, {summary['seconds']} s"
+        f" ({summary['clamped']:,} acks were clamped){cut_off}, {summary['stubs']['kept']:,} stubs"
+        f" ({summary['stubs']['certified']:,} with a key from the ledger), {summary['seconds']} s"
     )
 
 

@@ -257,11 +257,24 @@ def print_summary(console: Console, summary: dict[str, Any], address: str) -> No
         f"\n{summary['phones_that_shook']} of {summary['phones_connected']} phones shook. "
         f"Acknowledged {summary['shakes_acknowledged']}, frozen {summary['shakes_frozen']}: {equal}."
     )
+    console.print(stubs_line(summary))
     console.print(f"{summary['entries']} entries, {summary['tickets']} tickets, seal {summary['seal']}")
     for winner in summary["winners"]:
         console.print(f"  {winner['prize']}: {winner['pseudonym']}")
     draw = Draw.objects.get(pk=summary["draw"])
     console.print(verdict_line(draw, summary["verified"], address))
+
+
+def stubs_line(summary: dict[str, Any]) -> str:
+    """What the phones hold in their hands."""
+    stubs = summary["stubs"]
+    signed = (
+        "keys that are in the ledger" if stubs["certified"] == stubs["kept"] else "keys that NO LEDGER HAS"
+    )
+    right = not summary["stubs_that_differ"] and not stubs["wrong"]
+    return (
+        f"{stubs['kept']} stubs, signed with {signed}: {'equal, viewer by viewer' if right else 'NOT EQUAL'}."
+    )
 
 
 def verdict_line(draw: Draw, verified: bool, address: str) -> str:

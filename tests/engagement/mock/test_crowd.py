@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ from prizes.steps.publish import publish_segment
 from tests.cast import armed_segment, make_result, make_show, put_on_air, totals_in_tally
 from tests.gala.nginx import Proxy, running_nginx
 from tests.prizes.pipeline import run_all
-from tests.servers import running_gateway
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,15 +119,6 @@ def test_it_can_stay_until_everybody_has_seen_the_result(gateway: str, tmp_path:
     timer.join()
     assert summary["results_seen"] == {"901": 40, "902": 40}
     assert summary["problems"] == []
-
-
-@pytest.fixture
-def whole_gateway(tmp_path: Path) -> Iterator[str]:
-    """A gateway that sees the database of this test: claims are not the live side's, which needs none."""
-    name = connection.settings_dict["NAME"]
-    server = os.environ.get("DATABASE_URL", "sqlite:///").rpartition("/")[0]
-    with running_gateway(tmp_path / "gateway.log", DATABASE_URL=f"{server}/{name}") as (address, _):
-        yield address
 
 
 def test_winners_claim_at_once(whole_gateway: str, tmp_path: Path) -> None:

@@ -563,3 +563,19 @@ def test_shuffled_repeated_and_lost_frames_never_show_a_result_twice_or_lower_a_
         3,
         4,
     }  # the last state heals everything
+
+
+# --- stubs ---
+
+
+def stub(total: int, of: int = 7) -> dict[str, Any]:
+    return {"type": "stub", "segment": of, "key": "ab" * 32, "stub": {"total": total, "gateway": "g"}}
+
+
+def test_it_keeps_of_each_segment_the_stub_that_says_most_and_shows_nothing() -> None:
+    phone, rng = welcomed()
+    for message in (stub(5), stub(9), stub(7), stub(3, of=8)):
+        assert phone.receive(message, CLOSES, rng) == ()
+    assert {of: kept["stub"]["total"] for of, kept in phone.stubs.items()} == {7: 9, 8: 3}
+    phone.receive(state(seq=1, epoch=2), CLOSES, rng)
+    assert phone.stubs == {}, "of another life of the database, where segments have the same numbers"
