@@ -55,10 +55,15 @@ def lines_by_size(show: Show) -> dict[int, list[str]]:
     return dict(found)
 
 
-def quorum_reached(show: Show, at_least_size: int) -> bool:
-    """Whether as many witnesses as have to have cosigned a checkpoint with these entries; true where none has to."""
+def quorum_reached(show: Show, at_least_size: int, before_ms: int | None = None) -> bool:
+    """Whether as many witnesses as have to have cosigned a checkpoint with these entries; true where none has to.
+
+    With `before_ms` (UTC ms), those count that have done so before, by their own clocks.
+    """
     names = list(show.witnesses.values_list("name", flat=True))
     later = Cosignature.objects.filter(show=show, witness__in=names, size__gte=at_least_size)
+    if before_ms is not None:
+        later = later.filter(at_ms__lt=before_ms)
     there: int = later.order_by().values("witness").distinct().count()
     return there >= _quorum_of(show, len(names))[0]
 

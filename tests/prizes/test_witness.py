@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from engagement.ledger import verify_ledger
 from engagement.ledger.core.checkpoints import sign_note
 from prizes import witness as program
 from tests.prizes.witnesses import Log, Running, call, cosigned_at, make_witness, running_witness
+from tests.pythons import VERSIONS, find_python
 
 ORIGIN = "gala.example.com/gala"
 LOG = Log(ORIGIN)
@@ -36,22 +37,23 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 # --- what it signs ---
 
 
-@pytest.mark.parametrize(
-    "python", [["python3.8", "-I"], [sys.executable, "-I"], [sys.executable, "-I", "-S"]]
-)
-def test_it_cosigns_what_continues(tmp_path: Path, python: Sequence[str]) -> None:
-    if shutil.which(python[0]) is None or subprocess.run([*python, "-V"], capture_output=True).returncode:
-        pytest.skip(f"{python[0]} is not here")
-    vkey = make_witness(tmp_path)
-    with running_witness(tmp_path, LOG.vkey, python=python) as running:
+@pytest.mark.parametrize("version", ["here", "here, alone", *VERSIONS])
+def test_it_cosigns_what_continues_on_every_python(tmp_path: Path, version: str) -> None:
+    vkey, python = make_witness(tmp_path), find_python(version) if version in VERSIONS else sys.executable
+    if python is None:
+        pytest.skip(f"Python {version} is not here")
+    command = [python, "-I", "-W", "error", *(["-S"] if "alone" in version else [])]
+    with running_witness(tmp_path, LOG.vkey, python=command) as running:
         for old, size in ((0, 1), (1, 7), (7, 64), (64, 100)):
             answer = running.send(LOG.request(old, size))
             assert answer.status == 200
             assert abs(cosigned_at(vkey, LOG.text(size), answer.body) - time.time()) < 5
         kept = running.get(f"/{hashlib.sha256(ORIGIN.encode()).hexdigest()}/checkpoint").body
         assert kept == LOG.note(100) + answer.body
-        assert ("in pure Python" in running.log) == ("-S" in python or python[0] == "python3.8")
+        assert "in pure Python" in running.log or version != "here, alone"
+    assert "failed" not in running.log and "Warning" not in running.log and "Error" not in running.log
     assert verify_ledger.open_checkpoint("kept", kept, [verify_ledger.parse_key(LOG.vkey)]).size == 100
+    assert "100 entries" in call("show", "--state", tmp_path / "state", python=command).stdout
 
 
 def test_asked_again_it_gives_the_same_line(shared: Running) -> None:

@@ -1,6 +1,7 @@
 """A witness is open to everybody: what strangers send costs it little, and keeps nobody else waiting."""
 
 import contextlib
+import random
 import socket
 import sys
 import time
@@ -112,3 +113,46 @@ def test_in_pure_python_a_burst_is_answered_within_two_seconds(tmp_path: Path) -
         answers = [connection.recv(65536) for connection in many]
         assert time.monotonic() - started < 2
         assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers) == 1
+
+
+def test_what_was_changed_on_the_way_is_refused_with_a_word_and_never_signed(tmp_path: Path) -> None:
+    """Lines, digits and bytes, at random but the same each time."""
+    make_witness(tmp_path)
+    signer = program.read_signer(tmp_path / "key")
+    state = program.State(tmp_path / "state", signer.key)
+    keys = {LOG.origin: [program.log_key(LOG.vkey)]}
+    witness = program.Witness(signer, keys, state, lambda text: None)
+    witness.add_checkpoint(LOG.request(0, 7).encode())
+    chance = random.Random(7)
+    bodies = [LOG.request(7, size).encode() for size in (7, 8, 9, 40)]
+    signed = {LOG.text(7)}
+    for _ in range(2_000):
+        body = mutate(chance.choice(bodies), chance)
+        try:
+            witness.add_checkpoint(body)
+        except program.Refusal as refusal:
+            assert refusal.status in program.REASONS and refusal.text
+        seen = witness.seen[LOG.origin]
+        assert seen is not None
+        signed.add(seen.text)
+    assert signed <= {LOG.text(size) for size in (7, 8, 9, 40)}
+
+
+def mutate(body: bytes, chance: random.Random) -> bytes:
+    lines = body.split(b"\n")
+    place = chance.randrange(len(lines))
+    kind = chance.randrange(6)
+    if kind == 0:
+        del lines[place]
+    elif kind == 1:
+        lines.insert(place, chance.choice(lines))
+    elif kind == 2:
+        lines[place] = lines[place][: chance.randrange(len(lines[place]) + 1)]
+    elif kind == 3:
+        other = chance.randrange(len(lines))
+        lines[place], lines[other] = lines[other], lines[place]
+    else:
+        line = bytearray(lines[place] or b"0")
+        line[chance.randrange(len(line))] = chance.choice(b"0179+/= \xff\x00\tAz")
+        lines[place] = bytes(line)
+    return b"\n".join(lines)
