@@ -22,12 +22,17 @@ WRITTEN_ONCE = (
     "seal",
     "sealed_at_ms",
     "sealed_ledger",
+    "prior",
+    "previous_seal",
+    "publish_by_ms",
     "beacon_value",
     "beacon_proof",
     "beacon_ledger",
     "record_digest",
     "drawn_at",
+    "drawn_ledger",
     "published_at",
+    "published_ledger",
 )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -307,21 +307,45 @@ def _secret_of(row: Reveal) -> str:
 
 
 def check_prior_wins(draw: Draw, record: bytes) -> Check:
-    """Skipped are those who had won when the draw started, in records before or as reserves; no more and no fewer."""
-    expected: dict[str, str] = {}
-    before = LedgerEntry.objects.filter(
-        show=draw.show_id, action__in=("drawn", "move up"), position__lt=draw.started_ledger or 0
-    )
-    draws = {row.draw_id: row for row in Draw.objects.filter(show=draw.show_id).select_related("segment")}
-    for entry in before.order_by("position"):
-        details = json.loads(entry.details)
-        is_reserve = entry.action == "move up"
-        winners = [details["pseudonym"]] if is_reserve else _winners_of(draws.get(details["draw"]), details)
-        if winners is None:
-            return Check("prior wins", False, f"the record of {details['draw']} is not the one in the ledger")
-        expected |= dict.fromkeys(winners, details["draw"])
+    """Skipped are those who had won by the seal, and the winners of what was pending then; no more and no fewer."""
+    try:
+        pending = set(draw.sealed_prior.pending) if draw.prior else set()
+    except (ValueError, KeyError, TypeError) as error:
+        return Check("prior wins", False, f"what the row says of the seal cannot be read: {error!r}"[:200])
+    # A draw of the first version took all who had won when it started.
+    fixed = (draw.sealed_ledger if draw.prior else draw.started_ledger) or 0
+    try:
+        told = list(told_wins(draw.show_id, before=draw.started_ledger or 0))
+    except ValueError as error:
+        return Check("prior wins", False, str(error))
+    sealed = {row.pseudonym: row.draw_id for row in reversed(told) if row.position < fixed}
+    under_way = {row.pseudonym: row.draw_id for row in told if row.draw_id in pending and not row.moved_up}
+    expected = {**under_way, **sealed}
     named = _attempt(lambda: {row["pseudonym"]: row["draw_id"] for row in json.loads(record)["prior_wins"]})
     return Check("prior wins", named == expected, f"{len(expected)} had won before")
+
+
+class ToldWin(NamedTuple):
+    """Somebody has won, as an entry of the ledger says."""
+
+    position: int
+    pseudonym: str
+    draw_id: str
+    moved_up: bool
+
+
+def told_wins(show_id: int, before: int) -> Iterator[ToldWin]:
+    """All wins that the ledger of a show tells of, in order; ValueError for a record that is not the one it names."""
+    draws = {row.draw_id: row for row in Draw.objects.filter(show=show_id).select_related("segment")}
+    told = LedgerEntry.objects.filter(show=show_id, action__in=("drawn", "move up"), position__lt=before)
+    for entry in told.order_by("position"):
+        details = json.loads(entry.details)
+        moved_up, name = entry.action == "move up", details["draw"]
+        winners = [details["pseudonym"]] if moved_up else _winners_of(draws.get(name), details)
+        if winners is None:
+            raise ValueError(f"the record of {name} is not the one in the ledger")
+        for winner in winners:
+            yield ToldWin(entry.position, winner, name, moved_up)
 
 
 def _winners_of(draw: Draw | None, told: dict[str, Any]) -> list[str] | None:

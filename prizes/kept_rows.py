@@ -15,11 +15,13 @@ from typing import Any, BinaryIO, NamedTuple
 from django.core.exceptions import ObjectDoesNotExist
 
 from engagement.clock import to_ms
+from engagement.core.digests import canonical_json
 from engagement.ledger.audit import Check
 from engagement.models import LedgerEntry
 from engagement.tally import shard_of
 from engagement.vault import VaultError, open_secret
 from prizes.core.digests import HOUSE
+from prizes.core.record import FORMAT
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, TOTAL_BYTES
 from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw
@@ -76,6 +78,19 @@ def _of_draw(draw: Draw, record: dict[str, Any]) -> Iterator[Compared]:
     yield Compared("position of the beacon", draw.beacon_ledger, ledger["beacon"])
     yield Compared("proof of the beacon", draw.beacon_proof, record["beacon"]["proof"])
     yield Compared("secret of the house", _open(draw.house_secret), record["reveals"][HOUSE]["secret"])
+    if record["$format"] == FORMAT:
+        yield from _of_seal(draw, record)
+
+
+def _of_seal(draw: Draw, record: dict[str, Any]) -> Iterator[Compared]:
+    """What a seal of the second version fixes of earlier draws, and the time until which the result is public."""
+    pending = record["pending"]
+    wins = [row for row in record["prior_wins"] if row["draw_id"] not in pending]
+    sealed = canonical_json({"pending": pending, "wins": wins}).decode()
+    yield Compared("wins and draws before the seal", draw.prior, sealed)
+    yield Compared("seal before", draw.previous_seal, record["seal"]["previous"])
+    publish_by = record["seal"]["time"] + 1000 * draw.promised["publish_by_s"]
+    yield Compared("time to publish", draw.publish_by_ms, publish_by)
 
 
 def _open(secret: str) -> str:
@@ -90,6 +105,9 @@ def _of_steps(draw: Draw, ledger: dict[str, Any]) -> Iterator[Compared]:
     told = _entry(draw, "drawn", {"draw": draw.draw_id})
     yield Compared("time of the draw", _moment(draw.drawn_at, told), told and told.at_ms)
     publish = _entry(draw, "publish", {})
+    if draw.prior:  # the first version kept no positions of these
+        yield Compared("position of the draw", draw.drawn_ledger, told and told.position)
+        yield Compared("position of the publication", draw.published_ledger, publish and publish.position)
     yield Compared("time of publication", _moment(draw.published_at, publish), publish and publish.at_ms)
     freeze = _entry(draw, "freeze", {"position": ledger["freeze"]})
     rows = json.loads(freeze.details)["draws"] if freeze else []

@@ -11,8 +11,9 @@ from django.db import models
 from django.db.models import F, Q
 
 from engagement.models import EDITABLE, Segment, Show, play_key
-from prizes.core.digests import HOUSE, MIN_SEAL_MARGIN_S
-from prizes.core.rules import MAX_CLAIM_S
+from prizes.core.digests import HOUSE, MAX_DICE_THROWS, MIN_DICE_THROWS, MIN_SEAL_MARGIN_S
+from prizes.core.record import Prior
+from prizes.core.rules import MAX_CLAIM_S, MAX_PUBLISH_S, MIN_PUBLISH_S
 from prizes.core.tickets import TicketTable
 from prizes.witness_models import Cosignature as Cosignature
 from prizes.witness_models import Quorum as Quorum
@@ -63,6 +64,11 @@ class PrizeList(models.Model):
         default=2, help_text="At most five more than there are prizes."
     )
     beacon = models.CharField(max_length=8, choices=Beacon.choices, default=Beacon.DRAND)
+    throws = models.PositiveSmallIntegerField(
+        default=MIN_DICE_THROWS,
+        validators=[MinValueValidator(MIN_DICE_THROWS), MaxValueValidator(MAX_DICE_THROWS)],
+        help_text="Dice only: how often they are thrown on air, exactly; in the promised rules.",
+    )
     seal_margin_s = models.PositiveIntegerField(
         "seal margin",
         default=60,
@@ -80,6 +86,12 @@ class PrizeList(models.Model):
         default=3 * 24 * 3600,
         validators=[MinValueValidator(10), MaxValueValidator(MAX_CLAIM_S)],
         help_text="Seconds; a prize that is not claimed by then goes to the next reserve.",
+    )
+    publish_by_s = models.PositiveIntegerField(
+        "time to publish",
+        default=24 * 3600,
+        validators=[MinValueValidator(MIN_PUBLISH_S), MaxValueValidator(MAX_PUBLISH_S)],
+        help_text="Seconds after the seal; a result that nobody has published by then is published by itself.",
     )
     draw_at_once = models.BooleanField(
         default=True, help_text="Draw as soon as it may be, without an operator."
@@ -256,6 +268,9 @@ class Draw(models.Model):
     seal = models.CharField(max_length=64, blank=True)
     sealed_at_ms = models.BigIntegerField(null=True)
     sealed_ledger = models.PositiveIntegerField(null=True)
+    prior = models.TextField(blank=True)  # canonical JSON: who had won by the seal, and what was pending
+    previous_seal = models.CharField(max_length=64, blank=True)
+    publish_by_ms = models.BigIntegerField(null=True)  # as promised in the rules, from the seal on
     # Beacon and draw
     requested_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
@@ -265,7 +280,9 @@ class Draw(models.Model):
     beacon_ledger = models.PositiveIntegerField(null=True)
     record_digest = models.CharField(max_length=64, blank=True)
     drawn_at = models.DateTimeField(null=True)
+    drawn_ledger = models.PositiveIntegerField(null=True)
     published_at = models.DateTimeField(null=True)
+    published_ledger = models.PositiveIntegerField(null=True)
     # Where a reserve has to wait before it moves up: when to look again.
     settle_at_ms = models.BigIntegerField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -318,9 +335,23 @@ class Draw(models.Model):
         return dict(_parse_rules(self.rules))
 
     @property
+    def sealed_prior(self) -> Prior:
+        """What the seal fixes of earlier draws."""
+        told = json.loads(self.prior)
+        wins = {bytes.fromhex(row["pseudonym"]): row["draw_id"] for row in told["wins"]}
+        return Prior(wins, told["pending"], bytes.fromhex(self.previous_seal))
+
+    @property
     def beacon_kind(self) -> str:
         """As promised in the rules; the prize list's row may have been changed since."""
         return str(self.promised["beacon"]["kind"])
+
+
+def known(value: int | None) -> int:
+    """A column that an earlier step has filled; that it has not is our own bug."""
+    if value is None:
+        raise RuntimeError("a step ran before the step that it builds on")
+    return value
 
 
 class Freeze(models.Model):
@@ -415,7 +446,12 @@ class Win(models.Model):
     class Meta:
         ordering = ("draw", "rank")
         constraints = (
-            models.UniqueConstraint(fields=["show", "pseudonym"], name="one_win_per_viewer_per_show"),
+            models.UniqueConstraint(fields=["draw", "pseudonym"], name="one_win_per_viewer_per_draw"),
+            models.UniqueConstraint(
+                fields=["show", "pseudonym"],
+                condition=Q(status__in=["won", "claimed"]),
+                name="one_win_held_per_viewer_per_show",
+            ),
             models.UniqueConstraint(
                 fields=["prize", "piece"],
                 condition=Q(status__in=["won", "claimed"]),

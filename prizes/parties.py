@@ -182,8 +182,9 @@ def _misfit(secret: bytes, commitment: str) -> str:
 def _record_reveal(draw: Draw, party: str, secret: bytes, *, actor: str, now: int) -> Reveal:
     details = {"party": party, "secret": secret.hex()}
     entry = _write(draw.segment, "reveal", draw.draw_id, details, actor=actor, now=now)
+    at = now if party == HOUSE else entry.at_ms
     return Reveal.objects.create(
-        draw=draw, party=party, secret=lock_secret(secret), at_ms=now, ledger=entry.position
+        draw=draw, party=party, secret=lock_secret(secret), at_ms=at, ledger=entry.position
     )
 
 

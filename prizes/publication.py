@@ -5,10 +5,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engagement.core.digests import canonical_json, parse_canonical
+from engagement.ledger.checkpoints import sign_text
+from engagement.ledger.statements import prove_entries
+from engagement.ledger.tree import ask_tree
+from engagement.models import LedgerCheckpoint
 from prizes import files
 from prizes.core.receipt import build_precommitment
-from prizes.core.record import encode_record, parse_record, with_dispositions
-from prizes.models import Draw
+from prizes.core.record import FORMAT, encode_record, parse_record, record_statement, with_dispositions
+from prizes.models import Draw, known
 
 
 class BrokenRecord(ValueError):
@@ -30,14 +34,48 @@ def precommitment_of(draw: Draw) -> bytes:
 
 
 def record_of(draw: Draw) -> PublishedRecord:
-    """The drawn record with the present dispositions; FileNotFoundError where it is not stored."""
-    return _record(draw.key, draw.record_digest, canonical_json(dispositions_of(draw)))
+    """The drawn record with the present dispositions, its log and its signature; FileNotFoundError where it is lost."""
+    return _record(draw, draw.key, draw.record_digest, canonical_json(dispositions_of(draw)))
 
 
 @lru_cache(maxsize=8)  # a record of a hundred winners has 200 KB
-def _record(draw: str, sha256: str, dispositions: bytes) -> PublishedRecord:
-    record = with_dispositions(read_drawn(draw, sha256), parse_canonical(dispositions))
+def _record(draw: Draw, key: str, sha256: str, dispositions: bytes) -> PublishedRecord:
+    record = with_dispositions(read_drawn(key, sha256), parse_canonical(dispositions))
+    if record["$format"] == FORMAT:
+        record["log"] = log_of(draw)
+        record["signature"] = sign_text(draw.show, record_statement(record))
     return PublishedRecord(record, encode_record(record), record["digest"])
+
+
+def log_of(draw: Draw) -> dict[str, Any] | None:
+    """Where the ledger tells of each step, under the checkpoint that was signed at the publication; None before it.
+
+    None, too, where the ledger was damaged and is not signed any more: the record goes out, and says less.
+    """
+    if draw.published_ledger is None:
+        return None
+    try:
+        return _build_log(draw, draw.published_ledger + 1)
+    except KeyError:
+        return None
+
+
+def _build_log(draw: Draw, size: int) -> dict[str, Any]:
+    sealed = known(draw.sealed_ledger) + 1
+    steps = [draw.committed_ledger, draw.segment.freeze.ledger, draw.sealed_ledger, draw.beacon_ledger]
+    steps += [draw.started_ledger, draw.drawn_ledger, draw.published_ledger]
+    positions = {known(step) for step in steps} | {row.ledger for row in draw.revealed.all()}
+    notes = dict(
+        LedgerCheckpoint.objects.filter(show=draw.show_id, size__in=[size, sealed]).values_list(
+            "size", "note"
+        )
+    )
+    continued = ask_tree(draw.show, size, lambda tree: tree.consistency_proof(sealed, size))
+    return {
+        "checkpoint": notes[size],
+        "sealed": {"checkpoint": notes[sealed], "proof": [node.hex() for node in continued]},
+        "statements": prove_entries(draw.show, positions, size),
+    }
 
 
 def read_drawn(draw: str, sha256: str) -> dict[str, Any]:

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engagement.core.digests import PSEUDONYM_BYTES, canonical_json
+from engagement.ledger.checkpoints import sign_text
 from engagement.ledger.core.merkle import check_inclusion, leaf_hash
 from prizes import files
-from prizes.core.receipt import Entry, Run, build_receipt, runs_around
+from prizes.core.digests import version_of
+from prizes.core.receipt import Entry, Run, build_receipt, receipt_statement, runs_around
+from prizes.core.record import FORMAT
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, RUN_BYTES, RUN_ENTRIES, parse_header
 from prizes.engine import Tree, make_tree
 from prizes.models import Draw
@@ -38,7 +41,9 @@ def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
         _check_roll(draw, roll, HEADER_BYTES + entries * ENTRY_BYTES)
         position, entry = _look_up(roll, entries, pseudonym)
     runs = read_runs(draw, runs_around(position, entries, entry is not None))
+    version = version_of(draw.promised)
     receipt = build_receipt(
+        version=version,
         draw_id=draw.draw_id,
         pseudonym=pseudonym,
         roll_header=header,
@@ -47,6 +52,8 @@ def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
         entry=entry,
         runs=runs,
     )
+    if version == FORMAT:
+        receipt["signature"] = sign_text(draw.show, receipt_statement(receipt))
     return canonical_json(receipt)
 
 

@@ -22,7 +22,7 @@ from prizes.attempts import DRAW, PUBLISH, SETTLE, attempt, counted, tries_of
 from prizes.models import MAX_ATTEMPTS, Beacon, Draw
 from prizes.steps.beacon import beacon_due_at, take_drand_beacon
 from prizes.steps.claims import find_due, settle_draw
-from prizes.steps.draw import may_start, missing_parts, rank_part, run_draw
+from prizes.steps.draw import before, has_stopped, may_start, missing_parts, rank_part, run_draw
 from prizes.steps.freeze import close_tally, complete_freeze, freeze_shard, missing_shards
 from prizes.steps.publish import publish_segment
 from prizes.steps.seal import seal_segment
@@ -45,6 +45,10 @@ def conduct_draws() -> None:
     _conduct_sealed(now)
     for segment in _going(phase=Phase.DRAWN, publish_at_once=True):
         dispatch(publish_task, segment.pk)
+    # Nobody withholds a result: it is public in the time that the rules promise.
+    overdue = Draw.objects.filter(step=Draw.Step.DRAWN, publish_by_ms__lte=now, attempts__lt=MAX_ATTEMPTS)
+    for segment_id in overdue.order_by("publish_by_ms").values_list("segment", flat=True)[:CONDUCTED_AT_ONCE]:
+        dispatch(publish_task, segment_id)
     for draw_id in find_due(now):
         dispatch(settle_task, draw_id)
 
@@ -88,6 +92,9 @@ def _conduct_draw(row: Draw, now: int) -> None:
             dispatch(beacon_task, row.pk)
     elif row.step == Draw.Step.DRAWING or may_start(row, now):
         dispatch(draw_task, row.pk)
+    elif (first := before(row)) is not None and has_stopped(first):
+        trouble = f"Waits for {first}, whose winners are passed over in this draw, and which has stopped."
+        Draw.objects.filter(pk=row.pk).exclude(trouble=trouble).update(trouble=trouble)
 
 
 # --- the queue ---

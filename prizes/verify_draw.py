@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Check a draw of `shake-draw/v1` with nothing but this file and Python 3.8 or newer.
+"""Check a draw of `shake-draw/v2` with nothing but this file and Python 3.8 or newer.
 
-    python verify_draw.py record.json                       what the record alone can show
-    python verify_draw.py record.json roll.bin              all of the draw
-    python verify_draw.py record.json --receipt mine.json   whether one viewer was left out, and what a win became
+    python verify_draw.py record.json --key KEY             what the record alone can show
+    python verify_draw.py record.json roll.bin --key KEY    all of the draw
+    python verify_draw.py record.json --key KEY --receipt mine.json
+                                                            whether one viewer was left out, and what a win became
+
+KEY is the organiser's public key, noted before the show. Without it the arithmetic is checked, and nobody knows
+whose record it is: anybody can make one that adds up. Records of `shake-draw/v1` have no more than that.
 
 Every check is one line, `ok` or `FAIL`, and the last line is the verdict. Exit status 0: all that was checked
 holds; 1: something does not; 2: the command line could not be understood.
@@ -22,13 +26,16 @@ it, in this order:
     8. Merkle tree     RFC 9162
     9. AES-256         FIPS 197, from OpenSSL where Python has it, else written out
     10. BLS signatures of drand, on the curve BLS12-381 (RFC 9380 for hashing to it)
-    11. Command line
-    12. Constants of RFC 9380, appendix E.2
+    11. The log        the organiser's signature, his statements in the ledger, the witnesses
+    12. Signed notes   C2SP signed-note, tlog-checkpoint and tlog-cosignature; Ed25519 of RFC 8032
+    13. Command line
+    14. Constants of RFC 9380, appendix E.2
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import ctypes
 import ctypes.util
 import functools
@@ -62,7 +69,7 @@ class Maybe(NamedTuple):
 
 
 HEX14, HEX16, HEX32, HEX48, HEX64 = (re.compile(f"[0-9a-f]{{{2 * size}}}") for size in (14, 16, 32, 48, 64))
-RULES = {
+RULES_V1 = {
     "algorithm": str, "beacon": {"kind": str, "chain": str, "rule": str}, "claim_s": int, "draw_id": str,
     "eligibility": str, "exclusions_commitment": HEX32, "k_show_commitment": HEX32,
     "parties": [{"name": str, "commitment": HEX32}],
@@ -72,8 +79,13 @@ RULES = {
     "software_digest": HEX32, "tickets": [[int]], "tmax": int, "verifier_digest": HEX32, "void_rule": str,
     "windows": [{"feed": str, "delay_ms": int, "window_ms": int}], "winners": int,
 }  # fmt: skip
-RECORD = {
-    "$format": str, "rules": RULES, "rules_digest": HEX32,
+RULES_V2 = {
+    **RULES_V1, "$format": str, "beacon": {"kind": str, "chain": str, "rule": str, "throws": int},
+    "publish_by_s": int, "quorum": int, "repeats": str, "unwitnessed": str,
+    "witnesses": [{"name": str, "key": str}],
+}  # fmt: skip
+RECORD_V1 = {
+    "$format": str, "rules": RULES_V1, "rules_digest": HEX32,
     "precommitment": {"commitments": Map(HEX32), "time": int, "ledger": int},
     "as_run": {"opens_at": int, "closes_at": int},
     "roll": {"header": HEX64, "entries": int, "tickets": int, "root": HEX32, "digest": HEX32,
@@ -90,15 +102,31 @@ RECORD = {
     "ledger": {"freeze": int, "seal": int, "beacon": int, "start": int},
     "software": {"software": HEX32, "verifier": HEX32}, "digest": HEX32,
 }  # fmt: skip
-RECEIPT = {
+STATEMENT = {
+    "entry": {"show": str, "position": int, "at": int, "by": HEX32, "action": str, "reason": str,
+              "details": object},
+    "previous": HEX32, "proof": [HEX32],
+}  # fmt: skip
+LOG = {
+    "checkpoint": str, "sealed": {"checkpoint": str, "proof": [HEX32]}, "statements": [STATEMENT],
+}  # fmt: skip
+RECORD_V2 = {
+    **RECORD_V1, "rules": RULES_V2, "pending": [str], "log": Maybe(LOG), "signature": str,
+    "seal": {"digest": HEX32, "time": int, "t_freeze": int, "round": int, "previous": HEX32},
+}  # fmt: skip
+RECEIPT_V1 = {
     "$format": str, "draw_id": str, "pseudonym": HEX14, "rules_digest": HEX32,
     "roll": {"header": HEX64, "root": HEX32, "digest": HEX32}, "seal": HEX32,
     "entry": Maybe({"index": int, "tickets": int}),
     "runs": [{"leaf": int, "data": re.compile("([0-9a-f]{32}){1,256}"), "siblings": [HEX32]}],
 }  # fmt: skip
+RECEIPT_V2 = {**RECEIPT_V1, "signature": str}
+V1, V2 = "shake-draw/v1", "shake-draw/v2"
+RECORDS = {V1: RECORD_V1, V2: RECORD_V2}
+RECEIPTS = {V1 + "/receipt": RECEIPT_V1, V2 + "/receipt": RECEIPT_V2}
 STATUSES = {
     "claimed": {""},
-    "forfeited": {"declined", "deadline passed"},
+    "forfeited": {"declined", "deadline passed", "won in another draw"},
     "disqualified": {
         "staff or family", "under age", "outside the territory", "false identity", "second account",
     },
@@ -125,6 +153,8 @@ def fit(path: str, value: Any, shape: Any) -> None:
     elif isinstance(shape, Maybe):
         if value is not None:
             fit(path, value, shape.member)
+    elif shape is object:
+        pass  # whatever JSON can hold; looked at where it is used
     elif isinstance(shape, re.Pattern):
         expect_type(path, str, value)
         require(shape.fullmatch(value) is not None, f"{path} like {shape.pattern}, got {value!r}")
@@ -137,12 +167,14 @@ def expect_type(path: str, shape: type, value: Any) -> None:
     require(type(value) is shape, f"{path} as {shape.__name__}, got {value!r}")
 
 
-def read_json(data: bytes, name: str, shape: Any, form: str) -> Any:
-    """Parse canonical JSON of this shape and format; every other form of the same value is refused."""
+def read_json(data: bytes, name: str, shapes: dict[str, Any]) -> Any:
+    """Parse canonical JSON of one of these formats and its shape; every other form of the same value is refused."""
     value = parse_json(bytes(data))
     require(canonical(value) == bytes(data), "canonical JSON")  # also: no key twice, no space
-    fit(name, value, shape)
-    expect("format", form, value["$format"])
+    expect_type(name, dict, value)
+    form = value.get("$format")
+    require(type(form) is str and form in shapes, f"a format of {', '.join(shapes)}, got {form!r}")
+    fit(name, value, shapes[form])
     return value
 
 
@@ -232,22 +264,49 @@ Source = Union[bytes, BinaryIO]
 class Case:
     """What is checked: the parsed record, and the files that were given beside it."""
 
-    def __init__(
-        self, record: Any, roll: Source | None, totals: Source | None, excluded: Iterable[bytes], tell: Tell
-    ) -> None:
-        self.record, self.rules, self.tell = record, record["rules"], tell
+    def __init__(self, record: Any, roll: Source | None, totals: Source | None, given: Given) -> None:
+        self.record, self.rules, self.given, self.tell = record, record["rules"], given, given.tell
         self.roll, self.totals = as_file(roll), as_file(totals)
-        self.excluded = sorted(set(excluded))
+        self.excluded = sorted(set(given.excluded))
         self.failed: set[str] = set()
+        self.version = record["$format"]
 
     @functools.cached_property
     def survey(self) -> Survey:
         """What stands in the roll; read when first asked for."""
         return survey_roll(self)
 
+    @functools.cached_property
+    def notaries(self) -> list[Key]:
+        """The organiser's keys, as they were given."""
+        return [parse_key(text, LOG_KEY) for text in self.given.keys]
+
     def take(self) -> int:
         """How many viewers are taken from the ranking: winners and reserves."""
         return int(self.rules["winners"] + self.rules["reserves"])
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class Given(NamedTuple):
+    """What is given beside record, roll and totals.
+
+    `excluded` are the excluded pseudonyms, used with the totals; `receipts` and `earlier` (records of draws of the
+    same show that were sealed before) canonical JSON. `keys` are public keys of the organiser and `witnesses` those of
+    witnesses, as text. `tell` hears how far a long check is.
+    """
+
+    excluded: Iterable[bytes] = ()
+    receipts: Iterable[bytes] = ()
+    earlier: Sequence[bytes] = ()
+    keys: Sequence[str] = ()
+    witnesses: Sequence[str] = ()
+    tell: Tell = no_progress
+
+
+NOTHING = Given()
 
 
 def as_file(source: Source | None) -> Any:
@@ -255,32 +314,26 @@ def as_file(source: Source | None) -> Any:
 
 
 def verify_draw(
-    record: bytes,
-    roll: Source | None = None,
-    totals: Source | None = None,
-    excluded: Iterable[bytes] = (),
-    receipts: Iterable[bytes] = (),
-    tell: Tell = lambda what, done, total: None,
+    record: bytes, roll: Source | None = None, totals: Source | None = None, given: Given = NOTHING
 ) -> list[Check]:
     """Check every claim of a record that can be checked with these files, and every receipt.
 
-    `record` and `receipts` are canonical JSON; `roll` and `totals` bytes or open files, the latter read in
-    pieces; `excluded` the excluded pseudonyms, used with the totals. `tell` hears how far a long check is.
+    `record` is canonical JSON; `roll` and `totals` are bytes or open files, the latter read in pieces.
     Never raises: what can't be read is a check that fails.
 
     >>> verify_draw(b"[]")
     [Check(name='record', ok=False, detail='expected record as dict, got []')]
     """
     try:
-        case = Case(read_json(record, "record", RECORD, "shake-draw/v1"), roll, totals, excluded, tell)
+        case = Case(read_json(record, "record", RECORDS), roll, totals, given)
     except Exception as error:
         return [Check("record", False, clip(str(error) or repr(error)))]
-    checks = [Check("record", True, "canonical JSON, known fields only")]
-    for name, check in checks_for(roll is not None, totals is not None):
+    checks = [Check("record", True, f"canonical JSON of {case.version}, known fields only")]
+    for name, check in checks_for(case):
         checks.append(run(name, check, case))
         if not checks[-1].ok:
             case.failed.add(name)
-    return checks + [check_receipt(case, number, data) for number, data in enumerate(receipts, 1)]
+    return checks + [check_receipt(case, number, data) for number, data in enumerate(given.receipts, 1)]
 
 
 def run(name: str, check: Callable[[Case], str], case: Case) -> Check:
@@ -296,24 +349,37 @@ def clip(text: str) -> str:
     return text if len(text) <= 600 else text[:600] + " ..."
 
 
-def checks_for(roll: bool, totals: bool) -> list[tuple[str, Callable[[Case], str]]]:
-    return [*CHECKS, *(ROLL_CHECKS if roll else ()), *(TOTALS_CHECKS if roll and totals else ())]
+def checks_for(case: Case) -> list[tuple[str, Callable[[Case], str]]]:
+    roll, given = case.roll is not None, case.given
+    return [
+        *CHECKS,
+        *(KEY_CHECKS if given.keys else ()),
+        *(WITNESS_CHECKS if given.keys and given.witnesses else ()),
+        *(EARLIER_CHECKS if given.earlier else ()),
+        *(ROLL_CHECKS if roll else ()),
+        *(TOTALS_CHECKS if roll and case.totals is not None else ()),
+    ]
 
 
 # --- 4. The record ---
 
 
 def check_record_digest(case: Case) -> str:
-    rest = {name: value for name, value in case.record.items() if name != "digest"}
-    expect("record digest", tagged("shake-draw/v1/record", canonical(rest)).hex(), case.record["digest"])
+    expect("record digest", digest_of(case.record), case.record["digest"])
     return str(case.record["digest"])
+
+
+def digest_of(record: Any) -> str:
+    """What the field "digest" has to be: over all that the record says, and nothing that was added to it."""
+    rest = {name: value for name, value in record.items() if name not in ("digest", "log", "signature")}
+    return tagged(record["$format"] + "/record", canonical(rest)).hex()
 
 
 def check_rules(case: Case) -> str:
     """The bounds of docs/draw.md, section 1."""
     rules, table = case.rules, case.rules["tickets"]
     expect("algorithm", "aes256ctr-min/1", rules["algorithm"])
-    expect("skip rule", "one win per viewer per show", rules["skip_rule"])
+    expect("skip rule", SKIP_RULES[case.version], rules["skip_rule"])
     require(len(table) > 0 and all(len(row) == 2 for row in table), "rows [shakes, tickets]")
     pairs = list(pairwise([[0, 0], *table]))
     require(all(a[0] < b[0] and a[1] < b[1] for a, b in pairs), "a ticket table that increases")
@@ -328,11 +394,30 @@ def check_rules(case: Case) -> str:
     for rows, name in ((rules["prizes"], "id"), (rules["parties"], "name"), (rules["windows"], "feed")):
         require(len({row[name] for row in rows}) == len(rows) > 0, f"each {name} once, at least one")
     require(all(row["window_ms"] > 0 for row in rules["windows"]), "windows that have a length")
+    if case.version == V2:
+        check_later_rules(rules)
     return f"{rules['winners']} prizes, {rules['reserves']} reserves, up to {rules['tmax']} tickets"
 
 
+SKIP_RULES = {V1: "one win per viewer per show", V2: "one win per viewer per show, as of the seal"}
+
+
+def check_later_rules(rules: Any) -> None:
+    """What the rules of the second version have in addition."""
+    expect("format of the rules", V2 + "/rules", rules["$format"])
+    throws, least = rules["beacon"]["throws"], 50 if rules["beacon"]["kind"] == "dice" else 0
+    require(least <= throws <= 8 * least, f"{least} .. {8 * least} promised throws, got {throws}")
+    by = rules["publish_by_s"]
+    require(60 <= by <= 31_536_000, f"60 .. 31536000 s to publish, got {by}")
+    names = [row["name"] for row in rules["witnesses"]]
+    require(len(set(names)) == len(names), f"each witness once, got {names}")
+    require(rules["quorum"] <= len(names), f"a quorum of at most {len(names)}, got {rules['quorum']}")
+    require(rules["unwitnessed"] in ("wait", "go on"), "`wait` or `go on` without witnesses")
+    require(rules["repeats"] != rules["draw_id"], "a draw that repeats another one")
+
+
 def check_rules_digest(case: Case) -> str:
-    digest = tagged("shake-draw/v1/rules", canonical(case.rules)).hex()
+    digest = tagged(case.version + "/rules", canonical(case.rules)).hex()
     expect("rules digest", digest, case.record["rules_digest"])
     return digest
 
@@ -436,10 +521,18 @@ def check_seal(case: Case) -> str:
     record, rules, seal = case.record, case.rules, case.record["seal"]
     expect("round", due_round(rules, seal["t_freeze"]), seal["round"])
     secrets = [bytes.fromhex(record["reveals"][party["name"]]["secret"]) for party in rules["parties"]]
-    digests = bytes.fromhex(record["rules_digest"]), bytes.fromhex(record["roll"]["digest"])
-    fields = [rules["draw_id"].encode(), *digests, struct.pack(">Q", seal["round"]), *secrets]
-    expect("seal", tagged("shake-draw/v1/seal", *fields).hex(), seal["digest"])
+    digests = [record["rules_digest"], record["roll"]["digest"]]
+    if case.version == V2:
+        digests += [record["roll"]["totals_digest"], prior_digest(record), seal["previous"]]
+    fields = [rules["draw_id"].encode(), *map(bytes.fromhex, digests), struct.pack(">Q", seal["round"])]
+    expect("seal", tagged(case.version + "/seal", *fields, *secrets).hex(), seal["digest"])
     return str(seal["digest"])
+
+
+def prior_digest(record: Any) -> str:
+    """The digest of the wins that the seal fixes: all of the list but those of draws that were under way."""
+    sealed = [row for row in record["prior_wins"] if row["draw_id"] not in record["pending"]]
+    return tagged(V2 + "/prior", canonical({"wins": sealed, "pending": record["pending"]})).hex()
 
 
 def due_round(rules: Any, t_freeze: int) -> int:
@@ -461,14 +554,17 @@ def check_beacon(case: Case) -> str:
     if kind == "local":
         return "REHEARSAL: the value is the server's word alone"
     if kind == "dice":
-        return check_dice(beacon["value"], beacon["proof"]["digits"])
+        return check_dice(beacon["value"], beacon["proof"]["digits"], rule.get("throws"))
     return check_drand(beacon["value"], beacon["proof"]["signature"], case.record["seal"]["round"])
 
 
-def check_dice(value: str, digits: str) -> str:
+def check_dice(value: str, digits: str, throws: int | None) -> str:
     require(re.fullmatch("[1-6]{50,}", digits) is not None, f"at least 50 digits of 1 to 6, got {digits}")
     expect("value", sha256(digits.encode()).hex(), value)
-    return f"{len(digits)} throws: compare them with the broadcast"
+    if throws is None:
+        return f"{len(digits)} throws, of which no number was promised: compare them with the broadcast"
+    expect("throws, as promised", throws, len(digits))
+    return f"{len(digits)} throws, as promised: compare them with the broadcast"
 
 
 def check_drand(value: str, signature: str, number: int) -> str:
@@ -530,10 +626,16 @@ def check_skipped(case: Case) -> str:
     require(increase(names), "prior wins in order, each viewer once")
     require(case.rules["draw_id"] not in prior.values(), "prior wins of other draws")
     require(all(prior.values()), "a draw id for each prior win")
+    pending = case.record.get("pending", [])
+    require(len(set(pending)) == len(pending), f"each pending draw once, got {pending}")
+    require(case.rules["draw_id"] not in pending, "pending draws that are others")
     for row in case.record["ranked"]:
         expect(f"won at rank {row['rank']}", prior.get(row["pseudonym"], ""), row["won"])
     skipped = sum(row["won"] != "" for row in case.record["ranked"])
-    return f"{skipped} skipped; compare the prior wins with the show's other records"
+    if case.version == V1:
+        return f"{skipped} skipped; compare the prior wins with the show's other records"
+    under_way = sum(won in pending for won in prior.values())
+    return f"{skipped} skipped; {len(prior) - under_way} wins are under the seal, {under_way} are of pending draws"
 
 
 def check_winners(case: Case) -> str:
@@ -909,29 +1011,56 @@ class TicketsOf(Dict[int, bytes]):
 def check_receipt(case: Case, number: int, data: bytes) -> Check:
     """One viewer's receipt against the record; no roll is needed for that."""
     try:
-        receipt = read_json(data, "receipt", RECEIPT, "shake-draw/v1/receipt")
+        receipt = read_json(data, "receipt", {case.version + "/receipt": RECEIPTS[case.version + "/receipt"]})
     except Exception as error:
         return Check(f"receipt {number}", False, clip(str(error) or repr(error)))
     return run(f"receipt {receipt['pseudonym']}", lambda case: check_viewer(case, receipt), case)
 
 
 def check_viewer(case: Case, receipt: Any) -> str:
-    check_same_draw(case.record, receipt)
+    if case.given.keys:
+        check_receipt_signature(case, receipt)
+    check_same_draw(case, receipt)
     entries, runs = check_runs(receipt)
     listed = [row for row in case.record["ranked"] if row["pseudonym"] == receipt["pseudonym"]]
     if receipt["entry"] is None:
         check_absence(receipt, entries, runs)
         if listed:
-            raise Wrong(f"{FRAUD}: the record ranks a viewer who is not in the roll that was sealed")
+            raise accusation(case, "the record ranks a viewer who is not in the roll that was sealed")
         return "this viewer is not in the roll: the runs prove it"
     tickets = check_entry(receipt, runs)
     return check_chance(case, receipt, tickets, listed)
 
 
-FRAUD = "PROOF OF FRAUD"
+FRAUD, SUSPICION = "PROOF OF FRAUD", "CONTRADICTION"
 
 
-def check_same_draw(record: Any, receipt: Any) -> None:
+def accusation(case: Case, what: str) -> Wrong:
+    """What a contradiction between record and receipt proves depends on who has signed the two."""
+    if case.given.keys and "signature" not in case.failed:
+        return Wrong(
+            f"{FRAUD}: {what}. The organiser has signed both files: together they prove it to anybody"
+        )
+    why = (
+        "the record is not signed with this key"
+        if case.given.keys
+        else "nobody has checked who made the two files"
+    )
+    return Wrong(f"{SUSPICION}: {what}. It proves nothing yet: {why} (--key)")
+
+
+def accusation_of_two(case: Case, what: str, told: str) -> Wrong:
+    """Two seals, or two rolls, of one draw."""
+    if case.given.keys and "signature" not in case.failed:
+        return accusation(case, f"another {what} than the record's: {told}")
+    return Wrong(
+        f"another {what} than the record's: {told}. Keep this file: if the organiser has signed both (--key), "
+        f"two {what}s of one draw are proof of misconduct; compare with the ledger and the stage"
+    )
+
+
+def check_same_draw(case: Case, receipt: Any) -> None:
+    record = case.record
     expect("draw", record["rules"]["draw_id"], receipt["draw_id"])
     expect("rules digest", record["rules_digest"], receipt["rules_digest"])
     header, root = (bytes.fromhex(receipt["roll"][name]) for name in ("header", "root"))
@@ -942,10 +1071,7 @@ def check_same_draw(record: Any, receipt: Any) -> None:
     ):
         if own != other:
             told = f"the receipt has {other}, the record {own}"
-            raise Wrong(
-                f"another {what} than the record's: {told}. Keep this file: if it came from the organiser, "
-                f"two {what}s of one draw are proof of misconduct; compare with the ledger and the stage"
-            )
+            raise accusation_of_two(case, what, told)
 
 
 def check_runs(receipt: Any) -> tuple[int, dict[int, list[bytes]]]:
@@ -997,20 +1123,21 @@ def check_chance(case: Case, receipt: Any, tickets: int, listed: list[Any]) -> s
         f"the sealed roll has this viewer with {tickets} tickets, and ticket {ticket} has the score {score}"
     )
     if len(listed) > 1:
-        raise Wrong(f"{FRAUD}: {proven}, but the record ranks the viewer {len(listed)} times")
+        raise accusation(case, f"{proven}, but the record ranks the viewer {len(listed)} times")
     if listed:
         came = listed[0]["score"], listed[0]["tickets"], listed[0]["index"]
         if came != (score, tickets, receipt["entry"]["index"]):
-            raise Wrong(
-                f"{FRAUD}: {proven}, but the record ranks the viewer with score, tickets, index {came}"
+            raise accusation(
+                case, f"{proven}, but the record ranks the viewer with score, tickets, index {came}"
             )
         return f"rank {listed[0]['rank']}, {standing(case, listed[0])}: {proven}"
     bound = max([case.record["cutoff"], *(row["score"] for row in case.record["ranked"])])
     if score < bound or bound == NO_CUTOFF:
         why = "everybody in the roll should be listed" if bound == NO_CUTOFF else f"that is below {bound}"
-        raise Wrong(
-            f"{FRAUD}: {proven}; {why}, but the record does not list the viewer. "
-            "Somebody who was to be ranked was left out. Record and receipt together prove it to anybody"
+        raise accusation(
+            case,
+            f"{proven}; {why}, but the record does not list the viewer. "
+            "Somebody who was to be ranked was left out",
         )
     return f"not drawn: {proven}; the best score is not below the cutoff {bound}"
 
@@ -1096,6 +1223,33 @@ def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root:
             top = node_hash(top, sibling)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and top == root
+
+
+def is_consistent(first: Checkpoint, second: Checkpoint, path: Sequence[bytes]) -> bool:
+    """RFC 9162 2.1.4.2: the second log continues the first one, which has entries."""
+    if first.size == second.size:
+        return first.root == second.root and not path
+    if not 0 < first.size < second.size:
+        return False
+    if first.size & (first.size - 1) == 0:  # a full tree is a node of the larger one
+        path = [first.root, *path]
+    if not path:
+        return False
+    fn, sn = first.size - 1, second.size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    old = new = path[0]
+    for node in path[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            old, new = node_hash(node, old), node_hash(node, new)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            new = node_hash(new, node)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and (old, new) == (first.root, second.root)
 
 
 # --- 9. AES-256 (FIPS 197), every block on its own ---
@@ -1535,7 +1689,365 @@ def isogeny() -> list[list[int]]:
     return [[int(number, 16) for number in table.split()] for table in ISOGENY]
 
 
-# --- 11. Command line ---
+# --- 11. The log: who says so, and who has seen it in time (docs/draw.md, section 7; docs/ledger.md) ---
+
+
+def check_record_signature(case: Case) -> str:
+    """The organiser stands by this record, word for word."""
+    require(case.version == V2, "a record that is signed; those of shake-draw/v1 are not")
+    text = f"{V2}/record\n{case.rules['draw_id']}\n{case.record['digest']}\n"
+    return "signed by " + check_signed(case, text, case.record["signature"])
+
+
+def check_receipt_signature(case: Case, receipt: Any) -> None:
+    require(case.version == V2, "a receipt that is signed; those of shake-draw/v1 are not")
+    rest = {name: value for name, value in receipt.items() if name != "signature"}
+    digest = tagged(receipt["$format"], canonical(rest)).hex()
+    check_signed(case, f"{receipt['$format']}\n{receipt['draw_id']}\n{digest}\n", receipt["signature"])
+
+
+def check_signed(case: Case, text: str, note: str) -> str:
+    """Return whose signature is on this text."""
+    signed = open_note(note, case.notaries)
+    expect("signed text", text, signed.text)
+    return ", ".join(signed.names)
+
+
+class Told(NamedTuple):
+    """One statement of the log: what it says, and its SHA-256-able place in the tree."""
+
+    position: int
+    at: int
+    action: str
+    details: Any
+
+
+def check_statements(case: Case) -> str:
+    """Every step of the draw is an entry of the ledger that the organiser has signed, and says the same."""
+    log = need_log(case)
+    top = open_checkpoint(log["checkpoint"], case.notaries)
+    require(top.origin.endswith("/" + case.rules["show_id"]), f"the log of this show, got {top.origin}")
+    told = [read_statement(case, top, row) for row in log["statements"]]
+    require(increase([row.position for row in told]), "statements in the order of the log")
+    require(all(a.at <= b.at for a, b in pairwise(told)), "statements whose times do not run backwards")
+    for action, position, at, says in expected_statements(case):
+        found = [row for row in told if row.action == action and says(row.details)]
+        require(len(found) == 1, f"one statement {action!r} of this draw, got {len(found)}")
+        expect(
+            f"position of {action!r}",
+            position if position is not None else found[0].position,
+            found[0].position,
+        )
+        require(at is None or at(found[0].at), f"{action!r} at the time of the record, got {found[0].at}")
+    late = [row for row in told if row.action == "publish" and row.at > publish_by(case)]
+    require(not late, f"a publication until {publish_by(case)}, as promised")
+    return f"{len(told)} statements under the signed checkpoint of {top.size} entries of {top.origin}"
+
+
+def need_log(case: Case) -> Any:
+    require(case.version == V2, "a record with its log; those of shake-draw/v1 have none")
+    require(case.record["log"] is not None, "a record with its log: this one was not published")
+    return case.record["log"]
+
+
+def read_statement(case: Case, top: Checkpoint, row: Any) -> Told:
+    entry = row["entry"]
+    expect("show of a statement", case.rules["show_id"], entry["show"])
+    digest = tagged("shake-ledger/v2/entry", bytes.fromhex(row["previous"]), canonical(entry))
+    path = list(map(bytes.fromhex, row["proof"]))
+    holds = is_included(leaf_hash(digest), entry["position"], top.size, path, top.root)
+    require(
+        holds, f"statement {entry['position']} under the signed checkpoint, but its proof does not lead there"
+    )
+    require(type(entry["details"]) is dict, f"details of statement {entry['position']}")
+    return Told(entry["position"], entry["at"], entry["action"], entry["details"])
+
+
+Says = Callable[[Any], bool]
+Times = Union[Callable[[int], bool], None]
+
+
+def expected_statements(case: Case) -> list[tuple[str, int | None, Times, Says]]:
+    """Action, position (where the record names it), time, and what the details have to say."""
+    record, draw, ledger = case.record, case.rules["draw_id"], case.record["ledger"]
+    seal, roll, committed = record["seal"], record["roll"], record["precommitment"]
+    drawn = hashlib.sha256(canonical(as_drawn(record))).hexdigest()
+
+    def froze(details: Any) -> bool:
+        return any(
+            row.get("draw_id") == draw
+            and (row.get("roll_header"), row.get("roll_root"), row.get("totals_digest"))
+            == (roll["header"], roll["root"], roll["totals_digest"])
+            for row in details.get("draws", [])
+        )
+
+    def says(**fields: Any) -> Says:
+        return lambda details: all(details.get(name) == value for name, value in fields.items())
+
+    return [
+        ("arm", committed["ledger"], lambda at: committed["time"] <= at <= record["as_run"]["opens_at"],
+         lambda details: details.get("rules", {}).get(draw) == record["rules_digest"]),
+        ("freeze", ledger["freeze"], lambda at: at // 1000 == seal["t_freeze"], froze),
+        *(("reveal", row["ledger"], lambda at, row=row: 0 <= at - row["time"] < 1000,
+           says(draw=draw, party=name, secret=row["secret"]))
+          for name, row in record["reveals"].items() if row["secret"]),
+        ("seal", ledger["seal"], lambda at: at == seal["time"], says(draw=draw, seal=seal["digest"])),
+        ("beacon", ledger["beacon"], lambda at: at >= beacon_due(case),
+         says(draw=draw, value=record["beacon"]["value"])),
+        ("start", ledger["start"], None, says(draw=draw)),
+        ("drawn", None, None, says(draw=draw, record=drawn)),
+        ("publish", None, None, lambda details: details.get("records", {}).get(draw) == drawn),
+    ]  # fmt: skip
+
+
+def beacon_due(case: Case) -> int:
+    """Before this nobody could know the beacon, in UTC ms."""
+    seal = case.record["seal"]
+    return int(round_time(seal["round"]) * 1000 if seal["round"] else seal["time"])
+
+
+def publish_by(case: Case) -> int:
+    """Until when the result was to be public, in UTC ms."""
+    return int(case.record["seal"]["time"] + case.rules["publish_by_s"] * 1000)
+
+
+def as_drawn(record: Any) -> Any:
+    """The record as it was written when it was drawn: without what came later."""
+    drawn = {**record, "dispositions": [], "log": None, "signature": ""}
+    return {**drawn, "digest": digest_of(drawn)}
+
+
+def check_witnesses(case: Case) -> str:
+    """Somebody else has seen the seal before the beacon could be known."""
+    log, rules = need_log(case), case.rules
+    keys = [parse_key(text, COSIGNATURE) for text in case.given.witnesses]
+    named = {row["key"] for row in rules["witnesses"]}
+    strangers = [key.name for key in keys if key.text not in named]
+    require(not strangers, f"witnesses that the rules name, got {', '.join(strangers)}")
+    seen, top = (open_checkpoint(row["checkpoint"], case.notaries) for row in (log["sealed"], log))
+    require(seen.size > case.record["ledger"]["seal"], "a witnessed checkpoint that covers the seal")
+    path = list(map(bytes.fromhex, log["sealed"]["proof"]))
+    require(is_consistent(seen, top, path), "a later log that continues the one that was witnessed")
+    told = open_note(log["sealed"]["checkpoint"], [*case.notaries, *keys]).seen
+    due = beacon_due_or_thrown(case)
+    in_time = sorted((at, name) for name, at in told.items() if at * 1000 < due)
+    if len(in_time) < rules["quorum"]:
+        lack = f"{len(in_time)} of {len(keys)} given witnesses signed the seal in time, {rules['quorum']} were promised"
+        require(rules["unwitnessed"] == "go on", f"witnesses before {due}: {lack}")
+        return f"NOT WITNESSED: {lack}; the rules let the draw go on"
+    names = ", ".join(f"{name} at {at}" for at, name in in_time)
+    return f"{len(in_time)} of {len(named)} named witnesses saw the seal before the beacon: {names}"
+
+
+def beacon_due_or_thrown(case: Case) -> int:
+    """When the beacon could be known at the earliest, in UTC ms; of dice, when the ledger says that they were typed."""
+    if case.record["seal"]["round"]:
+        return beacon_due(case)
+    rows = [row["entry"] for row in case.record["log"]["statements"] if row["entry"]["action"] == "beacon"]
+    return int(rows[0]["at"]) if rows else 0
+
+
+def check_earlier(case: Case) -> str:
+    """The prior wins are those of the show's other records: no more, no fewer."""
+    records = {}
+    for data in case.given.earlier:
+        record = read_json(data, "earlier record", RECORDS)
+        expect("show of an earlier record", case.rules["show_id"], record["rules"]["show_id"])
+        expect("digest of an earlier record", digest_of(record), record["digest"])
+        if case.given.keys and record["$format"] == V2:
+            text = f"{V2}/record\n{record['rules']['draw_id']}\n{record['digest']}\n"
+            check_signed(case, text, record["signature"])
+        records[record["rules"]["draw_id"]] = record
+    prior, pending = prior_wins(case), case.record.get("pending", [])
+    missing = sorted({*prior.values(), *pending} - set(records))
+    require(not missing, f"the records of all draws with prior wins, but not given: {', '.join(missing)}")
+    for viewer, draw_id in prior.items():
+        names = winners_by(records[draw_id], None if draw_id in pending else case.record["ledger"])
+        require(
+            viewer in names, f"{viewer} among the winners of {draw_id}, but that record does not have them"
+        )
+    for draw_id, record in records.items():
+        if draw_id in pending or record["ledger"]["seal"] < case.record["ledger"]["seal"]:
+            check_named(case, record, pending)
+    return f"{len(prior)} prior wins, as in {len(records)} earlier records"
+
+
+def check_named(case: Case, record: Any, pending: Sequence[str]) -> None:
+    """Every winner of an earlier record is a prior win, if they had won by the seal or the draw was pending."""
+    draw_id, prior = record["rules"]["draw_id"], prior_wins(case)
+    drawn_before = draw_id in pending or any(won == draw_id for won in prior.values())
+    if drawn_before:
+        names = winners_by(record, None if draw_id in pending else case.record["ledger"])
+        left_out = sorted(names - set(prior))
+        require(not left_out, f"all winners of {draw_id} among the prior wins, but not {', '.join(left_out)}")
+
+
+def winners_by(record: Any, ledger: Any) -> set[str]:
+    """The winners of a record: as drawn, and with `ledger` the reserves too who had moved up by its seal."""
+    names = {row["pseudonym"] for row in record["winners"]}
+    if ledger is not None:
+        moved = [
+            row for row in record["dispositions"] if row["status"] == "won" and row["ledger"] < ledger["seal"]
+        ]
+        names |= {row["pseudonym"] for row in moved}
+    return names
+
+
+# --- 12. Signed notes: C2SP signed-note, tlog-checkpoint, tlog-cosignature; Ed25519 (RFC 8032, section 5.1) ---
+
+LOG_KEY, COSIGNATURE = 1, 4  # kinds of keys
+
+
+class Key(NamedTuple):
+    """A public key as text, and in parts: name, kind, 4 bytes of id, 32 bytes of Ed25519."""
+
+    text: str
+    name: str
+    kind: int
+    key_id: bytes
+    public: bytes
+
+
+class Signed(NamedTuple):
+    """A note that was opened: its text, which keys have signed it, and when witnesses did, in Unix seconds."""
+
+    text: str
+    names: list[str]
+    seen: dict[str, int]
+
+
+class Checkpoint(NamedTuple):
+    """The first `size` entries of a log have this root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+def parse_key(text: str, kind: int) -> Key:
+    """name+hexid+base64(kind || public key); the id is SHA-256(name || 0x0A || kind || public key)[:4]."""
+    name, _, rest = text.partition("+")
+    hex_id, _, encoded = rest.partition("+")
+    material = decode64(encoded)
+    require(len(material) == 33 and material[0] == kind, f"name+id+key of kind {kind}, got {clip(text)}")
+    key_id = sha256(name.encode(), b"\n", material)[:4]
+    require(name != "" and hex_id == key_id.hex(), f"a key whose id is its own, got {clip(text)}")
+    return Key(text, name, kind, key_id, material[1:])
+
+
+def decode64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode(), validate=True)
+    except ValueError:
+        raise Wrong(f"expected base64, got {clip(text)}") from None
+
+
+def open_note(note: str, keys: Sequence[Key]) -> Signed:
+    """The text before the last empty line, if a log key of these has signed it; other lines are left alone."""
+    text, gap, lines = note.rpartition("\n\n")
+    plain = all(letter >= " " or letter == "\n" for letter in note)
+    require(bool(gap) and lines.endswith("\n") and plain, f"a signed note, got {clip(note) or 'nothing'}")
+    text += "\n"
+    names, seen = [], {}  # type: list[str], dict[str, int]
+    for line in lines[:-1].split("\n"):
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        raw = decode64(encoded)
+        require(dash == "\u2014" and name != "" and len(raw) > 4, f"a signature line, got {clip(line)}")
+        for key in keys:
+            if (key.name, key.key_id) == (name, raw[:4]):
+                check_line(key, text, raw[4:], names, seen)
+    require(
+        bool(names),
+        "a note that this key has signed: " + " or ".join(k.text for k in keys if k.kind == LOG_KEY),
+    )
+    return Signed(text, names, seen)
+
+
+def check_line(key: Key, text: str, raw: bytes, names: list[str], seen: dict[str, int]) -> None:
+    """A signature of a log, or a witness's: 8 bytes of time and a signature over time and text."""
+    if key.kind == LOG_KEY:
+        require(is_signed(key.public, text.encode(), raw), f"a signature of {key.name} over this text")
+        names.append(key.name)
+        return
+    require(len(raw) == 72, f"a cosignature of 72 bytes, got {len(raw)}")
+    at = int.from_bytes(raw[:8], "big")
+    message = f"cosignature/v1\ntime {at}\n{text}".encode()
+    require(is_signed(key.public, message, raw[8:]), f"a signature of the witness {key.name} over this text")
+    seen[key.name] = at
+
+
+def open_checkpoint(note: str, keys: Sequence[Key]) -> Checkpoint:
+    """The checkpoint in a note that the log itself has signed."""
+    signed = open_note(note, keys)
+    lines = signed.text.split("\n")
+    require(
+        len(lines) >= 4 and re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]) is not None, "origin, size, root"
+    )
+    root = decode64(lines[2])
+    require(
+        len(root) == 32 and lines[0] in signed.names, f"a checkpoint of the key's own log, got {lines[0]}"
+    )
+    return Checkpoint(lines[0], int(lines[1]), root)
+
+
+ED_P = 2**255 - 19
+ED_L = 2**252 + 27742317777372353535851937790883648493
+ED_D = -121665 * pow(121666, ED_P - 2, ED_P) % ED_P
+ED_I = pow(2, (ED_P - 1) // 4, ED_P)  # a root of -1
+# Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, x*y = T/Z.
+
+
+def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    """RFC 8032 5.1.7, with the equation [S]B = R + [k]A."""
+    s, a = int.from_bytes(signature[32:], "little"), ed_decode(public)
+    if len(signature) != 64 or s >= ED_L or a is None:
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    k = int.from_bytes(digest, "little") % ED_L
+    base = ed_decode((4 * pow(5, ED_P - 2, ED_P) % ED_P).to_bytes(32, "little"))
+    minus_a = ED_P - a[0], a[1], a[2], ED_P - a[3]
+    total = 0, 1, 1, 0
+    both = ed_add(base, minus_a)
+    for bit in range(252, -1, -1):  # [s]B + [k](-A), bit by bit of both at once
+        total = ed_add(total, total)
+        addend = (None, base, minus_a, both)[(s >> bit & 1) + 2 * (k >> bit & 1)]
+        total = total if addend is None else ed_add(total, addend)
+    return ed_encode(total) == signature[:32]
+
+
+def ed_add(p: Any, q: Any) -> Any:
+    """RFC 8032 5.1.4; the formulas are complete, and double as well."""
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % ED_P, (p[1] + p[0]) * (q[1] + q[0]) % ED_P
+    c, d = 2 * p[3] * q[3] * ED_D % ED_P, 2 * p[2] * q[2] % ED_P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % ED_P, g * h % ED_P, f * g % ED_P, e * h % ED_P
+
+
+def ed_encode(p: Any) -> bytes:
+    """RFC 8032 5.1.2: y, and the lowest bit of x as the highest of the last byte."""
+    inverse = pow(p[2], ED_P - 2, ED_P)
+    x, y = p[0] * inverse % ED_P, p[1] * inverse % ED_P
+    return int(y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def ed_decode(data: bytes) -> Any:
+    """RFC 8032 5.1.3; None for what is no point."""
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    if len(data) != 32 or y >= ED_P:
+        return None
+    u, v = (y * y - 1) % ED_P, (ED_D * y * y + 1) % ED_P
+    x = u * pow(v, 3, ED_P) * pow(u * pow(v, 7, ED_P), (ED_P - 5) // 8, ED_P) % ED_P
+    if (v * x * x + u) % ED_P == 0:
+        x = x * ED_I % ED_P
+    if (v * x * x - u) % ED_P or (x == 0 and sign):
+        return None
+    x = ED_P - x if x & 1 != sign else x
+    return x, y, 1, x * y % ED_P
+
+
+# --- 13. Command line ---
 
 CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("record digest", check_record_digest),
@@ -1570,7 +2082,20 @@ TOTALS_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("exclusions", check_exclusions),
     ("tickets from shakes", check_tickets),
 )
-NAMES = ("files", "record", *(name for name, _ in CHECKS + ROLL_CHECKS + TOTALS_CHECKS))
+KEY_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
+    ("signature", check_record_signature),
+    ("statements", check_statements),
+)
+WITNESS_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("witnesses", check_witnesses),)
+EARLIER_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("earlier records", check_earlier),)
+NAMES = (
+    "files",
+    "record",
+    *(
+        name
+        for name, _ in CHECKS + KEY_CHECKS + WITNESS_CHECKS + EARLIER_CHECKS + ROLL_CHECKS + TOTALS_CHECKS
+    ),
+)
 """All checks but those of receipts, which are named after their viewers."""
 
 
@@ -1588,7 +2113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ok = all(check.ok for check in checks)
     if options.json:
         rows = [check._asdict() for check in checks]
-        say(json.dumps({"ok": ok, "checks": rows, "not_checked": missing}, indent=1))
+        found = {"ok": ok, "rests_on": rests_on(checks), "checks": rows, "not_checked": missing}
+        say(json.dumps(found, indent=1))
     else:
         for check in checks:
             say(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
@@ -1599,7 +2125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="verify_draw.py",
-        description="Check a draw of shake-draw/v1. Each check is one line, `ok` or `FAIL`; the last line is "
+        description="Check a draw of shake-draw/v2, or of v1. Each check is one line, `ok` or `FAIL`; the last line is "
         "the verdict. Exit status 0: all that was checked holds, 1: something does not.",
         epilog="docs/audit-a-draw.md says what each check means and what to do when it fails.",
     )
@@ -1616,6 +2142,27 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a viewer's receipt; may be given again",
     )
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        help="the organiser's public key, noted before the show; may be given again after a change of keys. "
+        "Without it nobody checks whose record it is",
+    )
+    parser.add_argument(
+        "--witness",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="the public key of a witness whom you trust; may be given again",
+    )
+    parser.add_argument(
+        "--earlier",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the record of an earlier draw of the show, to compare the prior wins; may be given again",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON value for programs")
     return parser
 
@@ -1625,16 +2172,25 @@ def check_files(options: argparse.Namespace) -> list[Check]:
     try:
         for name in (options.roll, options.totals):
             opened.append(None if name is None else open_file(name, MAX_ROLL * 9 // 8))
+        for what, names in (("receipts", options.receipt), ("earlier records", options.earlier)):
+            if len(names) > MAX_RECEIPTS:
+                raise ValueError(f"expected at most {MAX_RECEIPTS} {what} at once, got {len(names)}")
         excluded = (
             [] if options.excluded is None else parse_excluded(read_file(options.excluded, MAX_EXCLUDED))
         )
-        if len(options.receipt) > MAX_RECEIPTS:
-            raise ValueError(f"expected at most {MAX_RECEIPTS} receipts at once, got {len(options.receipt)}")
-        receipts = [read_file(name, MAX_RECEIPT) for name in options.receipt]
-        return verify_draw(
-            read_file(options.record), opened[0], opened[1], excluded, receipts, Progress().tell
+        given = Given(
+            excluded=excluded,
+            receipts=[read_file(name, MAX_RECEIPT) for name in options.receipt],
+            earlier=[read_file(name) for name in options.earlier],
+            keys=options.key,
+            witnesses=options.witness,
+            tell=Progress().tell,
         )
-    except (OSError, ValueError) as error:
+        for kind, keys in ((LOG_KEY, options.key), (COSIGNATURE, options.witness)):
+            for text in keys:
+                parse_key(text, kind)  # a slip of the hand is said before anything is checked
+        return verify_draw(read_file(options.record), opened[0], opened[1], given)
+    except (OSError, ValueError, Wrong) as error:
         return [Check("files", False, clip(str(error)))]
     finally:
         for file in opened:
@@ -1668,8 +2224,22 @@ def parse_excluded(data: bytes) -> list[bytes]:
 
 
 def not_checked(options: argparse.Namespace) -> list[str]:
-    rows = (() if options.roll else ROLL_CHECKS) + (() if options.totals else TOTALS_CHECKS)
-    return [name for name, _ in rows]
+    rows = (
+        (options.key, KEY_CHECKS),
+        (options.key and options.witness, WITNESS_CHECKS),
+        (options.earlier, EARLIER_CHECKS),
+        (options.roll, ROLL_CHECKS),
+        (options.roll and options.totals, TOTALS_CHECKS),
+    )
+    return [name for given, checks in rows if not given for name, _ in checks]
+
+
+def rests_on(checks: Sequence[Check]) -> list[str]:
+    """What the verdict rests on, where the checks hold."""
+    held = {check.name: check.detail for check in checks if check.ok}
+    signed = ["signature", "log"] if "signature" in held and "statements" in held else []
+    seen = ["witnesses"] if not held.get("witnesses", "NOT").startswith("NOT") else []
+    return ["arithmetic", *signed, *seen]
 
 
 def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
@@ -1682,8 +2252,12 @@ def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
         say(
             f"OK as far as it goes: {len(checks)} checks hold, but without the roll nobody knows who is missing"
         )
+    elif "signature" in missing:
+        say(
+            f"OK, ARITHMETIC ONLY: all {len(checks)} checks hold, but nobody has checked whose record it is (--key)"
+        )
     else:
-        say(f"OK: all {len(checks)} checks hold")
+        say(f"OK: all {len(checks)} checks hold. They rest on {', '.join(rests_on(checks))}")
 
 
 def say(line: str) -> None:
@@ -1706,7 +2280,7 @@ class Progress:
             self.shown = time.monotonic() + 0.5
 
 
-# --- 12. Constants of RFC 9380: 8.8.1 (SSWU) and appendix E.2 (the isogeny) ---
+# --- 14. Constants of RFC 9380: 8.8.1 (SSWU) and appendix E.2 (the isogeny) ---
 
 SSWU_A = 0x00144698A3B8E9433D693A02C96D4982B0EA985383EE66A8D8E8981AEFD881AC98936F8DA0E0F97F5CF428082D584C1D
 SSWU_B = 0x12E2908D11688030018B12E8753EEE3B2016C1F0F24F4070A0B9C14FCEF35EF55A23215A316CEAA5D1CC48E98E172BE0

@@ -7,7 +7,7 @@ from engagement.core.phases import Phase
 from prizes.core.digests import HOUSE
 from prizes.models import Beacon, Draw
 from prizes.parties import commitments_of, reveal_deadline
-from prizes.steps.beacon import beacon_due_at, round_of
+from prizes.steps.beacon import beacon_due_at, round_of, throws_of
 
 AIRED = (Phase.CLOSING, Phase.SEALED, Phase.DRAWN, Phase.PUBLISHED)
 
@@ -60,7 +60,7 @@ def _line_of_dice(draw: Draw) -> str:
     """Who has typed, never what: whoever types second must not see it."""
     names = sorted(entry.operator for entry in draw.dice_entries.all())
     if not names:
-        return "waiting for the dice: two operators type what was thrown on air"
+        return f"waiting for the dice: two operators type the {throws_of(draw)} throws that were made on air"
     if len(names) == 1:
         return f"waiting for the dice: typed by {names[0]}; a second operator is missing"
     several = f"{', '.join(names[:-1])} and {names[-1]}"

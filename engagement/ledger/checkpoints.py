@@ -30,6 +30,11 @@ def keys_of(show: Show) -> list[VerifierKey]:
     return [verifier_key(origin_of(show), seed) for seed in settings.LEDGER_KEYS]
 
 
+def sign_text(show: Show, text: str) -> str:
+    """A signed note of the organiser: text that ends with a newline, under the key of the show's checkpoints."""
+    return sign_note(text, origin_of(show), settings.LEDGER_KEYS[0])
+
+
 class Growth:
     """A ledger on its way to one more entry: its tree, and the last checkpoint of it."""
 
@@ -77,7 +82,7 @@ class Growth:
             )
             return None
         text = format_checkpoint(Checkpoint(origin_of(show), size, root))
-        note = sign_note(text, origin_of(show), settings.LEDGER_KEYS[0])
+        note = sign_text(show, text)
         return LedgerCheckpoint.objects.create(show=show, size=size, root=root.hex(), note=note, at_ms=now)
 
 

@@ -1,5 +1,6 @@
 """Public statements: the entries that everybody may read, each with its inclusion proof and a signed checkpoint."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from engagement.core.digests import canonical_json
@@ -66,6 +67,26 @@ def statement_under(row: LedgerCheckpoint, note: WholeNote, position: int) -> di
         ValueError,
     ):  # somebody has removed or changed entries: the checks of the ledger say which
         raise Refused(404, "no_proof", "the ledger has lost what the proof is made from") from None
+
+
+def prove_entries(show: Show, positions: Iterable[int], size: int) -> list[dict[str, Any]]:
+    """These entries with their inclusion proofs in the tree of so many entries, in order; two queries.
+
+    KeyError where the ledger has lost one of them, or what the proofs are made from.
+    """
+    wanted = sorted(set(positions))
+    entries = {row.position: row for row in LedgerEntry.objects.filter(show=show, position__in=wanted)}
+    proofs = ask_tree(show, size, lambda tree: [tree.inclusion_proof(at, size) for at in wanted])
+    for entry in entries.values():
+        entry.show = show  # as it is there already
+    return [
+        {
+            "entry": entry_body(entries[at]),
+            "previous": entries[at].previous,
+            "proof": [node.hex() for node in proof],
+        }
+        for at, proof in zip(wanted, proofs, strict=True)
+    ]
 
 
 def is_public(entry: LedgerEntry) -> bool:

@@ -6,6 +6,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field
 
 HEX32, HEX14 = "^[0-9a-f]{64}$", "^[0-9a-f]{28}$"
+NOT_IN_V1 = "not in documents of shake-draw/v1"
 A_DIGEST = "9e1a0f" + "5c" * 29
 
 
@@ -88,7 +89,7 @@ class ShowDraws(Closed):
 class Precommitment(Closed):
     """What was promised before the window opened (docs/draw.md, section 1)."""
 
-    format: str = Field(alias="$format", pattern="^shake-draw/v1/precommitment$")
+    format: str = Field(alias="$format", pattern="^shake-draw/v[12]/precommitment$")
     draw_id: str = Field(examples=["gala-2026/seg-1/draw-1"])
     rules: dict[str, Any] = Field(
         description="Prizes, ticket table, windows, parties and all else that is fixed."
@@ -127,7 +128,7 @@ class ReceiptRun(Closed):
 class Receipt(Closed):
     """What the sealed roll says of one viewer (docs/draw.md, section 7)."""
 
-    format: str = Field(alias="$format", pattern="^shake-draw/v1/receipt$")
+    format: str = Field(alias="$format", pattern="^shake-draw/v[12]/receipt$")
     draw_id: str = Field(examples=["gala-2026/seg-1/draw-1"])
     pseudonym: str = Field(pattern=HEX14, examples=["7d2b9ad16a51a6099939d32fb499"])
     rules_digest: str = digest("As in the header of the roll.")
@@ -138,12 +139,13 @@ class Receipt(Closed):
         max_length=2,
         description="The run with the viewer, or the one or two around the place where an absent one would stand.",
     )
+    signature: str = Field(description=f"The organiser's, a signed note; {NOT_IN_V1}.")
 
 
 class Record(Closed):
     """The whole account of a draw (docs/draw.md, section 7)."""
 
-    format: str = Field(alias="$format", pattern="^shake-draw/v1$")
+    format: str = Field(alias="$format", pattern="^shake-draw/v[12]$")
     rules: dict[str, Any]
     rules_digest: str = digest("Of the rules.")
     precommitment: dict[str, Any]
@@ -160,10 +162,15 @@ class Record(Closed):
     winners: list[dict[str, Any]]
     reserves: list[dict[str, Any]]
     prior_wins: list[dict[str, Any]]
+    pending: list[str] = Field(description=f"Draws that were sealed before and not drawn yet; {NOT_IN_V1}.")
     dispositions: list[dict[str, Any]] = Field(description="What became of the prizes until now.")
     ledger: dict[str, int]
     software: dict[str, str]
-    digest: str = digest("Of all other fields; changes with the dispositions.")
+    digest: str = digest("Of all other fields but log and signature; changes with the dispositions.")
+    log: dict[str, Any] | None = Field(
+        description=f"Where the ledger tells of each step, with proofs; {NOT_IN_V1}."
+    )
+    signature: str = Field(description=f"The organiser's, a signed note over the digest; {NOT_IN_V1}.")
 
 
 # --- what OpenAPI says beside the schemas ---

@@ -1,8 +1,8 @@
 """The digests that fix a draw: rules, roll, seal, beacon, key (docs/draw.md, sections 1 to 6)."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from engagement.core.digests import canonical_json, tagged_hash
 
@@ -10,7 +10,8 @@ QUICKNET_CHAIN = bytes.fromhex("52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f6617
 QUICKNET_GENESIS = 1692803367  # Unix seconds of round 1
 QUICKNET_PERIOD = 3  # seconds
 BEACON_KINDS = ("drand", "dice", "local")
-MIN_DICE_THROWS = 50  # 6**50 > 2**128
+MIN_DICE_THROWS, MAX_DICE_THROWS = 50, 400  # 6**50 > 2**128
+NO_SEAL = bytes(32)  # stands for the seal before the first one of a show
 MIN_SEAL_MARGIN_S = 15
 HOUSE = "house"  # the party that always takes part
 
@@ -18,12 +19,23 @@ HOUSE = "house"  # the party that always takes part
 def rules_digest(rules: dict[str, Any]) -> bytes:
     """Return the 32-byte digest of a draw's rules (docs/draw.md, section 1).
 
-    ValueError where canonical JSON can't hold them.
+    Rules of `shake-draw/v1` name no format, and keep their digest. ValueError where canonical JSON can't hold them.
 
     >>> rules_digest({"winners": 1}).hex()[:16]
     'cf9135956a831ad5'
+    >>> rules_digest({"$format": "shake-draw/v2/rules", "winners": 1}).hex()[:16]
+    '5fdab27ab9b07e0d'
     """
-    return tagged_hash("shake-draw/v1/rules", canonical_json(rules))
+    return tagged_hash(f"{version_of(rules)}/rules", canonical_json(rules))
+
+
+def version_of(rules: Mapping[str, Any]) -> str:
+    """Return the version of a draw's rules, and so of all that is published of it (docs/draw.md, section 1).
+
+    >>> version_of({}), version_of({"$format": "shake-draw/v2/rules"})
+    ('shake-draw/v1', 'shake-draw/v2')
+    """
+    return str(rules.get("$format", "shake-draw/v1/rules")).removesuffix("/rules")
 
 
 def exclusion_commitment(draw_id: str, excluded: Iterable[bytes]) -> bytes:
@@ -95,15 +107,43 @@ def beacon_round(kind: str, t_freeze: int, seal_margin_s: int) -> int:
     return drand_round(t_freeze, seal_margin_s) if _known(kind) == "drand" else 0
 
 
-def seal_digest(
-    draw_id: str, rules: bytes, roll: bytes, round_number: int, secrets: Sequence[bytes]
-) -> bytes:
+def prior_digest(wins: Mapping[bytes, str], pending: Sequence[str]) -> bytes:
+    """Return the 32-byte digest of the wins that a seal fixes (docs/draw.md, section 4).
+
+    `wins` maps the pseudonyms of all who have won in the show until the seal to the draw id of their win; `pending` are
+    the ids of the draws that were sealed before and are not drawn yet, in the order of their seals.
+
+    >>> prior_digest({bytes(14): "d"}, []) == prior_digest({bytes(14): "e"}, [])
+    False
+    """
+    rows = [{"pseudonym": name.hex(), "draw_id": draw_id} for name, draw_id in sorted(wins.items())]
+    return tagged_hash("shake-draw/v2/prior", canonical_json({"wins": rows, "pending": list(pending)}))
+
+
+class Sealed(NamedTuple):
+    """What a seal fixes beside draw id, round and secrets: five digests of 32 bytes (docs/draw.md, section 4).
+
+    `previous` is the seal that the show made before this one, or `NO_SEAL`.
+
+    >>> Sealed(bytes(32), bytes(32), bytes(32), bytes(32), NO_SEAL).previous == NO_SEAL
+    True
+    """
+
+    rules: bytes
+    roll: bytes
+    totals: bytes
+    prior: bytes
+    previous: bytes
+
+
+def seal_digest(draw_id: str, fixed: Sealed, round_number: int, secrets: Sequence[bytes]) -> bytes:
     """Return the 32-byte seal (docs/draw.md, section 4).
 
-    `rules` and `roll` are their digests; `secrets` has one field per party in the order of the rules: 32
-    bytes, or empty for a party that did not reveal. ValueError for any other length.
+    `secrets` has one field per party in the order of the rules: 32 bytes, or empty for a party that did not reveal.
+    ValueError for any other length.
 
-    >>> seal_digest("d", bytes(32), bytes(32), 0, [b"", b"short"])
+    >>> fixed = Sealed(bytes(32), bytes(32), bytes(32), bytes(32), NO_SEAL)
+    >>> seal_digest("d", fixed, 0, [b"", b"short"])
     Traceback (most recent call last):
     ...
     ValueError: expected a secret of 32 bytes or none, got 5 bytes
@@ -112,7 +152,7 @@ def seal_digest(
         if len(secret) not in (0, 32):
             raise ValueError(f"expected a secret of 32 bytes or none, got {len(secret)} bytes")
     return tagged_hash(
-        "shake-draw/v1/seal", draw_id.encode(), rules, roll, round_number.to_bytes(8, "big"), *secrets
+        "shake-draw/v2/seal", draw_id.encode(), *fixed, round_number.to_bytes(8, "big"), *secrets
     )
 
 

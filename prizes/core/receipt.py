@@ -1,14 +1,12 @@
 """What is published of a draw beside its record: the precommitment, and receipts (docs/draw.md, sections 1 and 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from prizes.core.digests import roll_digest, rules_digest
+from engagement.core.digests import canonical_json, tagged_hash
+from prizes.core.digests import roll_digest, rules_digest, version_of
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, RUN_ENTRIES, parse_header
-
-PRECOMMITMENT_FORMAT = "shake-draw/v1/precommitment"
-RECEIPT_FORMAT = "shake-draw/v1/receipt"
 
 
 class Run(NamedTuple):
@@ -46,7 +44,7 @@ def build_precommitment(rules: dict[str, Any], time: int, ledger: int) -> dict[s
     True
     """
     return {
-        "$format": PRECOMMITMENT_FORMAT,
+        "$format": f"{version_of(rules)}/precommitment",
         "draw_id": rules["draw_id"],
         "rules": rules,
         "rules_digest": rules_digest(rules).hex(),
@@ -58,6 +56,7 @@ def build_precommitment(rules: dict[str, Any], time: int, ledger: int) -> dict[s
 
 def build_receipt(
     *,
+    version: str,
     draw_id: str,
     pseudonym: bytes,
     roll_header: bytes,
@@ -68,17 +67,21 @@ def build_receipt(
 ) -> dict[str, Any]:
     """Return the receipt of one viewer as a JSON value (docs/draw.md, section 7).
 
-    `entry` is None for a viewer who is not in the roll; `runs` are then those of `runs_around`. ValueError for a
-    header that is none. The digests of the rules and of the roll are taken from the header.
+    `version` is that of the draw's rules. `entry` is None for a viewer who is not in the roll; `runs` are then those of
+    `runs_around`. `seal` is empty where the draw was spoiled. ValueError for a header that is none. The digests of the
+    rules and of the roll are taken from the header.
 
     >>> from prizes.core.roll import RollHeader
-    >>> receipt = build_receipt(draw_id="d", pseudonym=bytes(14), roll_header=RollHeader(0, 0, bytes(32), 1).pack(),
+    >>> header = RollHeader(0, 0, bytes(32), 1).pack()
+    >>> receipt = build_receipt(version="shake-draw/v2", draw_id="d", pseudonym=bytes(14), roll_header=header,
     ...     roll_root=bytes(32), seal=bytes(32), entry=None, runs=[])
     >>> receipt["$format"], receipt["entry"], receipt["runs"]
-    ('shake-draw/v1/receipt', None, [])
+    ('shake-draw/v2/receipt', None, [])
     """
+    unsigned = {} if version == "shake-draw/v1" else {"signature": ""}
     return {
-        "$format": RECEIPT_FORMAT,
+        **unsigned,
+        "$format": f"{version}/receipt",
         "draw_id": draw_id,
         "pseudonym": pseudonym.hex(),
         "rules_digest": parse_header(roll_header).rules_digest.hex(),
@@ -94,6 +97,17 @@ def build_receipt(
             for run in runs
         ],
     }
+
+
+def receipt_statement(receipt: Mapping[str, Any]) -> str:
+    """Return the text that the organiser signs for a receipt (docs/draw.md, section 7).
+
+    >>> receipt_statement({"$format": "shake-draw/v2/receipt", "draw_id": "d", "runs": []}).splitlines()[:2]
+    ['shake-draw/v2/receipt', 'd']
+    """
+    rest = {name: value for name, value in receipt.items() if name != "signature"}
+    digest = tagged_hash(receipt["$format"], canonical_json(rest))
+    return f"{receipt['$format']}\n{receipt['draw_id']}\n{digest.hex()}\n"
 
 
 def runs_around(position: int, entries: int, present: bool) -> list[int]:

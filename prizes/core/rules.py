@@ -4,20 +4,32 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prizes.core.digests import BEACON_KINDS, MIN_SEAL_MARGIN_S, QUICKNET_CHAIN
+from prizes.core.digests import (
+    BEACON_KINDS,
+    MAX_DICE_THROWS,
+    MIN_DICE_THROWS,
+    MIN_SEAL_MARGIN_S,
+    QUICKNET_CHAIN,
+)
 from prizes.core.tickets import TicketTable
 
+FORMAT = "shake-draw/v2/rules"
 ALGORITHM = "aes256ctr-min/1"
-SKIP_RULE = "one win per viewer per show"
-VOID_RULE = "before the seal with a reason in the ledger; after the seal never"
+SKIP_RULE = "one win per viewer per show, as of the seal"
+VOID_RULE = (
+    "before the freeze with a reason in the ledger, after it never; "
+    "a draw without a seal in time is spoiled, and stays public"
+)
 BEACON_RULES = {
     "drand": "round ceil((t_freeze + seal_margin_s - genesis) / period) + 1; SHA-256 of its signature",
-    "dice": "SHA-256 of the ASCII digits of at least 50 throws of a six-sided die after the seal is shown",
+    "dice": "SHA-256 of the ASCII digits of the promised number of throws of a six-sided die, after the seal is shown",
     "local": "32 random bytes of the server; a rehearsal, not verifiable by the public",
 }
 MAX_EXTRA_RESERVES = 5  # R <= K + 5
 MAX_WINDOW_MS = 86_400_000
 MIN_CLAIM_S, MAX_CLAIM_S = 10, 31_536_000
+MIN_PUBLISH_S, MAX_PUBLISH_S = 60, 31_536_000
+UNWITNESSED = ("wait", "go on")
 
 _PRIZE_FIELDS: dict[str, type] = {
     "id": str,
@@ -31,6 +43,7 @@ _PRIZE_FIELDS: dict[str, type] = {
 }
 _WINDOW_FIELDS: dict[str, type] = {"feed": str, "delay_ms": int, "window_ms": int}
 _PARTY_FIELDS: dict[str, type] = {"name": str, "commitment": str}
+_WITNESS_FIELDS: dict[str, type] = {"name": str, "key": str}
 
 
 def build_rules(
@@ -51,6 +64,12 @@ def build_rules(
     seal_margin_s: int = 60,
     reveal_deadline_s: int = 15,
     claim_s: int = 259_200,
+    publish_by_s: int = 86_400,
+    throws: int = MIN_DICE_THROWS,
+    witnesses: Sequence[Mapping[str, str]] = (),
+    quorum: int = 0,
+    unwitnessed: str = "go on",
+    repeats: str = "",
     void_rule: str = VOID_RULE,
 ) -> dict[str, Any]:
     """Return the rules of one draw as a JSON value; its digest is the draw's rules digest.
@@ -59,7 +78,10 @@ def build_rules(
     (text), value_minor (integer, minor units of `currency`, three capital letters). `windows` have feed,
     delay_ms (behind the studio) and window_ms (length). `parties` have name and commitment, in the order of
     the seal. `seal_margin_s` are the seconds from the freeze to the beacon's round, `reveal_deadline_s` those
-    from the last reveal to it, `claim_s` those that a winner has to claim. Commitments and digests are 64 hex
+    from the last reveal to it, `claim_s` those that a winner has to claim, `publish_by_s` those from the seal until
+    the result is public. `throws` is the number of throws of dice. `witnesses` have name and key (the text of a public
+    key, docs/ledger.md); `quorum` of them sign the seal before the round, and `unwitnessed` says what happens without
+    them. `repeats` is the id of the spoiled draw whose prizes are drawn again. Commitments and digests are 64 hex
     digits. Raises ValueError that says what was expected and what came.
     Source: docs/draw.md, section 1.
 
@@ -72,9 +94,11 @@ def build_rules(
     """
     table = TicketTable(tickets)
     checked_prizes = _check_prizes(prizes)
+    checked_witnesses = _check_witnesses(witnesses)
     return {
+        "$format": FORMAT,
         "algorithm": ALGORITHM,
-        "beacon": build_beacon_rule(beacon_kind),
+        "beacon": build_beacon_rule(beacon_kind, throws),
         "claim_s": _within("claim_s", claim_s, MIN_CLAIM_S, MAX_CLAIM_S),
         "draw_id": _text("draw_id", draw_id),
         "eligibility": _text("eligibility", eligibility),
@@ -82,6 +106,9 @@ def build_rules(
         "k_show_commitment": _digest("k_show_commitment", k_show_commitment),
         "parties": _check_parties(parties),
         "prizes": checked_prizes,
+        "publish_by_s": _within("publish_by_s", publish_by_s, MIN_PUBLISH_S, MAX_PUBLISH_S),
+        "quorum": _within("quorum", quorum, 0, len(checked_witnesses)),
+        "repeats": repeats,
         "reserves": _within("reserves", reserves, 0, len(checked_prizes) + MAX_EXTRA_RESERVES),
         "seal_margin_s": _within("seal_margin_s", seal_margin_s, MIN_SEAL_MARGIN_S, 86400),
         "reveal_deadline_s": _within("reveal_deadline_s", reveal_deadline_s, 1, seal_margin_s),
@@ -90,23 +117,26 @@ def build_rules(
         "software_digest": _digest("software_digest", software_digest),
         "tickets": table.rows,
         "tmax": table.tmax,
+        "unwitnessed": _one_of("unwitnessed", unwitnessed, UNWITNESSED),
         "verifier_digest": _digest("verifier_digest", verifier_digest),
         "void_rule": _text("void_rule", void_rule),
         "windows": _check_windows(windows),
         "winners": len(checked_prizes),
+        "witnesses": checked_witnesses,
     }
 
 
-def build_beacon_rule(kind: str) -> dict[str, str]:
-    """Return the beacon of the rules: kind, chain (hex, empty where there is none) and rule.
+def build_beacon_rule(kind: str, throws: int = MIN_DICE_THROWS) -> dict[str, Any]:
+    """Return the beacon of the rules: kind, chain (hex, empty where there is none), rule, throws (0 but for dice).
 
-    >>> build_beacon_rule("dice")["chain"], build_beacon_rule("drand")["chain"][:8]
-    ('', '52db9ba7')
+    >>> build_beacon_rule("dice", 60)["throws"], build_beacon_rule("drand")["chain"][:8]
+    (60, '52db9ba7')
     """
     if kind not in BEACON_KINDS:
         raise ValueError(f"expected a beacon of {', '.join(BEACON_KINDS)}, got {kind!r}")
     chain = QUICKNET_CHAIN.hex() if kind == "drand" else ""
-    return {"kind": kind, "chain": chain, "rule": BEACON_RULES[kind]}
+    promised = _within("throws", throws, MIN_DICE_THROWS, MAX_DICE_THROWS) if kind == "dice" else 0
+    return {"kind": kind, "chain": chain, "rule": BEACON_RULES[kind], "throws": promised}
 
 
 def _check_prizes(prizes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -143,6 +173,13 @@ def _check_parties(parties: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]
     return rows
 
 
+def _check_witnesses(witnesses: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    rows = [_fields("witness", witness, _WITNESS_FIELDS) for witness in witnesses]
+    _distinct("witness", [_text("witness name", row["name"]) for row in rows])
+    _distinct("key of a witness", [_text("witness key", row["key"]) for row in rows])
+    return rows
+
+
 def _fields(what: str, row: Mapping[str, Any], fields: dict[str, type]) -> dict[str, Any]:
     if set(row) != set(fields):
         raise ValueError(f"expected a {what} with {sorted(fields)}, got {sorted(row)}")
@@ -167,6 +204,12 @@ def _digest(name: str, value: str) -> str:
 def _within(name: str, value: int, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
         raise ValueError(f"expected {name} of {least} .. {most}, got {value!r}")
+    return value
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise ValueError(f"expected {name} of {', '.join(known)}, got {value!r}")
     return value
 
 

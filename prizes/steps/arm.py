@@ -144,10 +144,12 @@ def _rules(
             for feed in show.feeds.all()
         ],
         beacon_kind=prize_list.beacon,
+        throws=prize_list.throws,
         parties=parties,
         seal_margin_s=prize_list.seal_margin_s,
         reveal_deadline_s=prize_list.reveal_deadline_s,
         claim_s=prize_list.claim_s,
+        publish_by_s=prize_list.publish_by_s,
         k_show_commitment=commit(show.slug, "k_show", open_secret(show.k_show)).hex(),
         exclusions_commitment=exclusion_commitment(draw_id, excluded).hex(),
         software_digest=digests["software"],

@@ -18,9 +18,6 @@ from prizes.core.digests import (
 from prizes.drand import BadSignature, fetch_round, read_pasted
 from prizes.models import Beacon, DiceEntry, Draw
 
-MAX_DICE_THROWS = 400
-
-
 # --- local and dice ---
 
 
@@ -29,12 +26,15 @@ def throw_local() -> bytes:
     return secrets.token_bytes(32)
 
 
-def read_dice(typed: str) -> str:
-    """The digits of the throws as typed, without spaces; raises ValueError unless there are 50 or more of 1 to 6."""
+def read_dice(typed: str, throws: int) -> str:
+    """The digits of the throws as typed, without spaces; ValueError unless they are so many, each of 1 to 6.
+
+    Their number was promised: whoever may stop the throws when he likes the result has chosen it.
+    """
     digits = "".join(typed.split())
+    if len(digits) != throws:
+        raise ValueError(f"expected {throws} throws, as promised in the rules, got {len(digits)}")
     dice_value(digits)
-    if len(digits) > MAX_DICE_THROWS:
-        raise ValueError(f"expected at most {MAX_DICE_THROWS} throws, got {len(digits)}")
     return digits
 
 
@@ -50,7 +50,7 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
             f"{segment} does not wait for dice: they are thrown after the seal, where the rules say dice"
         )
     try:
-        digits = read_dice(typed)
+        digits = read_dice(typed, throws_of(draw))
     except ValueError as error:
         raise ActionRefused(f"dice: {error}") from None
     DiceEntry.objects.update_or_create(draw=draw, operator=actor, defaults={"digits": digits})
@@ -62,6 +62,11 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
         return draw
     set_beacon(draw, dice_value(digits), {"digits": digits}, actor=" and ".join(typed_by), now=now)
     return draw
+
+
+def throws_of(draw: Draw) -> int:
+    """How often the dice are thrown for this draw, as promised in its rules."""
+    return int(draw.promised["beacon"]["throws"])
 
 
 def account_of(actor: str) -> str:

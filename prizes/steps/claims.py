@@ -25,7 +25,6 @@ from prizes.core.dispositions import (
     DECLINED,
     DISQUALIFIED,
     FORFEITED,
-    SKIPPED,
     WON,
     Change,
     Standing,
@@ -37,18 +36,12 @@ from prizes.core.record import STATUSES
 from prizes.models import MAX_ATTEMPTS, Disposition, Disqualification, Draw, Prize, Win
 from prizes.publication import read_drawn
 from prizes.results import claim_s_of, describe_result, describe_wins
+from prizes.steps.dispositions import write_disposition
 
 WINNER = "winner"  # the actor of what a viewer does; which one stands in the details
 ANY_TIME = 0  # see `identify`
 SETTLED_AT_ONCE = 20  # draws in a second
 LOOK_AGAIN_MS = 1_000
-LEDGER_ACTIONS = {
-    CLAIMED: "claim",
-    FORFEITED: "forfeit",
-    DISQUALIFIED: "disqualify",
-    WON: "move up",
-    SKIPPED: "skip reserve",
-}
 
 
 class ClaimRefused(ActionRefused):
@@ -243,25 +236,7 @@ def _dispose(draw: Draw, win: Win, status: str, reason: str, *, actor: str, now:
         win.refresh_from_db()
         raise Conflict(f"{win} is {win.status} already")
     win.status = status
-    return _write(draw, Change(win.pseudonym, win.piece_id, status, reason), actor=actor, now=now)
-
-
-def _write(draw: Draw, change: Change, *, actor: str, now: int) -> Disposition:
-    """The line of the record, and the entry of the ledger that it names."""
-    details = {"draw": draw.draw_id, "pseudonym": change.pseudonym, "prize": change.prize}
-    action = LEDGER_ACTIONS[change.status]
-    entry = record_change(
-        draw.segment, action, actor=actor, now=now, reason=change.reason, details=details, at_once=False
-    )
-    return Disposition.objects.create(
-        draw=draw,
-        pseudonym=change.pseudonym,
-        piece=change.prize,
-        status=change.status,
-        reason=change.reason,
-        at_ms=entry.at_ms,
-        ledger=entry.position,
-    )
+    return write_disposition(draw, Change(win.pseudonym, win.piece_id, status, reason), actor=actor, now=now)
 
 
 def _retell(draw: Draw, rows: list[Disposition]) -> None:
@@ -333,7 +308,7 @@ def _move_up(draw: Draw, now: int) -> list[Disposition]:
         if waits_for(draw, standing):
             look_again = now + LOOK_AGAIN_MS
             break
-        rows.append(_write(draw, change, actor=SYSTEM, now=now))
+        rows.append(write_disposition(draw, change, actor=SYSTEM, now=now))
         if change.status == WON:
             _give(draw, change, rows[-1].at_ms)
         standing = follow(standing, change)

@@ -4,31 +4,34 @@ or killed and run again, it finds what is there and goes on.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.core.phases import Phase
 from engagement.ledger.append import SYSTEM
+from engagement.ledger.tree import count_entries
 from engagement.models import Segment
-from prizes.audit import check_ledger, check_prior_wins
+from prizes.audit import check_ledger, check_prior_wins, told_wins
 from prizes.core.digests import beacon_id, draw_key
+from prizes.core.dispositions import FORFEITED, WON, WON_ELSEWHERE, Change
 from prizes.core.record import Ranked, build_record, encode_record, select_listed
 from prizes.core.roll import RUN_ENTRIES
 from prizes.engine import merge_rankings, rank_roll
 from prizes.files import exists, fetch, ranking_name, record_name, remove, roll_name, totals_name, write
-from prizes.models import MAX_ATTEMPTS, Beacon, Draw, Prize, Win
+from prizes.models import MAX_ATTEMPTS, Beacon, Disposition, Draw, Prize, Win, known
 from prizes.progress import end_progress, tell_progress
 from prizes.receipts import BrokenRoll, read_runs
 from prizes.second_check import run_second_check
 from prizes.software import software_digests
 from prizes.steps.beacon import set_beacon, throw_local
-from prizes.steps.freeze import Waiting, known
+from prizes.steps.dispositions import write_disposition
+from prizes.steps.freeze import Waiting
 from prizes.steps.seal import reveals, t_freeze
 
 UNFINISHED = (Draw.Step.COMMITTED, Draw.Step.SEALED, Draw.Step.DRAWING)
@@ -75,12 +78,17 @@ def may_start(draw: Draw, now: int) -> bool:
 def before(draw: Draw) -> Draw | None:
     """The draw of the show that has to be drawn first: one that was sealed earlier, or stands earlier in the segment.
 
-    Whoever has won is skipped in later draws: with the order left open, somebody who has seen the beacons could choose
-    it. What was stopped or gave up does not hold up the show.
+    Its seal names them: their winners are passed over in this one, whoever has seen the beacons. What had been stopped
+    or had given up by then is not among them, and does not hold up the show.
     """
-    unfinished = Draw.objects.filter(show=draw.show_id, step__in=[Draw.Step.SEALED, Draw.Step.DRAWING])
-    going = unfinished.filter(disagreement="", attempts__lt=MAX_ATTEMPTS)
-    return going.filter(sealed_ledger__lt=draw.sealed_ledger).order_by("sealed_ledger").first()
+    pending = Draw.objects.filter(show=draw.show_id, draw_id__in=draw.sealed_prior.pending)
+    unfinished = pending.filter(step__in=[Draw.Step.SEALED, Draw.Step.DRAWING])
+    return unfinished.order_by("sealed_ledger").first()
+
+
+def has_stopped(draw: Draw) -> bool:
+    """Whether a draw waits for a person: given up, or not confirmed by the second implementation."""
+    return draw.disagreement != "" or draw.attempts >= MAX_ATTEMPTS
 
 
 def next_draw_at(draw: Draw) -> int:
@@ -93,10 +101,7 @@ def next_draw_at(draw: Draw) -> int:
 
 
 def start_draw(draw: Draw, now: int) -> bool:
-    """Takes the show's one place for a running draw; False while another one has it.
-
-    The entry in the ledger says who has won before: while a draw of the show runs, nobody else gets a prize.
-    """
+    """Takes the show's one place for a running draw; False while another one has it."""
     try:
         with transaction.atomic():
             segment = lock_segment(draw.segment_id)
@@ -170,17 +175,20 @@ def _asked(draw: Draw) -> dict[str, Any]:
 def _wanted(draw: Draw) -> int:
     """How many entries the ranking needs, even if all who have won before are among the first."""
     rules = draw.promised
-    return int(rules["winners"] + rules["reserves"] + len(prior_wins(draw)))
+    passed_over = len(draw.sealed_prior.wins) + len(pending_wins(draw))
+    return int(rules["winners"] + rules["reserves"] + passed_over)
 
 
 def _key(draw: Draw) -> bytes:
     return draw_key(bytes.fromhex(draw.seal), beacon_id(draw.beacon_kind), bytes.fromhex(draw.beacon_value))
 
 
-def prior_wins(draw: Draw) -> dict[bytes, str]:
-    """Who holds or has held a win of this show already, and from which draw. Nobody joins them while a draw runs."""
-    wins = Win.objects.filter(show=draw.show_id).exclude(draw=draw.pk).select_related("draw")
-    return {bytes.fromhex(win.pseudonym): win.draw.draw_id for win in wins}
+def pending_wins(draw: Draw) -> dict[bytes, str]:
+    """The winners of the draws that were under way when this one was sealed, as those were drawn."""
+    pending = Draw.objects.filter(show=draw.show_id, draw_id__in=draw.sealed_prior.pending)
+    later = Disposition.objects.filter(draw=OuterRef("draw"), pseudonym=OuterRef("pseudonym"), status=WON)
+    drawn = Win.objects.filter(~Exists(later), draw__in=pending).values_list("pseudonym", "draw__draw_id")
+    return {bytes.fromhex(pseudonym): draw_id for pseudonym, draw_id in drawn}
 
 
 # --- record and second check ---
@@ -189,8 +197,9 @@ def prior_wins(draw: Draw) -> dict[bytes, str]:
 def make_record(draw: Draw) -> bytes:
     """Ranks the whole roll and accounts for it; the same bytes however often it runs."""
     rules = draw.promised
-    prior, freeze, air_time = prior_wins(draw), draw.segment.freeze, draw.segment.air_time
-    listed = select_listed(_merged(draw), prior, rules["winners"] + rules["reserves"])
+    freeze, air_time = draw.segment.freeze, draw.segment.air_time
+    prior, pending = draw.sealed_prior, pending_wins(draw)
+    listed = select_listed(_merged(draw), {**pending, **prior.wins}, rules["winners"] + rules["reserves"])
     runs = read_runs(draw, sorted({row.index // RUN_ENTRIES for row in listed}))
     record = build_record(
         rules=rules,
@@ -208,7 +217,8 @@ def make_record(draw: Draw) -> bytes:
         beacon_proof=draw.beacon_proof,
         ranked=listed,
         proofs={run.leaf: run.siblings for run in runs},
-        prior_wins=prior,
+        prior=prior,
+        pending_wins=pending,
         ledger={
             "freeze": known(freeze.ledger),
             "seal": known(draw.sealed_ledger),
@@ -251,12 +261,15 @@ def finish_draw(draw: Draw, record: bytes, now: int) -> Draw:
     if changed:
         # By the one who was first; if that one is killed before the commit, the next one writes it again.
         write(record_name(draw.key), record)
-        Win.objects.bulk_create(_wins(draw, parse_canonical(record)["winners"]))
+        wins = _wins(draw, parse_canonical(record)["winners"])
+        Win.objects.bulk_create(wins)
         if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
             change_phase(segment, Phase.DRAWN)
-        record_change(
+        entry = record_change(
             segment, "drawn", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "record": digest}
         )
+        Draw.objects.filter(pk=draw.pk).update(drawn_ledger=entry.position)
+        _forfeit(draw, [win for win in wins if win.status == Win.Status.FORFEITED], now)
     draw.refresh_from_db()
     return draw
 
@@ -266,7 +279,13 @@ def _running(draw: Draw) -> QuerySet[Draw]:
     return Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWING, started_ledger=draw.started_ledger)
 
 
-def _wins(draw: Draw, winners: Iterable[dict[str, Any]]) -> list[Win]:
+def _wins(draw: Draw, winners: list[dict[str, Any]]) -> list[Win]:
+    """A viewer who has won elsewhere since the seal (as a reserve, or in a draw that had been stopped) wins nothing."""
+    names = [row["pseudonym"] for row in winners]
+    elsewhere = Win.objects.filter(show=draw.show_id, pseudonym__in=names)
+    taken = set(elsewhere.values_list("pseudonym", flat=True))
+    if taken:  # it is the ledger that says so, not a row that somebody may have added
+        taken &= {row.pseudonym for row in told_wins(draw.show_id, before=count_entries(draw.show))}
     rows = []
     for winner in winners:
         prize, _, piece = str(winner["prize"]).partition("-")
@@ -278,9 +297,16 @@ def _wins(draw: Draw, winners: Iterable[dict[str, Any]]) -> list[Win]:
                 piece=int(piece),
                 rank=winner["rank"],
                 pseudonym=winner["pseudonym"],
+                status=Win.Status.FORFEITED if winner["pseudonym"] in taken else Win.Status.WON,
             )
         )
     return rows
+
+
+def _forfeit(draw: Draw, wins: list[Win], now: int) -> None:
+    for win in wins:
+        lost = Change(win.pseudonym, win.piece_id, FORFEITED, WON_ELSEWHERE)
+        write_disposition(draw, lost, actor=SYSTEM, now=now)
 
 
 @transaction.atomic

@@ -37,13 +37,6 @@ class Broken(Exception):
     """Something is not as it was promised or written down: the step is not done."""
 
 
-def known(value: int | None) -> int:
-    """A column that an earlier step has filled; that it has not is our own bug."""
-    if value is None:
-        raise RuntimeError("a step ran before the step that it builds on")
-    return value
-
-
 # --- barrier and fence ---
 
 
@@ -197,7 +190,11 @@ def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, d
         return
     for pk, columns in rolls.items():
         Draw.objects.filter(pk=pk, roll_root="").update(**columns)
-    details = {**counts, "draws": [{"draw": pk, **columns} for pk, columns in sorted(rolls.items())]}
+    names = dict(segment.draws.values_list("pk", "draw_id"))
+    details = {
+        **counts,
+        "draws": [{"draw": pk, "draw_id": names[pk], **columns} for pk, columns in sorted(rolls.items())],
+    }
     entry = record_change(segment, "freeze", actor=SYSTEM, now=now, details=details)
     Freeze.objects.filter(pk=freeze.pk).update(ledger=entry.position)
     for draw in segment.draws.all():

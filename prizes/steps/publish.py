@@ -16,7 +16,7 @@ from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
 from engagement.models import Segment
 from prizes.audit import check_drawn
-from prizes.models import Draw
+from prizes.models import Draw, Win
 from prizes.results import claim_s_of, describe_result, describe_wins
 
 
@@ -39,13 +39,14 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
     change_phase(segment, Phase.PUBLISHED, announced_results=results, published_at=from_ms(now))
     winners = [row for draw in draws for row in draw.wins.values_list("pseudonym", flat=True)]
     change_wins(segment.show_id, lambda: describe_wins(segment.show_id, winners))
-    record_change(
+    entry = record_change(
         segment,
         "publish",
         actor=actor,
         now=now,
         details={"records": {draw.draw_id: draw.record_digest for draw in draws}},
     )
+    segment.draws.filter(step=Draw.Step.PUBLISHED).update(published_ledger=entry.position)
     return segment
 
 
@@ -53,7 +54,12 @@ def _publish_draw(draw: Draw, now: int) -> None:
     """From now on its winners have time to claim, as long as the rules of the draw say."""
     claim_by = from_ms(now + claim_s_of(draw) * 1000)
     draw.step, draw.published_at = Draw.Step.PUBLISHED, from_ms(now)
+    free = draw.wins.filter(status=Win.Status.FORFEITED).exists()  # by a viewer who had won elsewhere
     Draw.objects.filter(pk=draw.pk, step=Draw.Step.DRAWN).update(
-        step=draw.step, published_at=draw.published_at, attempts=0, trouble=""
+        step=draw.step,
+        published_at=draw.published_at,
+        settle_at_ms=now if free else None,
+        attempts=0,
+        trouble="",
     )
     draw.wins.update(claim_by=claim_by)

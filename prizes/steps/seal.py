@@ -4,20 +4,20 @@ from django.db import transaction
 
 from engagement.actions import change_phase, lock_segment, record_change
 from engagement.clock import from_ms, now_ms
-from engagement.core.digests import commit
+from engagement.core.digests import canonical_json, commit
 from engagement.core.phases import Phase
 from engagement.ledger.append import SYSTEM, time_behind
 from engagement.ledger.audit import Check
 from engagement.models import LedgerEntry, Segment
 from engagement.vault import open_secret
 from prizes.audit import check_ledger
-from prizes.core.digests import drand_time, exclusion_commitment, roll_digest
-from prizes.core.record import ABSENT, Revealed, build_seal
-from prizes.models import Draw
+from prizes.core.digests import NO_SEAL, drand_time, exclusion_commitment, roll_digest
+from prizes.core.record import ABSENT, Prior, Revealed, build_seal
+from prizes.models import MAX_ATTEMPTS, Draw, Win, known
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.software import software_digests
 from prizes.steps.beacon import round_of
-from prizes.steps.freeze import Broken, Waiting, known
+from prizes.steps.freeze import Broken, Waiting
 
 
 @transaction.atomic
@@ -61,10 +61,10 @@ def reveals(draw: Draw) -> dict[str, Revealed]:
 def seal_draw(draw: Draw, segment: Segment, now: int) -> str:
     """The seal of one draw, written to ledger and database."""
     check_promises(draw, now)
-    roll = bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)
-    secrets = {name: revealed.secret for name, revealed in reveals(draw).items()}
-    rules = draw.promised
-    seal = build_seal(rules, roll_digest(*roll), secrets, t_freeze(draw)).hex()
+    prior, secrets = prior_of(draw), {name: revealed.secret for name, revealed in reveals(draw).items()}
+    roll = roll_digest(bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root))
+    totals = bytes.fromhex(draw.totals_digest)
+    seal = build_seal(draw.promised, roll, totals, prior, secrets, t_freeze(draw)).hex()
     entry = record_change(
         segment, "seal", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "seal": seal}
     )
@@ -72,11 +72,38 @@ def seal_draw(draw: Draw, segment: Segment, now: int) -> str:
         seal=seal,
         sealed_at_ms=now,
         sealed_ledger=entry.position,
+        prior=_pack_prior(prior),
+        previous_seal=prior.previous.hex(),
+        publish_by_ms=now + draw.promised["publish_by_s"] * 1000,
         step=Draw.Step.SEALED,
         attempts=0,
         trouble="",
     )
     return seal
+
+
+def prior_of(draw: Draw) -> Prior:
+    """What this draw's seal fixes of the draws before it, as things are now.
+
+    A draw that was stopped or gave up is not waited for; should a winner of it win here, too, the later one of the two
+    wins is forfeited.
+    """
+    wins = Win.objects.filter(show=draw.show_id).values_list("pseudonym", "draw__draw_id").order_by("-pk")
+    before = Draw.objects.filter(show=draw.show_id).exclude(seal="").order_by("sealed_ledger")
+    going = before.filter(
+        step__in=[Draw.Step.SEALED, Draw.Step.DRAWING], disagreement="", attempts__lt=MAX_ATTEMPTS
+    )
+    last = before.values_list("seal", flat=True).last()
+    return Prior(
+        {bytes.fromhex(pseudonym): draw_id for pseudonym, draw_id in wins},
+        list(going.values_list("draw_id", flat=True)),
+        bytes.fromhex(last) if last else NO_SEAL,
+    )
+
+
+def _pack_prior(prior: Prior) -> str:
+    wins = [{"pseudonym": name.hex(), "draw_id": draw_id} for name, draw_id in sorted(prior.wins.items())]
+    return canonical_json({"pending": list(prior.pending), "wins": wins}).decode()
 
 
 def check_promises(draw: Draw, now: int) -> None:

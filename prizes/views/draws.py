@@ -13,6 +13,8 @@ from django.views.decorators.http import require_safe
 
 from engagement.core.phases import Phase
 from engagement.languages import choose_language
+from engagement.ledger.checkpoints import keys_of
+from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import RollVisibility
 from engagement.paging import newest_first
 from engagement.views import render_page
@@ -74,6 +76,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "outcome": describe_outcome(language, draw, rules, record) if told else None,
         "downloads": _downloads(draw, record),
         "verifier": _describe_verifier(rules),
+        "keys": " ".join(map(format_vkey, keys_of(draw.show))),
         "origin": request.build_absolute_uri("/"),
     }
     return render_page(request, "prizes/draw.html", draw.draw_id, draw.draw_id, **context)

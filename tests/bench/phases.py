@@ -17,7 +17,7 @@ import numpy as np
 from engagement.core.digests import canonical_json, tagged_hash
 from prizes import engine
 from prizes.core.digests import draw_key, roll_digest
-from prizes.core.record import Ranked, build_record, build_seal, encode_record
+from prizes.core.record import NOTHING_BEFORE, Ranked, build_record, build_seal, encode_record
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, TOTAL_BYTES, parse_header
 from prizes.core.tickets import TicketTable
 from tests.prizes import draws
@@ -93,7 +93,7 @@ def rules() -> dict[str, Any]:
 
 
 def rules_digest() -> bytes:
-    return tagged_hash("shake-draw/v1/rules", canonical_json(rules()))
+    return tagged_hash("shake-draw/v2/rules", canonical_json(rules()))
 
 
 def freeze_shards(folder: Path, shards: int, mine: range) -> None:
@@ -151,9 +151,8 @@ def draw(folder: Path) -> dict[str, Any]:
 def key_of(folder: Path) -> bytes:
     value, _, beacon = draws.make_beacon("dice")
     secrets = {name: row.secret for name, row in draws.REVEALS.items()}
-    return draw_key(
-        build_seal(rules(), roll_digest(*roll_of(folder)), secrets, draws.T_FREEZE), beacon, value
-    )
+    sealed = roll_digest(*roll_of(folder)), bytes(32), NOTHING_BEFORE
+    return draw_key(build_seal(rules(), *sealed, secrets, draws.T_FREEZE), beacon, value)
 
 
 def roll_of(folder: Path) -> tuple[bytes, bytes]:
@@ -188,7 +187,8 @@ def record(folder: Path) -> dict[str, Any]:
         beacon_proof=proof,
         ranked=ranked,
         proofs=draws.prove(folder / "tree.bin", parse_header(header).entries, indexes),
-        prior_wins={},
+        prior=NOTHING_BEFORE,
+        pending_wins={},
         ledger={"freeze": 7, "seal": 9, "beacon": 11, "start": 12},
         software={"software": "33" * 32, "verifier": "44" * 32},
     )

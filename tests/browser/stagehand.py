@@ -31,6 +31,14 @@ def night() -> dict[str, str]:
     return create_accounts()
 
 
+def sign(slug: str, text: str) -> str:
+    """What the organiser of this show has put his name to."""
+    from engagement.ledger.checkpoints import sign_text
+    from engagement.models import Show
+
+    return sign_text(Show.objects.get(slug=slug), text)
+
+
 def command(*words: str) -> None:
     """One of manage.py."""
     from django.core.management import call_command
@@ -157,7 +165,7 @@ def draw(step: str) -> dict[str, Any]:
     return {**told, "show": slug, "viewers": viewers}
 
 
-SCENES = (night, command, claims, room, witnessed, witness, rename, delete, vigil, watch, evening, draw)
+SCENES = (night, sign, command, claims, room, witnessed, witness, rename, delete, vigil, watch, evening, draw)
 
 
 def main() -> None:

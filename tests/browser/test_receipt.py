@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from prizes.core.record import encode_record, select_listed, with_dispositions
+from prizes.core.record import encode_record, record_statement, select_listed, with_dispositions
 from tests.browser.conftest import PHONE, Night
 from tests.prizes.published import rank as rank_all
 
@@ -38,6 +38,11 @@ class Seeded:
         with urllib.request.urlopen(f"http://{self.night.address}/api/draws/{self.draw}/{name}") as answer:
             document: dict[str, Any] = json.load(answer)
         return document
+
+    def sign(self, record: dict[str, Any]) -> str:
+        """The record as an organiser publishes it who stands by whatever it says."""
+        signature = self.night.set_up("sign", self.show, record_statement(record))
+        return encode_record({**record, "signature": signature}).decode()
 
     def at_rank(self, rank: int) -> dict[str, Any]:
         return self.by_name[self.fetch("record")["ranked"][rank - 1]["pseudonym"]]
@@ -124,7 +129,7 @@ def test_a_phone_that_took_part_finds_itself_in_the_draw_with_the_seal_that_it_s
     verdict, text = check(page)
     assert verdict == "won" and "You won: rank 1" in text and "This was a REHEARSAL" in text
     expect(page.locator("#steps")).to_contain_text("The seal is the one that this phone was shown")
-    expect(page.locator("#steps .holds")).to_have_count(10)
+    expect(page.locator("#steps .holds")).to_have_count(11)
 
 
 def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], published: Seeded) -> None:
@@ -137,7 +142,7 @@ def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], publis
         text,
     )
     assert page.locator("#steps .failed").count() == 0
-    assert page.locator("#steps li").count() == 10
+    assert page.locator("#steps li").count() == 11
     receipt = json.loads(saved(page, "#keep"))
     assert receipt["pseudonym"] == published.loser()["viewer"]
 
@@ -256,10 +261,10 @@ def without(published: Seeded, pseudonym: str) -> str:
         for place, row in enumerate(listed, 1)
     ]
     record["cutoff"] = listed[-1].score.hex()
-    return settle(record)
+    return settle(published, record)
 
 
-def settle(record: dict[str, Any]) -> str:
+def settle(published: Seeded, record: dict[str, Any]) -> str:
     """Winners and reserves as the ranking of the record gives them, and the digest that fits."""
     takers = [
         {name: row[name] for name in ("rank", "pseudonym")} for row in record["ranked"] if not row["won"]
@@ -267,7 +272,7 @@ def settle(record: dict[str, Any]) -> str:
     prizes = record["rules"]["prizes"]
     record["winners"] = [{**row, "prize": prize["id"]} for row, prize in zip(takers, prizes, strict=False)]
     record["reserves"] = takers[len(prizes) :]
-    return encode_record(with_dispositions(record, [])).decode()
+    return published.sign(with_dispositions(record, []))
 
 
 def test_a_viewer_who_is_listed_with_a_worse_score_holds_a_proof_of_fraud(
@@ -278,7 +283,7 @@ def test_a_viewer_who_is_listed_with_a_worse_score_holds_a_proof_of_fraud(
     first["score"] = record["cutoff"] = "f" * 32
     record["ranked"] = [{**row, "rank": place} for place, row in enumerate([*others, first], 1)]
     page = phone(published.at_rank(1))
-    serve(page, "record", lambda _: settle(record))
+    serve(page, "record", always(settle(published, record)))
     assert check(page)[0] == "fraud"
 
 
@@ -288,7 +293,7 @@ def test_another_reserve_than_the_next_of_the_ranking_is_noticed(
     record = published.fetch("record")
     record["reserves"][0]["pseudonym"] = published.loser()["viewer"]
     page = phone(published.at_rank(4))
-    serve(page, "record", lambda _: encode_record(with_dispositions(record, [])).decode())
+    serve(page, "record", always(published.sign(with_dispositions(record, []))))
     verdict, text = check(page)
     assert verdict == "broken" and "the reserves are not the next of the ranking" in text
 
@@ -299,7 +304,7 @@ def test_somebody_who_is_ranked_without_being_in_the_roll_is_a_proof_of_fraud(
     record, friend = published.fetch("record"), "ab" * 14
     record["ranked"][0]["pseudonym"] = friend
     page = phone(published.loser(), identities=[])
-    serve(page, "record", lambda _: settle(record))
+    serve(page, "record", always(settle(published, record)))
     page.fill("#pseudonym", friend)
     assert check(page)[0] == "fraud_listed"
     page.fill("#pseudonym", published.loser()["viewer"])
@@ -383,8 +388,19 @@ def test_a_record_with_a_changed_field_fails_even_with_a_new_digest(
         forged = with_dispositions(
             json.loads(flip(json.dumps(published.fetch("record")), rf'"{field}": "?')), []
         )
-        serve(page, "record", always(encode_record(forged).decode()))
+        serve(page, "record", always(published.sign(forged)))
         assert (field, check(page)[0]) == (field, "broken")
+
+
+def test_a_record_that_the_organiser_has_not_signed_is_nobodys(
+    phone: Callable[..., Page], published: Seeded
+) -> None:
+    page = phone(published.at_rank(1))
+    record = published.fetch("record")
+    for signature in ("", published.fetch(f"receipt/{published.at_rank(1)['viewer']}")["signature"]):
+        serve(page, "record", always(encode_record({**record, "signature": signature}).decode()))
+        verdict, text = check(page)
+        assert verdict == "broken" and "not signed with the organiser's key" in text
 
 
 def test_what_cannot_be_fetched_is_said(phone: Callable[..., Page], published: Seeded) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from engagement.core.digests import canonical_json
-from prizes.core.record import encode_record, record_digest, with_dispositions
+from prizes.core.record import record_digest, with_dispositions
 from tests.browser.test_receipt import Seeded, check, serve
 from tests.browser.test_receipt import phone as phone
 from tests.browser.test_receipt import published as published
@@ -19,7 +18,7 @@ WEEK = 604_800
 LATE, STAFF = ("forfeited", "deadline passed"), ("disqualified", "staff or family")
 
 
-def dispose(record: dict[str, Any], *rows: tuple[int, str, str, str, int]) -> str:
+def dispose(published: Seeded, record: dict[str, Any], *rows: tuple[int, str, str, str, int]) -> str:
     """The record with (rank, piece, status, reason, seconds after the seal) as its dispositions."""
     first, sealed_at = record["ledger"]["start"] + 1, record["seal"]["time"]
     told = [
@@ -33,7 +32,7 @@ def dispose(record: dict[str, Any], *rows: tuple[int, str, str, str, int]) -> st
         }
         for place, (rank, piece, status, reason, seconds) in enumerate(rows)
     ]
-    return encode_record(with_dispositions(record, told)).decode()
+    return published.sign(with_dispositions(record, told))
 
 
 CLAIMED = (1, "1", "claimed", "", 5)
@@ -49,6 +48,12 @@ COAT = "Coat worn by Star 1"
         (1, [], "won", ["You won: rank 1", COAT, "It is not claimed yet"]),
         (1, [CLAIMED], "claimed", ["You won: rank 1", COAT, "It is claimed."]),
         (1, [DECLINED], "declined", [LOST, COAT, "was declined"]),
+        (
+            1,
+            [(1, "1", "forfeited", "won in another draw", 1)],
+            "won_in_another_draw",
+            [COAT, "went to the next"],
+        ),
         (1, [(1, "1", *LATE, WEEK)], "deadline_passed", [LOST, COAT, "before the deadline"]),
         (1, [CLAIMED, (1, "1", *STAFF, 6)], "disqualified", [LOST, COAT, "Reason: staff or family."]),
         (4, [DECLINED], "reserve", ["in reserve: rank 4, number 1 of 1 in line"]),
@@ -71,12 +76,18 @@ COAT = "Coat worn by Star 1"
 def test_listed_viewers_are_told_what_became_of_it(
     phone: Callable[..., Page], published: Seeded, rank: int, rows: list[Any], verdict: str, words: list[str]
 ) -> None:
-    page, record = phone(published.at_rank(rank)), dispose(published.fetch("record"), *rows)
+    page, record = phone(published.at_rank(rank)), dispose(published, published.fetch("record"), *rows)
     serve(page, "record", lambda _: record)
     found, text = check(page)
     assert found == verdict and [part for part in words if part not in text] == []
     assert (LOST in text) == (verdict in ("declined", "deadline_passed", "disqualified"))
-    complains = verdict in ("declined", "deadline_passed", "disqualified", "passed_over")
+    complains = verdict in (
+        "declined",
+        "deadline_passed",
+        "disqualified",
+        "passed_over",
+        "won_in_another_draw",
+    )
     assert page.locator("#keep-record").is_visible() == complains
 
 
@@ -84,7 +95,7 @@ def test_a_winner_who_was_disqualified_is_told_why_in_chinese(
     phone: Callable[..., Page], published: Seeded
 ) -> None:
     page = phone(published.at_rank(1), locale="zh-CN")
-    serve(page, "record", lambda text: dispose(json.loads(text), (1, "1", *STAFF, 6)))
+    serve(page, "record", lambda text: dispose(published, json.loads(text), (1, "1", *STAFF, 6)))
     assert "中奖资格被取消。原因：工作人员或其亲属" in check(page)[1]
 
 
@@ -105,7 +116,7 @@ def test_a_winner_who_was_disqualified_is_told_why_in_chinese(
 def test_dispositions_that_do_not_follow_fail_for_everybody(
     phone: Callable[..., Page], published: Seeded, rows: list[Any]
 ) -> None:
-    record = dispose(published.fetch("record"), *rows)
+    record = dispose(published, published.fetch("record"), *rows)
     for viewer in (published.at_rank(1), published.loser()):
         page = phone(viewer)
         serve(page, "record", lambda _: record)
@@ -121,9 +132,9 @@ def test_dispositions_that_do_not_follow_fail_for_everybody(
 def test_a_disposition_that_is_none_fails(
     phone: Callable[..., Page], published: Seeded, name: str, value: str | int
 ) -> None:
-    record = json.loads(dispose(published.fetch("record"), DECLINED))
+    record = json.loads(dispose(published, published.fetch("record"), DECLINED))
     record["dispositions"][0][name] = value
-    forged = canonical_json({**record, "digest": record_digest(record).hex()}).decode()
+    forged = published.sign({**record, "digest": record_digest(record).hex()})
     page = phone(published.at_rank(1))
     serve(page, "record", lambda _: forged)
     assert check(page)[0] == "broken"

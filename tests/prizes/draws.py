@@ -8,13 +8,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engagement.core.digests import canonical_json, commit, tagged_hash
+from engagement.ledger.core.checkpoints import format_vkey, sign_note, verifier_key
 from prizes import engine
 from prizes.core.digests import QUICKNET_CHAIN, drand_round, draw_key, exclusion_commitment
-from prizes.core.record import ABSENT, Revealed, build_record, build_seal, select_listed
+from prizes.core.receipt import receipt_statement
+from prizes.core.record import (
+    ABSENT,
+    Prior,
+    Revealed,
+    build_record,
+    build_seal,
+    record_statement,
+    select_listed,
+)
 from prizes.core.roll import pack_total
 from prizes.core.rules import build_rules
 from prizes.core.tickets import TicketTable
-from prizes.verify_draw import Check, verify_draw
+from prizes.verify_draw import Check, Given, Source
+from prizes.verify_draw import verify_draw as check_draw
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 SHOW, DRAW = "gala-2026", "gala-2026/seg-1/draw-1"
@@ -23,6 +34,12 @@ OPERATOR_SECRET = bytes([0xA5]) * 32
 REVEALS = {"operator": Revealed(OPERATOR_SECRET, T_FREEZE * 1000, 8), "notary": ABSENT}
 TABLE = [[10, 1], [50, 2], [100, 3]]
 ROUND = 1000
+PENDING = (
+    "draw-0",
+    "gala-2026/seg-0/draw-1",
+)  # their winners change no seal, so that a test can choose them afterwards
+PREVIOUS = bytes([0x77]) * 32  # the seal of the show before this one
+THROWN = "3141526535456323" * 4
 SIGNATURE = "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"
 
 
@@ -83,6 +100,7 @@ def make_rules(
         "exclusions_commitment": exclusion_commitment(DRAW, []).hex(),
         "software_digest": "33" * 32,
         "verifier_digest": "44" * 32,
+        "throws": len(THROWN),
     }
     return build_rules(**{**arguments, **(changes or {})})
 
@@ -109,12 +127,15 @@ def run_draw(
     excluded: frozenset[bytes] = frozenset(),
     cuts: list[int] | None = None,
     dispositions: list[dict[str, Any]] | None = None,
+    pending: tuple[str, ...] = PENDING,
 ) -> Drawn:
     """Run assembly, seal, beacon, ranking and record over these viewers."""
     prior_wins = prior_wins or {}
+    sealed = {viewer: draw_id for viewer, draw_id in prior_wins.items() if draw_id not in pending}
+    prior = Prior(sealed, pending, PREVIOUS)
     committed = {"exclusions_commitment": exclusion_commitment(DRAW, excluded).hex()}
     rules = make_rules(prizes, reserves, beacon, committed)
-    digest = tagged_hash("shake-draw/v1/rules", canonical_json(rules))
+    digest = tagged_hash("shake-draw/v2/rules", canonical_json(rules))
     roll, totals = folder / "roll.bin", folder / "totals.bin"
     shards = write_shards(folder, viewers, cuts or [])
     parts = [shard.with_name(f"{shard.name}.part") for shard in shards]
@@ -124,7 +145,8 @@ def run_draw(
     summary = engine.join_roll(parts, digest, rules["tmax"], roll, folder / "tree.bin")
     secrets = {name: row.secret for name, row in REVEALS.items()}
     value, proof, beacon_id = make_beacon(beacon)
-    key = draw_key(build_seal(rules, summary.digest, secrets, T_FREEZE), beacon_id, value)
+    seal = build_seal(rules, summary.digest, frozen.sha256, prior, secrets, T_FREEZE)
+    key = draw_key(seal, beacon_id, value)
     ranked = engine.rank_roll(roll, key, prizes + reserves + len(prior_wins))
     listed = select_listed(ranked, prior_wins, prizes + reserves)
     record = build_record(
@@ -143,7 +165,8 @@ def run_draw(
         beacon_proof=proof,
         ranked=ranked,
         proofs=prove(folder / "tree.bin", summary.entries, [row.index for row in listed]),
-        prior_wins=prior_wins,
+        prior=prior,
+        pending_wins={viewer: draw_id for viewer, draw_id in prior_wins.items() if draw_id in pending},
         ledger={"freeze": 7, "seal": 9, "beacon": 11, "start": 12},
         software={"software": "33" * 32, "verifier": "44" * 32},
         dispositions=dispositions or [],
@@ -167,9 +190,36 @@ def make_beacon(kind: str) -> tuple[bytes, dict[str, str], bytes]:
         struct.pack(">H", 20) + b"shake-draw/v1/beacon" + struct.pack(">I", len(kind)) + kind.encode()
     ).digest()
     if kind == "dice":
-        digits = "3141526535456323" * 4
+        digits = THROWN
         return hashlib.sha256(digits.encode()).digest(), {"digits": digits}, own_id
     return bytes(range(32)), {}, own_id
+
+
+def verify_draw(
+    record: bytes,
+    roll: Source | None = None,
+    totals: Source | None = None,
+    excluded: Iterable[bytes] = (),
+    **given: Any,
+) -> list[Check]:
+    """The verifier on these files, and on what else is given to it."""
+    return check_draw(record, roll, totals, Given(excluded=excluded, **given))
+
+
+# --- signed by an organiser ---
+
+SEED = bytes([0x42]) * 32
+ORIGIN = f"gala.example.com/{SHOW}"
+KEY = format_vkey(verifier_key(ORIGIN, SEED))
+
+
+def sign_record(record: dict[str, Any], seed: bytes = SEED) -> bytes:
+    """The record as it is published; its log is another matter."""
+    return canonical_json({**record, "signature": sign_note(record_statement(record), ORIGIN, seed)})
+
+
+def sign_receipt(receipt: dict[str, Any], seed: bytes = SEED) -> bytes:
+    return canonical_json({**receipt, "signature": sign_note(receipt_statement(receipt), ORIGIN, seed)})
 
 
 def verify(drawn: Drawn) -> list[Check]:

@@ -16,7 +16,7 @@ from django.core import signing
 from django.test import Client
 
 from engagement.clock import from_ms
-from engagement.core.digests import derive_pseudonym, derive_salt, parse_canonical
+from engagement.core.digests import canonical_json, derive_pseudonym, derive_salt, parse_canonical
 from engagement.core.phases import Phase
 from engagement.ledger.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from engagement.models import Segment
@@ -24,13 +24,13 @@ from engagement.passes import PURPOSE
 from engagement.roles import create_roles
 from engagement.vault import open_secret
 from prizes import files
-from prizes.core.digests import HOUSE, beacon_id, draw_key, roll_digest, rules_digest
-from prizes.core.record import Ranked, Revealed, build_record, build_seal, encode_record, select_listed
+from prizes.core.digests import HOUSE, NO_SEAL, beacon_id, draw_key, roll_digest, rules_digest
+from prizes.core.record import Prior, Ranked, Revealed, build_record, build_seal, encode_record, select_listed
 from prizes.core.roll import build_roll, iterate_entries, iterate_runs, pack_total
 from prizes.models import Draw, Freeze, Prize, Reveal, Win
 from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
 
-THROWS = "3141526535456323" * 4
+THROWS = ("3141526535456323" * 4)[:50]
 SIGNATURE = "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"
 STEPS: list[str] = [
     Draw.Step.COMMITTED,
@@ -114,7 +114,7 @@ def make_draw(
     people = make_viewers(show, viewers)
     if STEPS.index(step) == 0:
         return Stored(draw, people, b"", {})
-    roll = _seal(draw, people)
+    roll = _seal(draw, people, pending=bool(prior_rank))
     record = _account(draw, roll, prior_rank)
     if STEPS.index(step) >= STEPS.index(Draw.Step.DRAWN):
         _finish(draw, record, step)
@@ -123,7 +123,12 @@ def make_draw(
     return Stored(Draw.objects.select_related("show", "segment").get(pk=draw.pk), people, roll, record)
 
 
-def _seal(draw: Draw, people: list[Viewer]) -> bytes:
+def prior_of(draw: Draw, pending: bool) -> Prior:
+    """Nobody has won by the seal; where that is wanted, another draw of the show is under way."""
+    return Prior({}, [f"{draw.show.slug}/seg-9/draw-1"] if pending else [], NO_SEAL)
+
+
+def _seal(draw: Draw, people: list[Viewer], pending: bool) -> bytes:
     rules, at = parse_canonical(draw.rules.encode()), draw.committed_at_ms
     entries = [(viewer.pseudonym, viewer.tickets) for viewer in people]
     roll = build_roll(entries, rules_digest(rules), rules["tmax"])
@@ -139,7 +144,9 @@ def _seal(draw: Draw, people: list[Viewer]) -> bytes:
         segment=draw.segment, shards=1, fenced_at_ms=frozen_at, frozen_at_ms=frozen_at, ledger=position + 1
     )
     top = root([leaf_hash(run) for run in iterate_runs(roll[64:])])
-    seal = build_seal(rules, roll_digest(roll[:64], top), {HOUSE: secret}, frozen_at // 1000)
+    totals_digest = hashlib.sha256(totals).digest()
+    sealed = roll_digest(roll[:64], top), totals_digest, prior_of(draw, pending)
+    seal = build_seal(rules, *sealed, {HOUSE: secret}, frozen_at // 1000)
     window = {"opens_at": from_ms(at + 5_000), "closes_at": from_ms(at + 25_000)}
     Segment.objects.filter(pk=draw.segment_id).update(
         phase=Phase.SEALED, announced_seals=[seal.hex()], **window
@@ -150,13 +157,16 @@ def _seal(draw: Draw, people: list[Viewer]) -> bytes:
         roll_header=roll[:64].hex(),
         roll_root=top.hex(),
         roll_sha256=hashlib.sha256(roll).hexdigest(),
-        totals_digest=hashlib.sha256(totals).hexdigest(),
+        totals_digest=totals_digest.hex(),
         entries=len(entries),
         tickets=sum(counts),
         classes=[[tickets, counts.count(tickets)] for tickets in sorted(set(counts))],
         seal=seal.hex(),
         sealed_at_ms=at + 41_000,
         sealed_ledger=position + 3,
+        prior=canonical_json({"pending": prior_of(draw, pending).pending, "wins": []}).decode(),
+        previous_seal=NO_SEAL.hex(),
+        publish_by_ms=at + 41_000 + 86_400_000,
     )
     draw.refresh_from_db()
     return roll
@@ -186,9 +196,10 @@ def _account(draw: Draw, roll: bytes, prior_rank: int) -> dict[str, Any]:
     value, proof = beacon_of(rules["beacon"]["kind"])
     key = draw_key(bytes.fromhex(draw.seal), beacon_id(rules["beacon"]["kind"]), value)
     ranked = rank(roll, key)
-    prior = {ranked[prior_rank - 1].pseudonym: f"{rules['show_id']}/seg-9/draw-1"} if prior_rank else {}
+    prior = prior_of(draw, bool(prior_rank))
+    won = {ranked[prior_rank - 1].pseudonym: prior.pending[0]} if prior_rank else {}
     levels = build_levels([leaf_hash(run) for run in iterate_runs(roll[64:])])
-    listed = select_listed(ranked, prior, rules["winners"] + rules["reserves"])
+    listed = select_listed(ranked, won, rules["winners"] + rules["reserves"])
     position = draw.committed_ledger
     return build_record(
         rules=rules,
@@ -206,7 +217,8 @@ def _account(draw: Draw, roll: bytes, prior_rank: int) -> dict[str, Any]:
         beacon_proof=proof,
         ranked=ranked,
         proofs={row.index // 256: proof_from_levels(levels, row.index // 256) for row in listed},
-        prior_wins=prior,
+        prior=prior,
+        pending_wins=won,
         ledger={"freeze": position + 1, "seal": position + 3, "beacon": position + 4, "start": position + 5},
         software={name: rules[f"{name}_digest"] for name in ("software", "verifier")},
     )

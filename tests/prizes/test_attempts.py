@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 from redis.exceptions import ConnectionError as RedisAway
 
+from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.ledger.append import SYSTEM
-from engagement.models import Segment, Show
+from engagement.models import LedgerEntry, Segment, Show
 from prizes import tasks
 from prizes.files import fetch, record_name
 from prizes.models import Draw
@@ -140,6 +141,19 @@ def test_a_result_that_cannot_be_published_by_itself_waits_for_the_button(show: 
     publish_segment(segment.pk, actor=OPERATOR)
     draw.refresh_from_db()
     assert draw.step == Draw.Step.PUBLISHED and (draw.attempts, draw.trouble) == (0, "")
+
+
+def test_a_result_that_nobody_publishes_is_published_in_the_promised_time(show: Show, queued: Any) -> None:
+    draw = run_all(ended(armed_segment(show)))
+    assert draw.publish_by_ms == draw.sealed_at_ms + 1000 * draw.promised["publish_by_s"]
+    work(queued, seconds=3)
+    assert Draw.objects.get(pk=draw.pk).step == Draw.Step.DRAWN
+    with without_guards():
+        Draw.objects.filter(pk=draw.pk).update(publish_by_ms=now_ms() - 1)
+    work(queued, seconds=3)
+    assert Draw.objects.get(pk=draw.pk).step == Draw.Step.PUBLISHED
+    told = LedgerEntry.objects.get(show=show, action="publish")
+    assert told.actor == SYSTEM
 
 
 def test_one_draw_that_cannot_be_settled_does_not_stop_the_others(

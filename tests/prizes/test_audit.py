@@ -26,12 +26,12 @@ from prizes.models import Disposition, Disqualification, Draw, Exclusion, Win
 from prizes.publication import dispositions_of
 from prizes.steps import arm
 from prizes.steps.claims import (
-    LEDGER_ACTIONS,
     ask_disqualification,
     claim_prize,
     decide_disqualification,
     decline_prize,
 )
+from prizes.steps.dispositions import LEDGER_ACTIONS
 from prizes.steps.publish import publish_segment
 from tests.cast import DIRECTOR, INTRUDER, OPERATOR, armed_segment, in_ms
 from tests.guards import tamper, without_guards

@@ -15,7 +15,8 @@ from engagement.models import Restore, Show
 from engagement.restores import ENTRY, note
 from prizes.api.claims import STATUSES
 from prizes.models import Draw, Win
-from prizes.steps.claims import LEDGER_ACTIONS, ask_disqualification, decide_disqualification
+from prizes.steps.claims import ask_disqualification, decide_disqualification
+from prizes.steps.dispositions import LEDGER_ACTIONS
 from tests.cast import in_ms
 from tests.prizes import nights
 from tests.prizes.winners import (

@@ -30,14 +30,14 @@ def nested_names(shape):
 
 
 def test_the_fields_of_rules_and_record_are_those_of_the_verifier():
-    assert sorted(first_cells(section(1), "field of `rules`")) == sorted(verify_draw.RULES)
-    assert sorted(first_cells(section(7), "field")) == sorted(verify_draw.RECORD)
-    assert sorted(first_cells(section(7), "field of a receipt")) == sorted(verify_draw.RECEIPT)
+    assert sorted(first_cells(section(1), "field of `rules`")) == sorted(verify_draw.RULES_V2)
+    assert sorted(first_cells(section(7), "field")) == sorted(verify_draw.RECORD_V2)
+    assert sorted(first_cells(section(7), "field of a receipt")) == sorted(verify_draw.RECEIPT_V2)
 
 
 def test_every_nested_field_is_named_on_the_page():
     named = set(re.findall(r"`([^`\s]+)`", section(1) + section(7)))
-    assert (nested_names(verify_draw.RECORD) | nested_names(verify_draw.RECEIPT)) - named == set()
+    assert (nested_names(verify_draw.RECORD_V2) | nested_names(verify_draw.RECEIPT_V2)) - named == set()
 
 
 def test_every_check_is_listed():
@@ -50,15 +50,22 @@ def test_the_closed_list_of_reasons_is_the_same_everywhere():
     assert all(f"`{name}`" in section(7).replace("\n", " ") for name in reasons | set(verify_draw.STATUSES))
 
 
+def tags_of(text):
+    """The tags that a program names: whole, or with the version of the document in front."""
+    whole = set(re.findall(r'"(shake-draw/v[12]/[a-z]+)"', text))
+    parts = set(re.findall(r'f"\{[^}"]*\}/([a-z]+)"|(?:version|form|V2|\["\$format"\]) \+ "/([a-z]+)"', text))
+    both = {name for pair in parts for name in pair if name}
+    return whole | {f"shake-draw/{version}/{name}" for version in ("v1", "v2") for name in both}
+
+
 def test_every_tag_of_the_code_is_on_the_page_and_no_other():
     root = Path(__file__).parents[2]
     sources = [root / "engagement/core/digests.py", *sorted((root / "prizes/core").glob("*.py"))]
-    code = "".join(path.read_text() for path in sources)
-    tags = [set(re.findall(r'"(shake-draw/v1/[a-z]+)"', text)) for text in (code, PAGE)]
-    assert tags[0] == tags[1]
-    assert len(tags[0]) == 13
-    own = set(re.findall(r'"(shake-draw/v1/[a-z]+)"', Path(verify_draw.__file__).read_text()))
-    assert own <= tags[0]
-    assert tags[0] - own == {
-        f"shake-draw/v1/{name}" for name in ("audit", "precommitment", "pseudonym", "salt")
+    code = tags_of("".join(path.read_text() for path in sources))
+    own = tags_of(Path(verify_draw.__file__).read_text())
+    page = set(re.findall(r'"(shake-draw/v[12]/[a-z]+)"', PAGE))
+    assert code | own == page | {"shake-draw/v1/prior"}  # the verifier's way of writing it fits both
+    assert {f"shake-draw/v2/{name}" for name in ("rules", "seal", "record", "receipt", "prior")} <= code & own
+    assert code - own == {f"shake-draw/v1/{name}" for name in ("audit", "pseudonym", "salt")} | {
+        f"shake-draw/{version}/precommitment" for version in ("v1", "v2")
     }

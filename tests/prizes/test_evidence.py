@@ -38,6 +38,7 @@ from prizes.files import fetch, record_name, roll_name
 from prizes.management.commands.evidence import Progress
 from prizes.models import Disposition, Draw, Freeze
 from prizes.steps import claims
+from prizes.steps.dispositions import LEDGER_ACTIONS
 from prizes.steps.publish import publish_segment
 from tests.cast import OPERATOR, armed_segment, make_show
 from tests.guards import tamper, without_guards
@@ -458,7 +459,7 @@ def test_the_record_and_the_ledger_of_a_pack_tell_the_same_of_the_prizes(night: 
     assert len(read_json(folder, f"draw-{night.pk}/record.json")["dispositions"]) == 3
     assert compare_as_the_readme_says(folder, f"draw-{night.pk}") == set()
     readme = (folder / "README.txt").read_text()
-    assert all(f'"{action}"' in readme for action in claims.LEDGER_ACTIONS.values())
+    assert all(f'"{action}"' in readme for action in LEDGER_ACTIONS.values())
 
 
 def test_an_unlawful_disposition_in_the_database_is_told_by_the_verifier(night: Draw, tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def _text(column: str) -> str:
 
 def test_no_column_of_what_was_promised_or_written_changes(draw: Draw) -> None:
     # As of a draw by dice: the proof of a local beacon is empty, and what is empty may be set.
-    Draw.objects.filter(pk=draw.pk).update(published_at=draw.drawn_at, beacon_proof={"digits": "6"})
+    Draw.objects.filter(pk=draw.pk).update(
+        published_at=draw.drawn_at, published_ledger=9, beacon_proof={"digits": "6"}
+    )
     columns = [("draw", column) for column in (*PROMISED, *WRITTEN_ONCE)]
     columns += [("freeze", column) for column in FROZEN] + [("win", column) for column in WHO_WON]
     accepted = [

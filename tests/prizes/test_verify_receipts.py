@@ -10,8 +10,7 @@ from engagement.ledger.core import merkle
 from prizes import verify_draw as verifier
 from prizes.core.digests import roll_digest
 from prizes.core.receipt import Entry, Run, build_receipt, runs_around
-from prizes.verify_draw import verify_draw
-from tests.prizes.draws import failed, make_viewers, run_draw
+from tests.prizes.draws import KEY, failed, make_viewers, run_draw, sign_receipt, sign_record, verify_draw
 from tests.prizes.test_verify_draw import (
     PASSED,
     WEEK,
@@ -48,6 +47,7 @@ def make_receipt(drawn, viewer):
     ]
     tickets = int.from_bytes(roll[64 + 16 * position + 14 : 80 + 16 * position], "big")
     return build_receipt(
+        version="shake-draw/v2",
         draw_id=drawn.record["rules"]["draw_id"],
         pseudonym=viewer,
         roll_header=roll[:64],
@@ -59,8 +59,9 @@ def make_receipt(drawn, viewer):
 
 
 def check_receipt(encoded, receipt):
-    """The last check of the record alone with this receipt."""
-    checks = verify_draw(encoded, receipts=[canonical_json(receipt)])
+    """The last check of the record alone with this receipt; the organiser has signed both."""
+    signed, receipts = sign_record(json.loads(encoded)), [sign_receipt(receipt)]
+    checks = verify_draw(signed, receipts=receipts, keys=[KEY])
     assert checks[-1].name == f"receipt {receipt['pseudonym']}"
     return checks[-1]
 
@@ -288,6 +289,9 @@ def first_receipt(drawn):
 def test_a_receipt_with_another_seal_is_to_be_kept(drawn):
     told = check_receipt(drawn.encoded, {**first_receipt(drawn), "seal": "11" * 32})
     assert not told.ok
+    assert told.detail.startswith("PROOF OF FRAUD: another seal than the record's")
+    unsigned = canonical_json({**first_receipt(drawn), "seal": "11" * 32})
+    told = verify_draw(drawn.encoded, receipts=[unsigned])[-1]
     assert told.detail.startswith("another seal than the record's")
     assert "two seals of one draw are proof of misconduct" in told.detail
 
@@ -296,7 +300,7 @@ def test_a_receipt_with_another_roll_is_to_be_kept(drawn, tmp_path):
     other = run_draw(tmp_path, dict.fromkeys(names_in(drawn.roll), 10), beacon="dice")
     receipt = {**first_receipt(other), "seal": drawn.record["seal"]["digest"]}
     told = check_receipt(drawn.encoded, receipt)
-    assert told.detail.startswith("another roll than the record's")
+    assert told.detail.startswith("PROOF OF FRAUD: another roll than the record's")
 
 
 @pytest.mark.parametrize(("field", "message"), [("draw_id", "draw: "), ("rules_digest", "rules digest: ")])
@@ -316,10 +320,10 @@ def refuse(drawn, receipt):
 
 
 def test_every_changed_field_of_a_receipt_is_refused(drawn):
-    """Or proves the same of another viewer, who is as absent."""
+    """Or proves the same of another viewer, who is as absent. Its signature is another matter."""
     for viewer in (names_in(drawn.roll)[5], absent_viewers(drawn)[3]):
         receipt = make_receipt(drawn, viewer)
-        for path in paths_of(receipt):
+        for path in paths_of({name: value for name, value in receipt.items() if name != "signature"}):
             value = value_at(receipt, path)
             for other in [{"index": 0, "tickets": 1}] if value is None else other_values(value):
                 if other == value:
@@ -377,7 +381,7 @@ def test_a_header_of_another_layout_is_refused(drawn):
     assert "layout" in check_receipt(reseal(record), receipt).detail
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"$format":"shake-draw/v1/receipt"}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"$format":"shake-draw/v2/receipt"}', b"\xff"])
 def test_what_is_no_receipt_is_named_by_its_place(drawn, data):
     good = canonical_json(first_receipt(drawn))
     checks = verify_draw(drawn.encoded, receipts=[good, data])
@@ -390,14 +394,15 @@ def test_what_is_no_receipt_is_named_by_its_place(drawn, data):
 def test_the_command_takes_several_receipts_and_fails_with_the_fraud(drawn, tmp_path, capsys):
     victim, other = (bytes.fromhex(drawn.record["ranked"][rank]["pseudonym"]) for rank in (0, 1))
     record, mine, theirs = (tmp_path / name for name in ("record.json", "mine.json", "theirs.json"))
-    record.write_bytes(leave_out(drawn, victim))
-    mine.write_bytes(canonical_json(make_receipt(drawn, victim)))
-    theirs.write_bytes(canonical_json(make_receipt(drawn, other)))
-    assert verifier.main([str(record), "--receipt", str(theirs), "--receipt", str(mine)]) == 1
+    record.write_bytes(sign_record(json.loads(leave_out(drawn, victim))))
+    mine.write_bytes(sign_receipt(make_receipt(drawn, victim)))
+    theirs.write_bytes(sign_receipt(make_receipt(drawn, other)))
+    arguments = [str(record), "--key", KEY, "--receipt", str(theirs), "--receipt", str(mine)]
+    assert verifier.main(arguments) == 1
     lines = capsys.readouterr().out.splitlines()
     assert f"FAIL receipt {victim.hex()}: PROOF OF FRAUD: " in "\n".join(lines)
     assert any(line.startswith(f"ok   receipt {other.hex()}: rank 1") for line in lines)
-    assert lines[-1] == f"NOT OK: 1 of 22 checks fail: receipt {victim.hex()}"
+    assert lines[-1] == f"NOT OK: 2 of 24 checks fail: statements, receipt {victim.hex()}"
 
 
 def test_a_receipt_is_small_enough_to_be_sent_around(drawn):
@@ -410,11 +415,5 @@ def test_a_viewer_who_is_listed_twice_is_found_without_the_roll(drawn):
     record["ranked"].insert(1, {**row, "index": row["index"] ^ 1})
     told = {check.name: check.detail for check in verify_draw(reseal(record)) if not check.ok}
     assert told["scores"] == "expected each pseudonym once in the ranking"
-    (receipt,) = [
-        check
-        for check in verify_draw(
-            reseal(record), receipts=[canonical_json(make_receipt(drawn, bytes.fromhex(row["pseudonym"])))]
-        )
-        if check.name.startswith("receipt")
-    ]
+    receipt = check_receipt(reseal(record), make_receipt(drawn, bytes.fromhex(row["pseudonym"])))
     assert "PROOF OF FRAUD" in receipt.detail and "ranks the viewer 2 times" in receipt.detail

@@ -3,7 +3,7 @@
 
 (() => {
   const box = document.getElementById("receipt");
-  const { show, epoch, segment, record, receipt, seal } = box.dataset;
+  const { show, epoch, segment, record, receipt, seal, keys } = box.dataset;
   const byId = (id) => document.getElementById(id);
 
   function read(name) {
@@ -69,8 +69,9 @@
   function drawSteps(steps) {
     const rows = steps.map(({ key, ok, detail }) => {
       const row = document.createElement("li");
-      row.className = ok ? "holds" : "failed";
-      row.textContent = `${ok ? "✓" : "✗"} ${Words.say(`step_${key}`)}${detail ? `: ${detail}` : ""}`;
+      row.className = ok === null ? "open" : ok ? "holds" : "failed";
+      const [mark, said] = ok === null ? ["–", `step_${key}_open`] : [ok ? "✓" : "✗", `step_${key}`];
+      row.textContent = `${mark} ${Words.say(said)}${detail ? `: ${detail}` : ""}`;
       return row;
     });
     byId("steps").replaceChildren(...rows);
@@ -79,7 +80,7 @@
   // Who has lost something may want to complain, and needs both documents for it.
   const COMPLAINTS = [
     "fraud", "fraud_seal", "fraud_listed", "broken", "skipped", "passed_over", "declined",
-    "deadline_passed", "disqualified",
+    "deadline_passed", "disqualified", "won_in_another_draw",
   ];
 
   function drawVerdict(result, { pseudonym }, files) {
@@ -119,7 +120,8 @@
     if (who === null) return tell("nobody", Words.say("receipt_nobody"));
     const files = await documents(who.pseudonym);
     const seals = read("seals")?.[`${epoch}-${segment}`] ?? null; // of this very draw, not of a namesake
-    return drawVerdict(await Receipt.check({ showId: show, ...who, ...files, seals }), who, files);
+    const result = await Receipt.check({ showId: show, ...who, ...files, seals, keys: keys.split(" ") });
+    return drawVerdict(result, who, files);
   }
 
   async function start() {

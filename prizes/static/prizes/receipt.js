@@ -52,9 +52,14 @@ const Receipt = (() => {
 
   const sha256 = async (...parts) => new Uint8Array(await crypto.subtle.digest("SHA-256", join(...parts)));
 
-  /** TH of the specification, as hex. */
-  async function taggedHash(tag, ...fields) {
-    const name = ascii(`shake-draw/v1/${tag}`);
+  const V1 = "shake-draw/v1";
+  const V2 = "shake-draw/v2";
+
+  /** TH of the specification, as hex; what the second version has left as it was keeps the tag of the first. */
+  const taggedHash = (tag, ...fields) => versionHash(V1, tag, ...fields);
+
+  async function versionHash(version, tag, ...fields) {
+    const name = ascii(`${version}/${tag}`);
     const framed = fields.flatMap((field) => [bigEndian(field.length, 4), field]);
     return toHex(await sha256(bigEndian(name.length, 2), name, ...framed));
   }
@@ -67,7 +72,7 @@ const Receipt = (() => {
     return `{${members.join(",")}}`;
   }
 
-  function parse(key, text, format) {
+  function parse(key, text, formats) {
     let value = null;
     try {
       value = JSON.parse(text);
@@ -75,7 +80,7 @@ const Receipt = (() => {
       throw new Broken(key, "this is not JSON");
     }
     require(key, canonical(value) === text, "expected canonical JSON, got another form");
-    equal(key, "$format", format, value.$format);
+    require(key, formats.includes(value?.$format), `expected a format of ${formats}, got ${value?.$format}`);
     return value;
   }
 
@@ -180,11 +185,19 @@ const Receipt = (() => {
 
   // --- the record ---
 
+  const versionOf = ({ $format }) => $format.replace("/receipt", "");
+
+  const without = (value, ...names) =>
+    Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)));
+
   async function checkRecord(text, receipt) {
-    const record = parse("record", text, "shake-draw/v1");
+    const version = versionOf(receipt);
+    const record = parse("record", text, [version]);
     const { digest, ...rest } = record;
-    equal("record", "digest of the record", await taggedHash("record", ascii(canonical(rest))), digest);
-    equal("record", "rules", await taggedHash("rules", ascii(canonical(record.rules))), record.rules_digest);
+    const made = await versionHash(version, "record", ascii(canonical(without(rest, "log", "signature"))));
+    equal("record", "digest of the record", made, digest);
+    const rules = await versionHash(version, "rules", ascii(canonical(record.rules)));
+    equal("record", "rules", rules, record.rules_digest);
     equal("same", "draw", record.rules.draw_id, receipt.draw_id);
     equal("same", "rules", record.rules_digest, receipt.rules_digest);
     for (const name of ["header", "root", "digest"]) equal("same", name, record.roll[name], receipt.roll[name]);
@@ -201,9 +214,63 @@ const Receipt = (() => {
       const made = await taggedHash("commit", ascii(record.rules.draw_id), ascii(name), secrets.at(-1));
       equal("seal", `commitment of ${name}`, commitment, made);
     }
-    const digests = [record.rules_digest, record.roll.digest].map((hex) => fromHex("seal", hex, 64));
+    const later = record.$format === V1 ? [] : [record.roll.totals_digest, await priorOf(record), record.seal.previous];
+    const digests = [record.rules_digest, record.roll.digest, ...later].map((hex) => fromHex("seal", hex, 64));
     const fields = [ascii(record.rules.draw_id), ...digests, bigEndian(record.seal.round, 8), ...secrets];
-    equal("seal", "seal", await taggedHash("seal", ...fields), record.seal.digest);
+    equal("seal", "seal", await versionHash(record.$format, "seal", ...fields), record.seal.digest);
+  }
+
+  /** The digest of the wins that the seal fixes; those of pending draws came later. */
+  function priorOf({ pending, prior_wins }) {
+    const wins = prior_wins.filter((win) => !pending.includes(win.draw_id));
+    return versionHash(V2, "prior", ascii(canonical({ wins, pending })));
+  }
+
+  // --- the organiser's signature (docs/ledger.md, "Formats") ---
+
+  const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+  /**
+   * Whether one of these keys has signed the text of a note: true or false, or null where this browser cannot tell.
+   * A key is name+id+base64 of its kind and 32 bytes, a signature line the name and base64 of 4 bytes of id and 64.
+   */
+  async function isSigned(note, text, keys) {
+    const [signed, lines] = [note.slice(0, note.lastIndexOf("\n\n") + 1), note.slice(note.lastIndexOf("\n\n") + 2)];
+    if (signed !== text) return false;
+    for (const key of keys) {
+      const [name, , ...encoded] = key.split("+"); // base64 has that sign, too
+      const line = lines.split("\n").find((other) => other.startsWith(`— ${name} `));
+      if (line === undefined) continue;
+      const own = await importKey(fromBase64(encoded.join("+")).slice(1));
+      if (own === null) return null;
+      const signature = fromBase64(line.slice(`— ${name} `.length)).slice(4);
+      if (await crypto.subtle.verify("Ed25519", own, signature, ascii(text))) return true;
+    }
+    return false;
+  }
+
+  async function importKey(bytes) {
+    try {
+      return await crypto.subtle.importKey("raw", bytes, "Ed25519", false, ["verify"]);
+    } catch {
+      return null; // browsers know Ed25519 since about 2025
+    }
+  }
+
+  async function receiptText(receipt) {
+    const digest = await versionHash(V2, "receipt", ascii(canonical(without(receipt, "signature"))));
+    return `${V2}/receipt\n${receipt.draw_id}\n${digest}\n`;
+  }
+
+  const recordText = (record) => `${V2}/record\n${record.rules.draw_id}\n${record.digest}\n`;
+
+  /** Throws where a document is not the organiser's; false where that cannot be told here. */
+  async function checkSignatures(receipt, record, keys) {
+    if (versionOf(receipt) === V1) return false;
+    const found = [await isSigned(receipt.signature, await receiptText(receipt), keys)];
+    if (record !== null) found.push(await isSigned(record.signature, recordText(record), keys));
+    require("signature", !found.includes(false), "receipt or record is not signed with the organiser's key");
+    return !found.includes(null);
   }
 
   /** The key of the draw; whether drand's signature is drand's is for the verifier to say. */
@@ -214,6 +281,8 @@ const Receipt = (() => {
     if (kind !== "local") {
       const source = kind === "drand" ? fromHex("beacon", proof.signature, 96) : ascii(proof.digits);
       equal("beacon", "value", toHex(await sha256(source)), value);
+      const throws = record.rules.beacon.throws ?? 0; // the first version promised no number
+      if (kind === "dice" && throws > 0) equal("beacon", "throws", throws, proof.digits.length);
     }
     const key = await taggedHash("key", ...[record.seal.digest, id, value].map((hex) => fromHex("beacon", hex, 64)));
     equal("beacon", "key", key, record.key);
@@ -265,7 +334,7 @@ const Receipt = (() => {
 
   const REASONS = {
     claimed: [""],
-    forfeited: ["declined", "deadline passed"],
+    forfeited: ["declined", "deadline passed", "won in another draw"],
     disqualified: ["staff or family", "under age", "outside the territory", "false identity", "second account"],
     won: ["moved up"],
     skipped: ["won in another draw"],
@@ -334,7 +403,7 @@ const Receipt = (() => {
     }
     const { status, reason, prize } = told.get(name);
     if (status === "skipped") return { verdict: "passed_over" };
-    const verdict = status === "disqualified" ? status : reason.replace(" ", "_");
+    const verdict = status === "disqualified" ? status : reason.replaceAll(" ", "_");
     return { verdict, prize: titleOf(prize), reason, moved };
   }
 
@@ -367,17 +436,18 @@ const Receipt = (() => {
 
   /**
    * Checks everything, step by step. `record` is null before it is published; `seals` are those that this phone was
-   * shown, or null; `uid` and `salt` may be "". Returns {verdict, steps: [{key, ok, detail}], ...values}.
+   * shown, or null; `uid` and `salt` may be ""; `keys` are the organiser's. Returns
+   * {verdict, steps: [{key, ok, detail}], ...values}; `ok` is null for what could not be checked.
    */
-  async function check({ showId, pseudonym, uid, salt, receipt, record, seals }) {
+  async function check(given) {
     const steps = [];
     const step = async (key, work) => {
       const result = await work();
-      steps.push({ key, ok: true, detail: "" });
+      steps.push({ key, ok: key === "signature" && result === false ? null : true, detail: "" });
       return result;
     };
     try {
-      return { steps, ...(await run(step, { showId, pseudonym, uid, salt, receipt, record, seals })) };
+      return { steps, ...(await run(step, given)) };
     } catch (error) {
       // A document may lack anything: what fails is a failed step, not an error of the page.
       const key = error instanceof Broken ? error.key : "format";
@@ -386,20 +456,21 @@ const Receipt = (() => {
     }
   }
 
-  async function run(step, { showId, pseudonym, uid, salt, receipt: text, record: recordText, seals }) {
+  async function run(step, { showId, pseudonym, uid, salt, receipt: text, record: whole, seals, keys }) {
     if (uid !== "") {
       await step("who", async () => equal("who", "pseudonym", await pseudonymOf(showId, uid, salt), pseudonym));
     }
     const receipt = await step("receipt", () => {
-      const parsed = parse("receipt", text, "shake-draw/v1/receipt");
+      const parsed = parse("receipt", text, [`${V1}/receipt`, `${V2}/receipt`]);
       equal("receipt", "pseudonym", pseudonym, parsed.pseudonym);
       return parsed;
     });
     const header = await step("roll", () => checkRoll(receipt));
     const entry = await step("proof", () => checkEntry(receipt, header));
     if (seals) await step("seen", () => require("seen", seals.includes(receipt.seal), `this phone was shown ${seals}`));
-    if (recordText === null) return { verdict: entry ? "sealed" : "absent", tickets: entry?.tickets };
-    const record = await step("record", () => checkRecord(recordText, receipt));
+    const record = whole === null ? null : await step("record", () => checkRecord(whole, receipt));
+    await step("signature", () => checkSignatures(receipt, record, keys));
+    if (record === null) return { verdict: entry ? "sealed" : "absent", tickets: entry?.tickets };
     await step("seal", () => checkSeal(record));
     await step("beacon", () => checkKey(record));
     const judged = await step("ranking", () => (entry ? judge(record, entry) : judgeAbsent(record, pseudonym)));

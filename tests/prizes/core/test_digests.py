@@ -57,7 +57,7 @@ def test_lengths_are_checked_before_anything_is_hashed():
     with pytest.raises(ValueError, match="beacon value of 32 bytes, got 31"):
         digests.draw_key(bytes(32), bytes(32), bytes(31))
     with pytest.raises(ValueError, match="or none, got 1"):
-        digests.seal_digest("d", bytes(32), bytes(32), 0, [b"x"])
+        digests.seal_digest("d", digests.Sealed(*[bytes(32)] * 5), 0, [b"x"])
 
 
 def test_exclusions_commit_to_the_set():

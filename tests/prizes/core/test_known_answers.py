@@ -6,6 +6,7 @@ from pathlib import Path
 import cryptography_vectors
 import pytest
 
+from engagement.core.digests import tagged_hash
 from engagement.ledger.core.merkle import leaf_hash, root
 from prizes import engine, verify_draw
 from prizes.core import digests
@@ -17,6 +18,7 @@ KAT = load_vectors("own_draw_kat")
 RULES, SECRET, KEY = (bytes.fromhex(KAT[name]) for name in ("rules_digest", "secret", "key"))
 ENTRIES = [(bytes.fromhex(entry["pseudonym"]), entry["tickets"]) for entry in KAT["entries"]]
 ROLL = build_roll(ENTRIES, RULES, 10)
+SEAL = load_vectors("seal_v2")
 DRAND = load_vectors("drand_quicknet_rounds")
 RFC_9380 = load_vectors("rfc9380")
 AESAVS = Path(cryptography_vectors.__file__).parent / "ciphers" / "AES" / "ECB"
@@ -47,12 +49,26 @@ def test_root_and_roll_digest_are_the_known_ones():
 
 
 def test_seal_key_and_audit_key_are_the_known_ones():
-    seal = digests.seal_digest(KAT["draw_id"], RULES, bytes.fromhex(KAT["roll_digest"]), 1000, [SECRET, b""])
+    roll = bytes.fromhex(KAT["roll_digest"])
+    fields = [KAT["draw_id"].encode(), RULES, roll, (1000).to_bytes(8, "big"), SECRET, b""]
+    seal = tagged_hash(
+        "shake-draw/v1/seal", *fields
+    )  # that of the second version: test_the_seal_is_the_known_one
     assert seal.hex() == KAT["seal"]
     value = digests.drand_value(bytes.fromhex(SIGNATURE))  # of quicknet round 1000
     key = digests.draw_key(seal, digests.beacon_id("drand"), value)
     assert key.hex() == KAT["key"]
     assert digests.audit_key(key).hex() == KAT["audit_key"]
+
+
+def test_the_seal_is_the_known_one():
+    wins = {bytes.fromhex(SEAL["wins"][0]["pseudonym"]): SEAL["wins"][0]["draw_id"]}
+    prior = digests.prior_digest(wins, SEAL["pending"])
+    assert prior.hex() == SEAL["prior"]
+    fixed = [bytes.fromhex(SEAL[name]) for name in ("rules_digest", "roll_digest", "totals_digest")]
+    sealed = digests.Sealed(*[*fixed, prior, bytes.fromhex(SEAL["previous"])])
+    found = digests.seal_digest(SEAL["draw_id"], sealed, SEAL["round"], [SECRET, b""])
+    assert found.hex() == SEAL["seal"]
 
 
 @both_ways

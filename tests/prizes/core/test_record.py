@@ -3,10 +3,12 @@
 import pytest
 
 from engagement.ledger.core.merkle import root
-from prizes.core.digests import rules_digest
+from prizes.core.digests import NO_SEAL, rules_digest
 from prizes.core.record import (
     ABSENT,
     NO_CUTOFF,
+    NOTHING_BEFORE,
+    Prior,
     Ranked,
     Revealed,
     build_record,
@@ -41,11 +43,22 @@ def build_empty_record(**changes):
         "beacon_proof": {},
         "ranked": [],
         "proofs": {},
-        "prior_wins": {},
+        "prior": NOTHING_BEFORE,
+        "pending_wins": {},
         "ledger": {"freeze": 2, "seal": 3, "beacon": 4, "start": 5},
         "software": {"software": "33" * 32, "verifier": "44" * 32},
     }
     return build_record(**{**arguments, **changes})
+
+
+def test_only_winners_of_pending_draws_may_join_those_of_the_seal():
+    prior = Prior({ROWS[0].pseudonym: "draw-0"}, ["draw-1"], NO_SEAL)
+    record = build_empty_record(
+        prior=prior, pending_wins={ROWS[0].pseudonym: "draw-1", ROWS[1].pseudonym: "draw-1"}
+    )
+    assert [row["draw_id"] for row in record["prior_wins"]] == ["draw-0", "draw-1"]
+    with pytest.raises(ValueError, match="one of 'draw-2'"):
+        build_empty_record(prior=prior, pending_wins={ROWS[1].pseudonym: "draw-2"})
 
 
 def test_with_all_parties_absent_the_record_can_still_be_made():
@@ -68,12 +81,12 @@ def test_the_same_draw_gives_the_same_bytes(tmp_path):
 def test_the_version_comes_first_and_the_bytes_parse_back(tmp_path):
     record = draws.run_draw(tmp_path, draws.make_viewers(40)).record
     encoded = encode_record(record)
-    assert encoded.startswith(b'{"$format":"shake-draw/v1",')
+    assert encoded.startswith(b'{"$format":"shake-draw/v2",')
     assert parse_record(encoded) == record
 
 
 @pytest.mark.parametrize(
-    "data", [b"[]", b"{}", b'{"$format":"shake-draw/v2"}', b'{"$format": "shake-draw/v1"}']
+    "data", [b"[]", b"{}", b'{"$format":"shake-draw/v3"}', b'{"$format": "shake-draw/v2"}']
 )
 def test_another_document_is_refused(data):
     with pytest.raises(ValueError, match="expected"):

@@ -30,7 +30,8 @@ from prizes.files import (
     tree_name,
     write,
 )
-from prizes.models import Draw, Freeze, Prize, PrizeList, Win
+from prizes.models import MAX_ATTEMPTS, Draw, Freeze, Prize, PrizeList, Win
+from prizes.publication import record_of
 from prizes.steps import draw as drawing
 from prizes.steps import freeze
 from prizes.steps.beacon import enter_dice, set_beacon
@@ -280,8 +281,8 @@ def test_a_tree_that_was_lost_or_damaged_is_made_again(show: Show, damage: int |
 def test_a_draw_whose_files_are_lost_makes_way_for_the_others(
     show: Show, lost: Callable[[Draw], str]
 ) -> None:
-    first, second = nights.sealed(show), sealed(show)
-    row, other = first.draws.get(), second.draws.get()
+    first = nights.sealed(show)
+    row = first.draws.get()
     path = fetch(lost(row))
     content = path.read_bytes()
     path.unlink()
@@ -289,6 +290,8 @@ def test_a_draw_whose_files_are_lost_makes_way_for_the_others(
         tasks.draw_task(row.pk)
     row.refresh_from_db()
     assert row.step == Draw.Step.SEALED and "is not there" in row.trouble and not row.wins.exists()
+    other = sealed(show).draws.get()  # its seal names no draw that has stopped
+    assert other.sealed_prior.pending == []
     Draw.objects.filter(pk=row.pk).update(started_at=from_ms(now_ms() - 60_000))
     tasks.draw_task(other.pk)
     assert Draw.objects.get(pk=other.pk).step == Draw.Step.DRAWN
@@ -297,6 +300,50 @@ def test_a_draw_whose_files_are_lost_makes_way_for_the_others(
     request_draw(first.pk, actor=OPERATOR)
     tasks.draw_task(row.pk)
     assert [check for check in audit_draw(Draw.objects.get(pk=row.pk)) if not check.ok] == []
+
+
+def test_a_draw_waits_for_one_that_its_seal_names_and_says_so(show: Show) -> None:
+    first, second = nights.sealed(show), sealed(show)
+    row, other = first.draws.get(), second.draws.get()
+    assert other.sealed_prior.pending == [row.draw_id] and other.previous_seal == row.seal
+    Draw.objects.filter(pk=row.pk).update(attempts=MAX_ATTEMPTS, trouble="Given up.")
+    tasks.conduct_draws()
+    other.refresh_from_db()
+    assert other.step == Draw.Step.SEALED and f"Waits for {row.draw_id}" in other.trouble
+    request_draw(first.pk, actor=OPERATOR)
+    tasks.draw_task(row.pk)
+    Draw.objects.update(started_at=from_ms(now_ms() - 60_000))
+    tasks.draw_task(other.pk)
+    other.refresh_from_db()
+    assert other.step == Draw.Step.DRAWN
+    assert [check for check in audit_draw(other) if not check.ok] == []
+
+
+def test_who_wins_in_two_draws_keeps_the_first_and_a_reserve_gets_the_second(show: Show) -> None:
+    """The first draw stops, the second is sealed without it and drawn, and then the first goes on."""
+    two = dict.fromkeys(list(VIEWERS)[:2], 100)
+    first = ended(armed_segment(show, quantity=2), two)
+    tasks.advance_seal(first.pk, lambda number: freeze.freeze_shard(first.pk, number))
+    row = first.draws.get()
+    Draw.objects.filter(pk=row.pk).update(attempts=MAX_ATTEMPTS)
+    second = ended(armed_segment(show, quantity=1), two)
+    other = run_all(second)
+    Draw.objects.update(started_at=from_ms(now_ms() - 60_000))
+    request_draw(first.pk, actor=OPERATOR)
+    drawing.run_draw(row.pk)
+    publish_segment(first.pk, actor=OPERATOR)
+    both = set(other.wins.values_list("pseudonym", flat=True)) & set(
+        row.wins.values_list("pseudonym", flat=True)
+    )
+    lost = list(row.dispositions.all())
+    assert both and {change.pseudonym for change in lost} == both
+    assert {(change.status, change.reason) for change in lost} == {("forfeited", "won in another draw")}
+    assert not other.dispositions.exists() and not row.wins.filter(pseudonym__in=both).exclude(
+        status="forfeited"
+    )
+    for draw in (row, other):
+        draw.refresh_from_db()
+        assert [check for check in audit_draw(draw) if not check.ok] == []
 
 
 def test_draws_of_a_show_run_in_the_order_of_their_seals(show: Show) -> None:
@@ -478,7 +525,7 @@ def test_the_database_refuses_a_draw_before_the_seal(show: Show) -> None:
         Draw.objects.filter(pk=draw.pk).update(step=Draw.Step.DRAWING)
 
 
-THROWS = "123456" * 9
+THROWS = ("123456" * 9)[:50]
 
 
 @pytest.fixture
@@ -556,15 +603,23 @@ def test_a_roll_that_was_made_anew_after_the_seal_stops_the_draw(show: Show) -> 
     assert is_stopped(segment, "freeze in the ledger")
 
 
-def test_an_invented_earlier_win_does_not_skip_anybody(show: Show) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_an_invented_earlier_win_does_not_skip_anybody(show: Show, late: bool) -> None:
     first = nights.ranked(show)
     Draw.objects.update(started_at=from_ms(now_ms() - 60_000))
-    segment = sealed(show)
+    segment = sealed(show) if late else None
     nobody_yet = {viewer.hex() for viewer in VIEWERS} - set(first.wins.values_list("pseudonym", flat=True))
     win = first.wins.earliest("rank")
     win.pk, win.piece, win.pseudonym = None, 77, max(nobody_yet)
     win.save(force_insert=True)
-    assert is_stopped(segment, "prior wins")
+    if segment is None:
+        assert is_stopped(sealed(show), "prior wins")
+        return
+    draw = run_all(segment)  # the seal knew nothing of it
+    assert draw.wins.filter(status="won").count() == draw.wins.count() == draw.promised["winners"]
+    assert (
+        win.pseudonym not in record_of(draw).content.decode().partition('"prior_wins"')[2].partition("]")[0]
+    )
 
 
 @pytest.mark.parametrize("what", ["winner", "record", "ledger"])

@@ -123,6 +123,7 @@ const Texts = {
   "verdict_deadline_passed": "You do not have a prize any more: {prize}, rank {rank}, was not claimed before the deadline. You are in the roll with {tickets}. If you have claimed it, save both files and show them to the auditor.",
   "verdict_disqualified": "You do not have a prize any more: you were disqualified from {prize}, rank {rank}. Reason: {why}. You are in the roll with {tickets}. If that is wrong, save both files and show them to the auditor.",
   "verdict_reserve": "You are in reserve: rank {rank}, number {place} of {left} in line. You are in the roll with {tickets}. You get a prize if one becomes free and all before you in the line have got one or were passed over, unless you have won in another draw of this show.",
+  "verdict_won_in_another_draw": "Your win of {prize}, rank {rank}, went to the next reserve, because you had won in another draw of this show first. You are in the roll with {tickets}. If you have won nothing else, save both files and show them to the auditor.",
   "verdict_passed_over": "You were in reserve at rank {rank}, and were passed over because you had won in another draw of this show. You are in the roll with {tickets}. If you have won nothing else, save both files and show them to the auditor.",
   "verdict_skipped": "You are at rank {rank}, and were passed over because you had won in {draw}. If you have won nothing there, keep receipt and record, and compare them with the record of that draw: if it has no win of yours, they prove fraud.",
   "verdict_fraud": "PROOF OF FRAUD: keep this file.\nYou are in the sealed roll with {tickets}. Your best score {score} is within the cutoff {cutoff}, and the record does not list you as it must. Save both files and give them to the auditor, the notary or a newspaper.",
@@ -138,7 +139,9 @@ const Texts = {
   "step_seen": "The seal is the one that this phone was shown",
   "step_record": "The record is whole, and of the same rules, roll and seal",
   "step_same": "Record and receipt are of the same draw",
-  "step_seal": "The seal follows from rules, roll, round and secrets",
+  "step_signature": "The organiser has signed them",
+  "step_signature_open": "Whether the organiser has signed them cannot be told by this browser, or is not said in documents of the first version; verify_draw.py with --key can",
+  "step_seal": "The seal follows from rules, roll, shakes, earlier wins, round and secrets",
   "step_beacon": "The key follows from seal and beacon (drand's signature itself is checked by verify_draw.py)",
   "step_ranking": "The ranking is in order, and winners and reserves are its first",
   "step_dispositions": "What became of the prizes since follows the rules, one by one",
@@ -283,6 +286,7 @@ const Texts = {
   "became_open": "not claimed yet",
 
   "reason_declined": "declined",
+  "reason_won_in_another_draw": "won in another draw",
   "reason_deadline_passed": "deadline passed",
 
   "span_day_one": "1 day",

@@ -123,6 +123,7 @@ const Texts = {
   "verdict_deadline_passed": "您已不再拥有奖品：{prize}（第 {rank} 名）未在截止时间前领取。您在名单中，共 {tickets}。若您已经领取，请保存两个文件并交给审计员。",
   "verdict_disqualified": "您已不再拥有奖品：您对 {prize}（第 {rank} 名）的中奖资格被取消。原因：{why}。您在名单中，共 {tickets}。若情况不实，请保存两个文件并交给审计员。",
   "verdict_reserve": "您是候补：第 {rank} 名，现有 {left} 位候补，您排在第 {place} 位。您在名单中，共 {tickets}。若有奖品空出，且排在您前面的候补均已递补或被跳过，则由您递补；若您已在本场另一次抽奖中中奖，则不再递补。",
+  "verdict_won_in_another_draw": "您以第 {rank} 名中得的 {prize} 已转给下一位候补，因为您此前已在本场另一次抽奖中中奖。您在名单中，共 {tickets}。若您未曾中过其他奖，请保存两个文件并交给审计员。",
   "verdict_passed_over": "您曾是候补，第 {rank} 名，但因已在本场另一次抽奖中中奖而被跳过。您在名单中，共 {tickets}。若您未曾中过其他奖，请保存两个文件并交给审计员。",
   "verdict_skipped": "您位列第 {rank} 名，但因已在 {draw} 中奖而被跳过。若您并未在那里中奖，请保存凭证与记录，并与那次抽奖的记录比对：若其中没有您的中奖，它们就可以证明舞弊。",
   "verdict_fraud": "舞弊证据：请保存此文件。\n您在封存的名单中，共 {tickets}。您的最佳分数 {score} 在截止分数 {cutoff} 之内，而记录没有照实列出您。请保存两个文件，交给审计员、公证处或媒体。",
@@ -138,7 +139,9 @@ const Texts = {
   "step_seen": "封存码就是此手机所见的",
   "step_record": "记录完整，规则、名单与封存码一致",
   "step_same": "记录与凭证属于同一次抽奖",
-  "step_seal": "封存码由规则、名单、轮次与各方秘密得出",
+  "step_signature": "文件带有主办方的签名",
+  "step_signature_open": "此浏览器无法核对主办方的签名，或文件属于不带签名的第一版；可用 verify_draw.py 加 --key 核对",
+  "step_seal": "封存码由规则、名单、摇动总数、此前的中奖、轮次与各方秘密得出",
   "step_beacon": "密钥由封存码与信标得出（drand 的签名由 verify_draw.py 核对）",
   "step_ranking": "排名有序，中奖者与候补即其前列",
   "step_dispositions": "此后奖品的去向逐条符合规则",
@@ -283,6 +286,7 @@ const Texts = {
   "became_open": "尚未领取",
 
   "reason_declined": "本人放弃",
+  "reason_won_in_another_draw": "已在另一次抽奖中中奖",
   "reason_deadline_passed": "逾期未领",
 
   "span_day_one": "1 天",
