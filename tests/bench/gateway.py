@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engagement.descriptors import TooFewDescriptors, require_descriptors
-from tests.bench import measures, scaling
+from tests.bench import finals, measures, scaling
 from tests.bench.contenders import CONTENDERS
 from tests.bench.draw import describe_machine, say
 from tests.bench.measures import FULL, SHORT, Failed, Measure, Place, Sizes
@@ -34,6 +34,7 @@ MEASURES: dict[str, Measure] = {
     "mixed": measures.mixed,
     "scaling": scaling.scaling,
     "processes": scaling.processes,
+    "finals": finals.finals,
     "pace": scaling.pace,
 }
 # Who takes part, unless `--all` or `--contenders` says otherwise; in the other measures everybody. Connecting 10,000
@@ -44,7 +45,7 @@ REGULARS = {
     "mixed": {OURS, "ws", "socketio"},  # three times what the tutorial's consumer can take
 }
 LARGE_FANOUT = {OURS, "tutorial-pubsub", "ws", "socketio", "nchan"}
-ONLY_OURS = {"scaling", "processes", "pace"}
+ONLY_OURS = {"scaling", "processes", "finals", "pace"}
 SPARE_DESCRIPTORS = 200
 INTERRUPTED = 130
 
@@ -123,6 +124,7 @@ def most_sockets(sizes: Sizes, names: Sequence[str]) -> int:
     found = sizes._asdict() | {
         "storm": max(sizes.storm, sizes.storm_of_ours),
         "processes": 2 * sizes.processes,  # one crowd for one process, one for two
+        "finals": 2 * sizes.finals,
     }
     return max(max(sockets) if isinstance(sockets := found[name], tuple) else sockets for name in names)
 

@@ -47,6 +47,8 @@ class Sizes(NamedTuple):
     idle_s: float = 1.0  # in which a process does what it does without reports
     processes: int = 8_000  # held and read within 250 ms, so that mostly no flush falls into it
     process_rounds: int = 41
+    finals: int = 4_000  # phones on each of the two feeds
+    final_rounds: int = 30
     pace: int = 12_000
     pace_s: float = 30.0
     # How often each contender takes a measure, in alternating order; other measures once.
@@ -74,6 +76,8 @@ SHORT = Sizes(
     idle_s=0.1,
     processes=40,
     process_rounds=3,
+    finals=20,
+    final_rounds=3,
     pace=40,
     pace_s=1.5,
     turns={"fanout": 2},

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from engagement.core.show_state import ShowState
 
 HOUR_MS = 3_600_000
+LATE_MS = 48 * HOUR_MS
 MAX_HZ = 1_000_000  # the clamp is computed for every report, and is never reached
 
 Command = Callable[[int], list[str]]
@@ -72,10 +73,33 @@ class Gateway(Contender):
 
 
 class RunningGateway(Running):
-    def __init__(self, addresses: list[tuple[str, int]], pids: list[int], show: "Show") -> None:
-        super().__init__(addresses, pids, _dialect(show))
+    def __init__(
+        self, addresses: list[tuple[str, int]], pids: list[int], show: "Show", feed: str | None = None
+    ) -> None:
+        super().__init__(addresses, pids, _dialect(show, feed))
         self._show = show
         self._seq = itertools.count(show.state.seq + 1)
+
+    def split_feeds(self) -> tuple["RunningGateway", "RunningGateway"]:
+        """The same gateway as phones of two feeds see it, before anybody has come: one whose window is over, and one
+        that is two days late, whose window is open."""
+        import msgspec
+
+        from engagement.broadcast import keep_state
+
+        state, over_at = self._show.state, int(time.time() * 1000) - HOUR_MS
+        times = {"opens_at": over_at - LATE_MS, "closes_at": over_at}
+        self._show.state = msgspec.structs.replace(
+            state,
+            seq=next(self._seq),
+            feeds={"over": 0, "open": LATE_MS},
+            segments=[msgspec.structs.replace(state.segments[0], **times)],
+        )
+        keep_state(self._show.state)
+        over, open_ = (
+            RunningGateway(self.addresses, self.pids, self._show, feed) for feed in ("over", "open")
+        )
+        return over, open_
 
     def broadcast(self, marker: bytes) -> None:
         from engagement.broadcast import send_state
@@ -179,15 +203,16 @@ def _open_show() -> Iterator[Show]:
         connect().delete(own(f"live:{show.key}"), *show.keys())
 
 
-def _dialect(show: Show) -> Dialect:
+def _dialect(show: Show, feed: str | None) -> Dialect:
     from engagement.core.messages import SUBPROTOCOL
     from engagement.passes import issue_pass
 
     slug = show.state.slug
+    more = b"" if feed is None else b',"feed":"%s"' % feed.encode()
     return Dialect(
         target=lambda client: f"/ws/shows/{slug}/",
         subprotocol=SUBPROTOCOL,
-        hello=lambda client: [b'{"type":"hello","pass":"%s"}' % issue_pass(slug, client).encode()],
+        hello=lambda client: [b'{"type":"hello","pass":"%s"%s}' % (issue_pass(slug, client).encode(), more)],
         welcomed=b'"type":"welcome"',
         report=lambda total: b'{"type":"shakes","segment":%d,"total":%d}' % (SEGMENT, total),
         sync=b'{"type":"sync","t0":0}',

@@ -12,6 +12,8 @@ from websockets.typing import Subprotocol
 
 from tests.bench.contenders import CONTENDERS, Contender, Dialect, Running, base
 from tests.bench.contenders.base import MESSAGE_BYTES
+from tests.bench.finals import finals
+from tests.bench.measures import SHORT, Place
 
 CLIENTS, REPORTS = 3, 2
 MARKERS = (b"marker-1", b"marker-2")
@@ -173,3 +175,13 @@ def test_a_broadcast_that_cannot_be_sent_is_an_error():
         running.broadcast(b"marker")
     with pytest.raises(ValueError, match="expected a marker of at most 10 bytes, got 11"):
         base.fill("x" * 11, 10)
+
+
+# --- two feeds of ours ---
+
+
+def test_final_reports_of_our_gateway_come_with_a_stub_each_and_others_with_none(tmp_path):
+    ours = next(contender for contender in CONTENDERS if contender.key == "gateway")
+    rows = finals(ours, Place(tmp_path, 0, SHORT))["finals"]
+    assert rows["wrong"] == [] and rows["sockets"] == SHORT.finals
+    assert rows["with_us"] > 0 and rows["without_us"] > 0
