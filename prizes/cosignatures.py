@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import Count, F, OuterRef, Subquery
 
 from engagement.actions import ActionRefused
 from engagement.ledger.core.cosignatures import Cosigned
@@ -66,6 +66,16 @@ def quorum_reached(show: Show, at_least_size: int, before_ms: int | None = None)
         later = later.filter(at_ms__lt=before_ms)
     there: int = later.order_by().values("witness").distinct().count()
     return there >= _quorum_of(show, len(names))[0]
+
+
+def witnessed_size(show: Show, at_least: int, at_most: int, before_ms: int) -> int | None:
+    """The checkpoint of these sizes that most witnesses have cosigned before this moment; the smallest of several."""
+    seen = Cosignature.objects.filter(
+        show=show, size__gte=at_least, size__lte=at_most, at_ms__lt=before_ms
+    ).order_by()
+    by_size = seen.values("size").annotate(count=Count("witness", distinct=True)).order_by("-count", "size")
+    first = by_size.first()
+    return None if first is None else int(first["size"])
 
 
 def describe_witnesses(show: Show) -> Witnessing:

@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.ledger.checkpoints import sign_text
+from engagement.ledger.core.cosignatures import add_lines
 from engagement.ledger.statements import prove_entries
 from engagement.ledger.tree import ask_tree
-from engagement.models import LedgerCheckpoint
+from engagement.models import LedgerCheckpoint, LedgerEntry
 from prizes import files
+from prizes.core.digests import beacon_round, drand_time
 from prizes.core.receipt import build_precommitment
 from prizes.core.record import FORMAT, encode_record, parse_record, record_statement, with_dispositions
-from prizes.models import Draw, known
+from prizes.cosignatures import cosigned, witnessed_size
+from prizes.models import Beacon, Draw, known
 
 
 class BrokenRecord(ValueError):
@@ -65,17 +68,31 @@ def _build_log(draw: Draw, size: int) -> dict[str, Any]:
     steps = [draw.committed_ledger, draw.segment.freeze.ledger, draw.sealed_ledger, draw.beacon_ledger]
     steps += [draw.started_ledger, draw.drawn_ledger, draw.published_ledger]
     positions = {known(step) for step in steps} | {row.ledger for row in draw.revealed.all()}
+    seen = witnessed_size(draw.show, sealed, size, beacon_known_at(draw)) or sealed
     notes = dict(
-        LedgerCheckpoint.objects.filter(show=draw.show_id, size__in=[size, sealed]).values_list(
-            "size", "note"
-        )
+        LedgerCheckpoint.objects.filter(show=draw.show_id, size__in=[size, seen]).values_list("size", "note")
     )
-    continued = ask_tree(draw.show, size, lambda tree: tree.consistency_proof(sealed, size))
+    proof = ask_tree(draw.show, size, lambda tree: tree.consistency_proof(seen, size)) if seen < size else []
+    lines = [row.line for row in cosigned(draw.show, seen)]
     return {
         "checkpoint": notes[size],
-        "sealed": {"checkpoint": notes[sealed], "proof": [node.hex() for node in continued]},
+        "sealed": {
+            "checkpoint": add_lines(notes[seen], lines),
+            "proof": [node.hex() for node in proof],
+        },
         "statements": prove_entries(draw.show, positions, size),
     }
+
+
+def beacon_known_at(draw: Draw) -> int:
+    """Before this moment nobody could know the beacon of a sealed draw, in UTC ms; of dice and of local bytes, when
+    the ledger says that they were there.
+    """
+    if draw.beacon_kind == Beacon.DRAND:
+        frozen = known(draw.segment.freeze.frozen_at_ms) // 1000
+        return drand_time(beacon_round(draw.beacon_kind, frozen, draw.promised["seal_margin_s"])) * 1000
+    told = LedgerEntry.objects.filter(show=draw.show_id, position=known(draw.beacon_ledger))
+    return int(told.values_list("at_ms", flat=True).get())
 
 
 def read_drawn(draw: str, sha256: str) -> dict[str, Any]:

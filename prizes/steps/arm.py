@@ -18,6 +18,7 @@ from prizes.core.digests import (
     rules_digest,
 )
 from prizes.core.rules import build_rules
+from prizes.cosignatures import witness_rules
 from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw, Prize, PrizeList
 from prizes.parties import draw_id_of, promised_by_parties
@@ -150,6 +151,7 @@ def _rules(
         reveal_deadline_s=prize_list.reveal_deadline_s,
         claim_s=prize_list.claim_s,
         publish_by_s=prize_list.publish_by_s,
+        **witness_rules(show),
         k_show_commitment=commit(show.slug, "k_show", open_secret(show.k_show)).hex(),
         exclusions_commitment=exclusion_commitment(draw_id, excluded).hex(),
         software_digest=digests["software"],

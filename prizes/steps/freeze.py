@@ -12,9 +12,10 @@ from engagement import tally
 from engagement.actions import Conflict, lock_segment, record_change
 from engagement.clock import now_ms
 from engagement.ledger.append import SYSTEM, time_behind
-from engagement.models import Segment
+from engagement.models import LedgerEntry, Segment
 from prizes.core.roll import pack_total
 from prizes.core.tickets import TicketTable
+from prizes.cosignatures import quorum_reached
 from prizes.engine import count_shard, join_roll, join_totals, sort_shard
 from prizes.files import fetch, part_name, roll_name, shard_name, totals_name, tree_name, writing
 from prizes.models import Draw, Freeze, FrozenShard
@@ -169,6 +170,7 @@ def complete_freeze(freeze: Freeze) -> Freeze:
     """
     if freeze.frozen_at_ms is not None:
         return freeze
+    wait_for_witnesses(freeze.segment)
     shards = list(freeze.frozen_shards.all())
     totals_digest = _join_totals(freeze.segment, shards)
     rolls = {draw.pk: _make_roll(draw, shards, totals_digest) for draw in freeze.segment.draws.all()}
@@ -176,6 +178,20 @@ def complete_freeze(freeze: Freeze) -> Freeze:
     end_progress(freeze.segment_id)
     freeze.refresh_from_db()
     return freeze
+
+
+def wait_for_witnesses(segment: Segment) -> None:
+    """Waiting, where the rules say so, until as many witnesses as have to have seen the fence.
+
+    From the freeze on the time of the seal is fixed: witnesses who do not answer by then would not see it, either.
+    """
+    if all(draw.promised.get("unwitnessed") != "wait" for draw in segment.draws.all()):
+        return
+    fence = LedgerEntry.objects.filter(show=segment.show_id, action="fence").order_by("-position").first()
+    if fence is not None and not quorum_reached(segment.show, fence.position + 1):
+        raise Waiting(
+            "waiting for witnesses: not enough of them have seen the fence (the ledger's page says who)"
+        )
 
 
 @transaction.atomic
