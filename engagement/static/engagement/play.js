@@ -255,6 +255,7 @@
     Shake.setText("unlisted", Shake.moreText(results));
     const mine = results.some((result) => wins.has(result.draw));
     Shake.setText("not-won", Words.say(state.more_to_come ? "not_won_more" : "not_won"));
+    Stubs.show(connection.position.epoch, segment?.id ?? null, results, phones);
     Shake.show("not-won", results.length > 0 && count.acknowledged > 0 && !mine);
   }
 
@@ -278,6 +279,14 @@
     link.href = `/draws/${Number(draw)}/?lang=${Words.language}`;
     row.append(link);
     return row;
+  }
+
+  let phones = 0; // in the whole show, as the newest pulse says
+  let viewer = ""; // who this phone is now
+
+  async function takeStub(message) {
+    const { epoch } = connection.position;
+    if (await Stubs.take(epoch, message, { show: slug, viewer })) drawState();
   }
 
   function drawWon() {
@@ -338,6 +347,7 @@
     on: {
       status: drawStatus,
       welcome(message) {
+        viewer = message.viewer;
         reporter.waiting = false; // what was not answered on the last connection is said again
         identities.remember({ ...message, pass });
         count.resume(message.viewer, message.epoch, message.state.segment?.id ?? null, message.total);
@@ -357,6 +367,8 @@
         reporter.waiting = false;
       },
       pace: () => reporter.followPace(),
+      pulse: (message) => (phones = message.phones),
+      stub: takeStub,
       error: (message) => reporter.refused(message),
     },
   });
