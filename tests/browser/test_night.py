@@ -87,6 +87,10 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     expect(row(room, 1).locator(".entries")).to_have_text("2")
     stage.screenshot(path=shots / "stage-sealed.png")
     assert stage.locator("#seal-qr").evaluate("image => image.naturalWidth") > 0
+    expect(tapper.locator("#stub-text")).to_contain_text(
+        "6 of your shakes are counted. This phone has checked"
+    )
+    expect(shaker.locator("#stub-text")).to_contain_text("您有 5 次摇动被计入。本手机已核对签名")
 
     press(room, 1, "Publish")
     wait_for_phase(room, 1, "published")
@@ -94,6 +98,10 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     expect(shaker.locator("#won h2")).to_have_text("恭喜您中奖！")
     expect(stage.locator("#winners li")).to_have_count(2)
     expect(stage.locator("#rehearsal")).to_have_text("REHEARSAL")
+    expect(tapper.locator("#stub-verdicts")).to_contain_text(
+        "It is as it must be."
+    )  # by itself, with the ledger's key
+    expect(shaker.locator("#stub-verdicts")).to_contain_text("一切无误")
     own_name = tapper.locator("#you").inner_text().removeprefix("You are ")
     expect(stage.locator("#winners")).to_contain_text(own_name)
     stage.screenshot(path=shots / "stage-published.png")
