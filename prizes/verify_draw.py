@@ -5,6 +5,8 @@
     python verify_draw.py record.json roll.bin --key KEY    all of the draw
     python verify_draw.py record.json --key KEY --receipt mine.json
                                                             whether one viewer was left out, and what a win became
+    python verify_draw.py record.json --key KEY --receipt mine.json --stub told.json
+                                                            and whether the phone was told more than was counted
 
 KEY is the organiser's public key, noted before the show. Without it the arithmetic is checked, and nobody knows
 whose record it is: anybody can make one that adds up. Records of `shake-draw/v1` have no more than that.
@@ -22,7 +24,7 @@ it, in this order:
     4. The record      rules, times, ledger, seal, beacon, key, winners, dispositions
     5. The roll        order, Merkle root, ranking over every ticket
     6. The totals      the roll follows from the shakes
-    7. Receipts        one viewer, and proofs of fraud
+    7. Receipts        one viewer, what the phone was told, and proofs of fraud
     8. Merkle tree     RFC 9162
     9. AES-256         FIPS 197, from OpenSSL where Python has it, else written out
     10. BLS signatures of drand, on the curve BLS12-381 (RFC 9380 for hashing to it)
@@ -107,6 +109,7 @@ STATEMENT = {
               "details": object},
     "previous": HEX32, "proof": [HEX32],
 }  # fmt: skip
+PUBLIC = {**STATEMENT, "$format": str, "checkpoint": str}
 LOG = {
     "checkpoint": str, "sealed": {"checkpoint": str, "proof": [HEX32]}, "statements": [STATEMENT],
 }  # fmt: skip
@@ -121,9 +124,17 @@ RECEIPT_V1 = {
     "runs": [{"leaf": int, "data": re.compile("([0-9a-f]{32}){1,256}"), "siblings": [HEX32]}],
 }  # fmt: skip
 RECEIPT_V2 = {**RECEIPT_V1, "signature": str}
+STUB = {
+    "$format": str, "at": int, "blind": HEX16, "gateway": str, "index": int, "proof": [HEX32], "pseudonym": HEX14,
+    "segment": str, "show": str, "signature": HEX64, "size": int, "total": int,
+}  # fmt: skip
+SAID = ("at", "blind", "gateway", "pseudonym", "segment", "show", "total")  # the fields of a stub in its leaf
+KEPT_STUB = {"$format": str, "gateway_key": PUBLIC, "stub": STUB}
 V1, V2 = "shake-draw/v1", "shake-draw/v2"
 RECORDS = {V1: RECORD_V1, V2: RECORD_V2}
 RECEIPTS = {V1 + "/receipt": RECEIPT_V1, V2 + "/receipt": RECEIPT_V2}
+STUB_V1, STATEMENT_V2 = "shake-stub/v1", "shake-ledger/v2/statement"
+STUBS = {STUB_V1: STUB, STUB_V1 + "/kept": KEPT_STUB}
 STATUSES = {
     "claimed": {""},
     "forfeited": {"declined", "deadline passed", "won in another draw"},
@@ -269,6 +280,9 @@ class Case:
         self.roll, self.totals = as_file(roll), as_file(totals)
         self.excluded = sorted(set(given.excluded))
         self.failed: set[str] = set()
+        self.counted: dict[
+            str, int
+        ] = {}  # the tickets of viewers in the sealed roll, as their receipts prove
         self.version = record["$format"]
 
     @functools.cached_property
@@ -294,13 +308,16 @@ class Given(NamedTuple):
     """What is given beside record, roll and totals.
 
     `excluded` are the excluded pseudonyms, used with the totals; `receipts` and `earlier` (records of draws of the
-    same show that were sealed before) canonical JSON. `keys` are public keys of the organiser and `witnesses` those of
+    same show that were sealed before) canonical JSON, as are `stubs` and `gateway_keys`, the statements of the ledger
+    with the keys that have signed them. `keys` are public keys of the organiser and `witnesses` those of
     witnesses, as text. `tell` hears how far a long check is.
     """
 
     excluded: Iterable[bytes] = ()
     receipts: Iterable[bytes] = ()
     earlier: Sequence[bytes] = ()
+    stubs: Iterable[bytes] = ()
+    gateway_keys: Iterable[bytes] = ()
     keys: Sequence[str] = ()
     witnesses: Sequence[str] = ()
     tell: Tell = no_progress
@@ -333,7 +350,8 @@ def verify_draw(
         checks.append(run(name, check, case))
         if not checks[-1].ok:
             case.failed.add(name)
-    return checks + [check_receipt(case, number, data) for number, data in enumerate(given.receipts, 1)]
+    checks += [check_receipt(case, number, data) for number, data in enumerate(given.receipts, 1)]
+    return checks + [check_stub(case, number, data) for number, data in enumerate(given.stubs, 1)]
 
 
 def run(name: str, check: Callable[[Case], str], case: Case) -> Check:
@@ -1025,22 +1043,21 @@ def check_viewer(case: Case, receipt: Any) -> str:
     listed = [row for row in case.record["ranked"] if row["pseudonym"] == receipt["pseudonym"]]
     if receipt["entry"] is None:
         check_absence(receipt, entries, runs)
+        case.counted[receipt["pseudonym"]] = 0
         if listed:
             raise accusation(case, "the record ranks a viewer who is not in the roll that was sealed")
         return "this viewer is not in the roll: the runs prove it"
-    tickets = check_entry(receipt, runs)
+    tickets = case.counted[receipt["pseudonym"]] = check_entry(receipt, runs)
     return check_chance(case, receipt, tickets, listed)
 
 
 FRAUD, SUSPICION = "PROOF OF FRAUD", "CONTRADICTION"
 
 
-def accusation(case: Case, what: str) -> Wrong:
+def accusation(case: Case, what: str, signed: str = "The organiser has signed both files") -> Wrong:
     """What a contradiction between record and receipt proves depends on who has signed the two."""
     if case.given.keys and "signature" not in case.failed:
-        return Wrong(
-            f"{FRAUD}: {what}. The organiser has signed both files: together they prove it to anybody"
-        )
+        return Wrong(f"{FRAUD}: {what}. {signed}: together they prove it to anybody")
     why = (
         "the record is not signed with this key"
         if case.given.keys
@@ -1169,6 +1186,120 @@ def standing(case: Case, ranked: Any) -> str:
     return f"{moved}won {last['prize']!r} and lost it ({last['status']}: {last['reason']})"
 
 
+# Stubs: what a phone was told (docs/protocol.md, "Stubs")
+
+
+def check_stub(case: Case, number: int, data: bytes) -> Check:
+    """One stub against the draw: nothing that a gateway has signed is missing in the sealed roll."""
+    try:
+        kept = read_json(data, "stub", STUBS)
+        stub, certificate = kept.get("stub", kept), kept.get("gateway_key")
+    except Exception as error:
+        return Check(f"stub {number}", False, clip(str(error) or repr(error)))
+    return run(f"stub {stub['pseudonym']}", lambda case: check_told(case, stub, certificate), case)
+
+
+def check_told(case: Case, stub: Any, certificate: Any) -> str:
+    check_batch(stub, find_gateway_key(case, stub, certificate))
+    expect("show of the stub", case.rules["show_id"], stub["show"])
+    expect("segment of the stub, as it was armed for this draw", armed_play(case), stub["segment"])
+    promised = int.from_bytes(TicketsOf(case.rules["tickets"])[stub["total"]], "big")
+    told = f"{stub['gateway']} told this phone at {stub['at']} that {stub['total']} shakes are counted"
+    check_frozen(case, stub, told)
+    tickets = counted_tickets(case, stub["pseudonym"])
+    if tickets is None:
+        return f"NOT COMPARED, as neither a sound receipt of this viewer nor the roll was given: {told}"
+    if promised > tickets:
+        what = f"{told}, which gives {promised} tickets, but the sealed roll has {tickets}"
+        return excuse(case, stub["pseudonym"], tickets, what)
+    return f"{told}: that gives {promised} tickets, and the sealed roll has {tickets}"
+
+
+def check_batch(stub: Any, key: bytes) -> None:
+    """The gateway has signed the root of the batch in which the stub stands."""
+    expect("format of the stub", STUB_V1, stub["$format"])
+    require(max(stub["size"], stub["total"]) < 1 << 32, "a batch and a total below 2**32")
+    said = tagged(STUB_V1 + "/leaf", canonical({name: stub[name] for name in SAID}))
+    path = list(map(bytes.fromhex, stub["proof"]))
+    root = root_above(leaf_hash(said), stub["index"], stub["size"], path)
+    require(root is not None, f"the proof of stub {stub['index']} of {stub['size']}, but it leads nowhere")
+    message = tagged(STUB_V1 + "/batch", key, root or b"", struct.pack(">I", stub["size"]))
+    signed = is_signed(key, message, bytes.fromhex(stub["signature"]))
+    require(signed, f"a signature of the gateway {stub['gateway']} over this stub")
+
+
+def find_gateway_key(case: Case, stub: Any, certificate: Any) -> bytes:
+    """The key that the ledger has for this gateway, in the file of the stub or in one beside it."""
+    rows = [read_json(data, "gateway key", {STATEMENT_V2: PUBLIC}) for data in case.given.gateway_keys]
+    for row in rows if certificate is None else [certificate, *rows]:
+        expect("format of a gateway's key", STATEMENT_V2, row["$format"])
+        told = row["entry"]["details"]
+        if case.given.keys:
+            top = open_checkpoint(row["checkpoint"], case.notaries)
+            require(
+                top.origin.endswith("/" + case.rules["show_id"]), f"the log of this show, got {top.origin}"
+            )
+            told = read_statement(case, top, row).details
+        if row["entry"]["action"] == "gateway key" and told["gateway"] == stub["gateway"]:
+            fit("gateway key", told["key"], HEX32)
+            return bytes.fromhex(told["key"])
+    raise Wrong(
+        f"expected the ledger's statement with the key of the gateway {stub['gateway']} (--gateway-key)"
+    )
+
+
+def armed_play(case: Case) -> str:
+    """What the segment of this draw is called, by the entry of its arming."""
+    draw, digest = case.rules["draw_id"], case.record["rules_digest"]
+    require("statements" not in case.failed, "a record whose statements hold")
+    rows = [row["entry"] for row in need_log(case)["statements"] if row["entry"]["action"] == "arm"]
+    plays = [row["details"]["play"] for row in rows if row["details"]["rules"].get(draw) == digest]
+    require(len(plays) == 1, f"one statement of the arming of this draw, got {len(plays)}")
+    return str(plays[0])
+
+
+def check_frozen(case: Case, stub: Any, told: str) -> None:
+    """With the auditor's files: the frozen total of this viewer is at least that of the stub."""
+    if case.totals is not None and case.roll is not None and not case.failed & TOTALS_NAMES:
+        frozen = int.from_bytes(look_up(case.totals, 0, TOTAL_BYTES, stub["pseudonym"]), "big")
+        if stub["total"] > frozen:
+            raise accusation(case, f"{told}, but {frozen} were frozen", TOLD)
+
+
+def counted_tickets(case: Case, viewer: str) -> int | None:
+    """The tickets of a viewer in the sealed roll; None where nothing that was given shows them."""
+    if viewer not in case.counted and case.roll is not None and not case.failed & ROLL_NAMES:
+        return int.from_bytes(look_up(case.roll, HEADER_BYTES, ENTRY_BYTES, viewer), "big")
+    return case.counted.get(viewer)
+
+
+def look_up(file: Any, start: int, width: int, viewer: str) -> bytes:
+    """What stands behind a pseudonym in a sorted file, b"" if it is not there."""
+    low, high, name = 0, (file.seek(0, 2) - start) // width, bytes.fromhex(viewer)
+    while low < high:
+        middle = (low + high) // 2
+        file.seek(start + width * middle)
+        row = file.read(width)
+        if row[:14] == name:
+            return bytes(row[14:])
+        low, high = (middle + 1, high) if row[:14] < name else (low, middle)
+    return b""
+
+
+TOLD = "The organiser has signed record, receipt and the gateway's key, and the gateway the stub"
+
+
+def excuse(case: Case, viewer: str, tickets: int, what: str) -> str:
+    """Fewer tickets than the phone was told are fraud, unless the viewer may have been excluded, and so has none."""
+    fields = case.rules["draw_id"].encode(), b"".join(case.excluded)
+    known = tagged("shake-draw/v1/exclusions", *fields).hex() == case.rules["exclusions_commitment"]
+    if tickets == 0 and not known:
+        raise Wrong(f"{SUSPICION}: {what}. It proves nothing yet: the organiser has to show who was excluded")
+    if tickets == 0 and bytes.fromhex(viewer) in case.excluded:
+        return f"{what}, as this viewer is excluded: that was committed to before the show"
+    raise accusation(case, what, TOLD)
+
+
 # --- 8. Merkle tree (RFC 9162, section 2.1) ---
 
 
@@ -1208,13 +1339,18 @@ class Tree:
 
 
 def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """RFC 9162 2.1.3.2, step by step. A tree of size 0 includes nothing."""
-    if not 0 <= index < size or any(len(value) != 32 for value in (leaf, root, *path)):
-        return False
+    """Whether the path of a leaf leads to this root."""
+    return len(root) == 32 and root_above(leaf, index, size, path) == root
+
+
+def root_above(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """RFC 9162 2.1.3.2, step by step; None for what is no path. A tree of size 0 includes nothing."""
+    if not 0 <= index < size or any(len(value) != 32 for value in (leaf, *path)):
+        return None
     fn, sn, top = index, size - 1, leaf
     for sibling in path:
         if sn == 0:
-            return False
+            return None
         if fn & 1 or fn == sn:
             top = node_hash(sibling, top)
             while not fn & 1 and fn:
@@ -1222,7 +1358,7 @@ def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root:
         else:
             top = node_hash(top, sibling)
         fn, sn = fn >> 1, sn >> 1
-    return sn == 0 and top == root
+    return top if sn == 0 else None
 
 
 def is_consistent(first: Checkpoint, second: Checkpoint, path: Sequence[bytes]) -> bool:
@@ -1695,7 +1831,7 @@ def isogeny() -> list[list[int]]:
 def check_record_signature(case: Case) -> str:
     """The organiser stands by this record, word for word."""
     require(case.version == V2, "a record that is signed; those of shake-draw/v1 are not")
-    text = f"{V2}/record\n{case.rules['draw_id']}\n{case.record['digest']}\n"
+    text = f"{V2}/record\n{case.rules['draw_id']}\n{digest_of(case.record)}\n"
     return "signed by " + check_signed(case, text, case.record["signature"])
 
 
@@ -2001,7 +2137,7 @@ ED_I = pow(2, (ED_P - 1) // 4, ED_P)  # a root of -1
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     """RFC 8032 5.1.7, with the equation [S]B = R + [k]A."""
     s, a = int.from_bytes(signature[32:], "little"), ed_decode(public)
-    if len(signature) != 64 or s >= ED_L or a is None:
+    if len(signature) != 64 or s >= ED_L or a is None or is_weak(a):
         return False
     digest = hashlib.sha512(signature[:32] + public + message).digest()
     k = int.from_bytes(digest, "little") % ED_L
@@ -2014,6 +2150,13 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
         addend = (None, base, minus_a, both)[(s >> bit & 1) + 2 * (k >> bit & 1)]
         total = total if addend is None else ed_add(total, addend)
     return ed_encode(total) == signature[:32]
+
+
+def is_weak(p: Any) -> bool:
+    """Whether a key is one of the eight points with which anybody can sign: eight times it is the neutral one."""
+    for _ in range(3):
+        p = ed_add(p, p)
+    return bool(p[0] % ED_P == 0 and (p[1] - p[2]) % ED_P == 0)
 
 
 def ed_add(p: Any, q: Any) -> Any:
@@ -2096,10 +2239,12 @@ NAMES = (
         for name, _ in CHECKS + KEY_CHECKS + WITNESS_CHECKS + EARLIER_CHECKS + ROLL_CHECKS + TOTALS_CHECKS
     ),
 )
-"""All checks but those of receipts, which are named after their viewers."""
+"""All checks but those of receipts and stubs, which are named after their viewers."""
+ROLL_NAMES = {name for name, _ in ROLL_CHECKS[:3]}
+TOTALS_NAMES = {name for name, _ in TOTALS_CHECKS}
 
 
-MAX_RECEIPT, MAX_RECEIPTS, MAX_EXCLUDED = 128 << 10, 500, 4 << 20
+MAX_RECEIPT, MAX_RECEIPTS, MAX_EXCLUDED, MAX_STUB = 128 << 10, 500, 4 << 20, 64 << 10
 MAX_ROLL = 4 << 30  # 268 million viewers; the totals of as many are larger by an eighth
 # By the highest bits of a file's mode; a file has 8.
 KINDS = {1: "a pipe: save it as a file first", 2: "a device", 4: "a directory", 6: "a device", 12: "a socket"}
@@ -2143,6 +2288,20 @@ def make_parser() -> argparse.ArgumentParser:
         help="a viewer's receipt; may be given again",
     )
     parser.add_argument(
+        "--stub",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what a phone was told, to compare with the viewer's receipt or the roll; may be given again",
+    )
+    parser.add_argument(
+        "--gateway-key",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the ledger's statement of the key that signed a stub, if the stub's file has none; may be given again",
+    )
+    parser.add_argument(
         "--key",
         action="append",
         default=[],
@@ -2172,7 +2331,12 @@ def check_files(options: argparse.Namespace) -> list[Check]:
     try:
         for name in (options.roll, options.totals):
             opened.append(None if name is None else open_file(name, MAX_ROLL * 9 // 8))
-        for what, names in (("receipts", options.receipt), ("earlier records", options.earlier)):
+        for what, names in (
+            ("receipts", options.receipt),
+            ("earlier records", options.earlier),
+            ("stubs", options.stub),
+            ("keys of gateways", options.gateway_key),
+        ):
             if len(names) > MAX_RECEIPTS:
                 raise ValueError(f"expected at most {MAX_RECEIPTS} {what} at once, got {len(names)}")
         excluded = (
@@ -2182,6 +2346,8 @@ def check_files(options: argparse.Namespace) -> list[Check]:
             excluded=excluded,
             receipts=[read_file(name, MAX_RECEIPT) for name in options.receipt],
             earlier=[read_file(name) for name in options.earlier],
+            stubs=[read_file(name, MAX_STUB) for name in options.stub],
+            gateway_keys=[read_file(name, MAX_STUB) for name in options.gateway_key],
             keys=options.key,
             witnesses=options.witness,
             tell=Progress().tell,
@@ -2239,7 +2405,9 @@ def rests_on(checks: Sequence[Check]) -> list[str]:
     held = {check.name: check.detail for check in checks if check.ok}
     signed = ["signature", "log"] if "signature" in held and "statements" in held else []
     seen = ["witnesses"] if not held.get("witnesses", "NOT").startswith("NOT") else []
-    return ["arithmetic", *signed, *seen]
+    told = [check for check in checks if check.name.startswith("stub ")]
+    kept = ["stubs"] if told and all(row.ok and "NOT COMPARED" not in row.detail for row in told) else []
+    return ["arithmetic", *signed, *seen, *kept]
 
 
 def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:

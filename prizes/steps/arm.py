@@ -38,7 +38,8 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
     change_phase(segment, Phase.ARMED, play=new_play(segment.show), **fixed)
     draws = [_precommit(segment, prize_list, now) for prize_list in lists]
     commitments = {draw.draw_id: rules_digest_of(draw) for draw in draws}
-    entry = record_change(segment, "arm", actor=actor, now=now, details={"rules": commitments})
+    details = {"play": segment.key, "rules": commitments}
+    entry = record_change(segment, "arm", actor=actor, now=now, details=details)
     for draw in draws:
         draw.committed_ledger = entry.position
         draw.save(force_insert=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from prizes import verify_draw
 from prizes.core import record
 
-PAGE = (Path(__file__).parents[2] / "docs" / "draw.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "draw.md").read_text()
 
 
 def section(number):
@@ -33,6 +34,13 @@ def test_the_fields_of_rules_and_record_are_those_of_the_verifier():
     assert sorted(first_cells(section(1), "field of `rules`")) == sorted(verify_draw.RULES_V2)
     assert sorted(first_cells(section(7), "field")) == sorted(verify_draw.RECORD_V2)
     assert sorted(first_cells(section(7), "field of a receipt")) == sorted(verify_draw.RECEIPT_V2)
+
+
+def test_the_fields_of_a_stub_are_those_of_the_verifier():
+    text = (DOCS / "protocol.md").read_text().split("\n## Stubs\n")[1]
+    assert sorted(first_cells(text, "field")) == sorted(verify_draw.STUB)
+    assert f"said      = canonical JSON of {', '.join(verify_draw.SAID)}\n" in text
+    assert all(f"`{name}`" in text for name in verify_draw.KEPT_STUB)
 
 
 def test_every_nested_field_is_named_on_the_page():
