@@ -140,8 +140,8 @@ def publish(page: Page, gateway: Gateway, seq: int = 20) -> None:
 
 
 VERDICTS = [
-    (30, 2, KEY.hex(), "Draw 9: the roll gives you 2 tickets, and 2 tickets were promised. It is as it must be."),
-    (30, 3, KEY.hex(), "Draw 9: the roll gives you 3 tickets, and 2 tickets were promised. It is as it must be."),
+    (30, 2, KEY.hex(), "Draw 9: the roll gives you 2 tickets; promised: 2 tickets. It is as it must be."),
+    (30, 3, KEY.hex(), "Draw 9: the roll gives you 3 tickets; promised: 2 tickets. It is as it must be."),
     (4, None, KEY.hex(), "Draw 9: your signed total is below the smallest that gets a ticket."),
     (40, 2, KEY.hex(), "Draw 9: THE SERVER PROMISED MORE THAN THE ROLL HAS. Your signed total is worth 3 tickets, the "
                        "roll gives you 2 tickets."),

@@ -71,7 +71,7 @@ const Texts = {
   "stub_save": "Save it as a file",
   "stub_compare": "Compare with the roll",
   "stub_comparing": "Comparing with the roll …",
-  "stub_equal": "Draw {draw}: the roll gives you {tickets}, and {promised} were promised. It is as it must be.",
+  "stub_equal": "Draw {draw}: the roll gives you {tickets}; promised: {promised}. It is as it must be.",
   "stub_too_few": "Draw {draw}: your signed total is below the smallest that gets a ticket.",
   "stub_less": "Draw {draw}: THE SERVER PROMISED MORE THAN THE ROLL HAS. Your signed total is worth {promised}, the roll gives you {tickets}. Save the file above and the receipt on the page of the draw, and complain to the organiser, the notary or the broadcaster: the two files prove it to anybody, unless you were excluded from the draw.",
   "stub_less_uncertified": "Draw {draw}: your signed total is worth {promised}, the roll gives you {tickets}, and the key of the signature is not in the ledger of the show. Save the file above and complain to the organiser, the notary or the broadcaster.",
