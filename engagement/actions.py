@@ -274,25 +274,6 @@ def close_segment(segment_id: int, *, actor: str, reason: str = "", now: int | N
     return segment
 
 
-@transaction.atomic
-def void_segment(segment_id: int, *, actor: str, reason: str, now: int | None = None) -> Segment:
-    """Calls the segment off, for a reason that everybody can read. Not possible after the seal."""
-    now = now_ms() if now is None else now
-    segment = lock_segment(segment_id)
-    if not reason.strip():
-        raise ActionRefused("void needs a reason")
-    if segment.phase == Phase.VOID:
-        raise Conflict(f"{segment} is void already: {last_change(segment)}")
-    try:
-        change_phase(segment, Phase.VOID)
-    except IllegalTransition:
-        raise ActionRefused(
-            f"{segment} is {segment.phase}: after the seal nothing can be called off"
-        ) from None
-    record_change(segment, "void", actor=actor, now=now, reason=reason.strip())
-    return segment
-
-
 # --- what the conductor does: it records what is already true ---
 
 

@@ -9,7 +9,8 @@ import logging
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -130,6 +131,24 @@ def fetch_round(round_number: int) -> Fetched:
         if signature is not None:
             return Fetched(signature, troubles)
     return Fetched(None, troubles)
+
+
+def known_rounds(rounds: Iterable[int]) -> set[int]:
+    """Those of these rounds that a relay has already; all relays are asked for all of them at the same time."""
+    asked = [(base, number) for base in settings.DRAND_RELAYS for number in set(rounds)]
+    if not asked:
+        return set()
+
+    def ask(base: str, number: int) -> int | None:
+        try:
+            return number if _ask_in_time(base, number) is not None else None
+        except (OSError, ValueError, RecursionError) as error:
+            log.warning("drand round %s: %s: %s", number, urlsplit(base).netloc, error)
+            return None
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        found = pool.map(lambda one: ask(*one), asked)
+        return {number for number in found if number is not None}
 
 
 def _sources() -> Iterator[tuple[str, Callable[[int], bytes | None]]]:

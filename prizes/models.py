@@ -245,6 +245,7 @@ class Draw(models.Model):
         DRAWING = "drawing"
         DRAWN = "drawn"
         PUBLISHED = "published"
+        SPOILED = "spoiled"  # no seal in time: nothing is drawn from its roll
 
     show = models.ForeignKey(Show, models.PROTECT, related_name="draws")
     segment = models.ForeignKey(Segment, models.PROTECT, related_name="draws")
@@ -307,11 +308,11 @@ class Draw(models.Model):
                 fields=["show"], condition=Q(step="drawing"), name="one_running_draw_per_show"
             ),
             models.CheckConstraint(
-                condition=Q(step="committed") | ~Q(seal=""),
+                condition=Q(step__in=["committed", "spoiled"]) | ~Q(seal=""),
                 name="nothing_is_drawn_before_the_seal",
             ),
             models.CheckConstraint(
-                condition=Q(step__in=["committed", "sealed", "drawing"]) | ~Q(record_digest=""),
+                condition=Q(step__in=["committed", "spoiled", "sealed", "drawing"]) | ~Q(record_digest=""),
                 name="drawn_means_recorded",
             ),
         )

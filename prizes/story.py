@@ -136,10 +136,10 @@ def _named_round(draw: Draw) -> int:
 
 
 def void_reason(draw: Draw) -> str:
-    """Why the segment was called off, as the ledger tells it."""
+    """Why the segment was called off, or spoiled, as the ledger tells it."""
     voided = LedgerEntry.objects.filter(
         show=draw.show_id,
-        action="void",
+        action__in=("void", "spoil"),
         position__gt=draw.committed_ledger,
         details__contains=f'"segment":{draw.segment_id}',
     )

@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Q
 from redis.exceptions import RedisError
 
+from engagement.actions import Conflict
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
 from engagement.ledger.append import SYSTEM
@@ -26,6 +27,7 @@ from prizes.steps.draw import before, has_stopped, may_start, missing_parts, ran
 from prizes.steps.freeze import close_tally, complete_freeze, freeze_shard, missing_shards
 from prizes.steps.publish import publish_segment
 from prizes.steps.seal import seal_segment
+from prizes.steps.spoil import late_reason, spoil_segment
 from prizes.witnesses import ask_witnesses
 
 # A step that was queued and never ended (a killed worker, a lost message) is queued again after that.
@@ -42,6 +44,8 @@ def conduct_draws() -> None:
     for segment in _going(phase=Phase.CLOSING, closes_at__lte=from_ms(now)):
         if now >= segment.air_time.grace_ends_at:
             dispatch(seal_task, segment.pk)
+    for segment_id in _find_late(now):
+        dispatch(spoil_task, segment_id)
     _conduct_sealed(now)
     for segment in _going(phase=Phase.DRAWN, publish_at_once=True):
         dispatch(publish_task, segment.pk)
@@ -65,6 +69,15 @@ def _going(**which: Any) -> list[Segment]:
     trying = Draw.objects.filter(segment=OuterRef("pk"), attempts__lt=MAX_ATTEMPTS)
     going = Segment.objects.filter(Exists(trying), **which).order_by("-pk")
     return list(going.select_related("show").prefetch_related("show__feeds")[:CONDUCTED_AT_ONCE])
+
+
+def _find_late(now: int) -> list[int]:
+    """Frozen segments that were not sealed before their round; also those whose seal has given up."""
+    frozen = Draw.objects.filter(
+        step=Draw.Step.COMMITTED, segment__phase=Phase.CLOSING, segment__freeze__frozen_at_ms__isnull=False
+    )
+    draws = frozen.select_related("segment__freeze").order_by("-pk")[:CONDUCTED_AT_ONCE]
+    return list(dict.fromkeys(draw.segment_id for draw in draws if late_reason(draw, now)))
 
 
 def _conduct_sealed(now: int) -> None:
@@ -185,6 +198,17 @@ def draw_task(draw_id: int) -> None:
 
     with dispatched(draw_task, draw_id):
         attempt([draw_id], step, then=DRAW)
+
+
+@shared_task
+def spoil_task(segment_id: int) -> None:
+    """Ends what got no seal before its round."""
+    with dispatched(spoil_task, segment_id):
+        segment = Segment.objects.get(pk=segment_id)
+        late = [late_reason(draw, now_ms()) for draw in segment.draws.select_related("segment__freeze")]
+        if why := next(filter(None, late), ""):
+            with suppress(Conflict):  # the seal was faster, or the same step ran twice
+                spoil_segment(segment_id, why)
 
 
 @shared_task

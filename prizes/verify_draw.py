@@ -123,7 +123,7 @@ RECEIPT_V1 = {
     "entry": Maybe({"index": int, "tickets": int}),
     "runs": [{"leaf": int, "data": re.compile("([0-9a-f]{32}){1,256}"), "siblings": [HEX32]}],
 }  # fmt: skip
-RECEIPT_V2 = {**RECEIPT_V1, "signature": str}
+RECEIPT_V2 = {**RECEIPT_V1, "seal": re.compile("([0-9a-f]{64})?"), "signature": str}  # no seal: spoiled
 STUB = {
     "$format": str, "at": int, "blind": HEX16, "gateway": str, "index": int, "proof": [HEX32], "pseudonym": HEX14,
     "segment": str, "show": str, "signature": HEX64, "size": int, "total": int,

@@ -259,6 +259,7 @@ STEPS: dict[str, Callable[[Night], tuple[int, ...]]] = {
     ),
     "prizes.tasks.draw_task": lambda night: (night.small_drawn.pk,),
     "prizes.tasks.publish_task": lambda night: (night.small_drawn.segment_id,),
+    "prizes.tasks.spoil_task": lambda night: (night.small_drawn.segment_id,),
     "prizes.tasks.settle_task": lambda night: (night.small_published.pk,),
 }
 OURS = ("engagement", "gala", "prizes")

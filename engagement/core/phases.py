@@ -14,19 +14,24 @@ class Phase(StrEnum):
     DRAWN = "drawn"
     PUBLISHED = "published"
     VOID = "void"
+    SPOILED = "spoiled"
 
 
-# An end state has an empty row. After the seal a draw can be neither voided nor repeated.
+# An end state has an empty row. `void` was called off by a person before the freeze; `spoiled` got no seal in time.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.DRAFT: frozenset({Phase.ARMED, Phase.VOID}),
     Phase.ARMED: frozenset({Phase.OPEN, Phase.VOID}),
     Phase.OPEN: frozenset({Phase.CLOSING, Phase.VOID}),
-    Phase.CLOSING: frozenset({Phase.SEALED, Phase.VOID}),
+    Phase.CLOSING: frozenset({Phase.SEALED, Phase.VOID, Phase.SPOILED}),
     Phase.SEALED: frozenset({Phase.DRAWN}),
     Phase.DRAWN: frozenset({Phase.PUBLISHED}),
     Phase.PUBLISHED: frozenset(),
     Phase.VOID: frozenset(),
+    Phase.SPOILED: frozenset(),
 }
+
+# In which nothing is drawn any more.
+CALLED_OFF = frozenset({Phase.VOID, Phase.SPOILED})
 
 # Phases in which a gateway may still take reports; the window says whether it does now.
 REPORTING = frozenset({Phase.ARMED, Phase.OPEN, Phase.CLOSING})

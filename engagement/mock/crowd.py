@@ -275,7 +275,11 @@ class Crowd:
         published: set[int] = set()
         for phone in phones:
             segment = phone.segment
-            if segment is not None and segment["id"] == self.target and segment["phase"] == "void":
+            if (
+                segment is not None
+                and segment["id"] == self.target
+                and segment["phase"] in ("void", "spoiled")
+            ):
                 raise CrowdError(f"segment {self.target} was called off: there will be no result")
             published.update(
                 draw for draw, result in phone.results.items() if result["segment"] == self.target

@@ -21,7 +21,7 @@ NEVER = float("inf")
 FINAL_MS = 1_000  # the final report waits at most this long, and is repeated this often
 SURPRISES = 3  # so often the phone may be told `not_open` while it takes the window for open
 SHORT_ACKS = 2  # so many acks below the final total mean: the server accepts no more than this
-FINISHED_PHASES = frozenset({"sealed", "drawn", "published", "void"})
+FINISHED_PHASES = frozenset({"sealed", "drawn", "published", "void", "spoiled"})
 
 DO_NOT_RECONNECT = frozenset({1009, 4400, 4404, 4413})
 BAD_PASS, HELLO_TIMEOUT, SERVICE_RESTART = 4401, 4408, 1012
@@ -302,7 +302,7 @@ class Phone:
         refused = count.finished and window == (count.opens_at, count.closes_at)
         count.opens_at, count.closes_at = window
         count.finished = refused or segment["phase"] in FINISHED_PHASES
-        count.called_off = segment["phase"] == "void"
+        count.called_off = segment["phase"] in ("void", "spoiled")
 
     def _pulse(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
         self.pulse = message

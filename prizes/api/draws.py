@@ -120,6 +120,18 @@ async def list_draws(
     return answer_document(request, canonical_json(page), cache=ASK_AGAIN)
 
 
+ENDED = (Draw.Step.PUBLISHED, Draw.Step.SPOILED)
+
+
+def has_receipts(draw: Draw) -> bool:
+    """Whether the roll is fixed for everybody: by the seal, or since it missed its seal."""
+    return draw.seal != "" or draw.step == Draw.Step.SPOILED
+
+
+def is_roll_public(draw: Draw) -> bool:
+    return draw.step in ENDED and draw.show.roll_visibility == RollVisibility.PUBLIC
+
+
 def _describe(draw: Draw) -> dict[str, Any]:
     published, segment = draw.step == Draw.Step.PUBLISHED, draw.segment
     links = {name: f"/api/draws/{draw.pk}/{name}" for name in ("precommitment", "record", "roll")}
@@ -127,8 +139,8 @@ def _describe(draw: Draw) -> dict[str, Any]:
     there = {
         "precommitment": True,
         "record": published,
-        "roll": published and draw.show.roll_visibility == RollVisibility.PUBLIC,
-        "receipt": draw.seal != "",
+        "roll": is_roll_public(draw),
+        "receipt": has_receipts(draw),
     }
     return {
         "id": draw.pk,
@@ -242,7 +254,7 @@ async def _make_receipt(draw_id: int, pseudonym: bytes) -> bytes:
             return await asyncio.to_thread(make_receipt, known, pseudonym)
         _sealed.clear()  # roll and row do not fit: another database, or the roll was changed
     draw = await _find(draw_id)
-    if not draw.seal:
+    if not has_receipts(draw):
         raise _not_sealed(draw)
     receipt = await asyncio.to_thread(make_receipt, draw, pseudonym)
     if draw_id in _sealed or len(_sealed) < MOST_SEALED:
@@ -265,11 +277,10 @@ async def _make_receipt(draw_id: int, pseudonym: bytes) -> bytes:
 )
 async def get_roll(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseBase:
     draw = await _find(draw_id)
-    published = draw.step == Draw.Step.PUBLISHED
-    everybodys = published and draw.show.roll_visibility == RollVisibility.PUBLIC
+    everybodys = is_roll_public(draw)
     if not everybodys and not await _audits(request):
-        raise _auditors_only("the roll") if published else _not_published(draw)
-    if not draw.seal:
+        raise _auditors_only("the roll") if draw.step in ENDED else _not_published(draw)
+    if not has_receipts(draw):
         raise _not_sealed(draw)
     digest = roll_digest(bytes.fromhex(draw.roll_header), bytes.fromhex(draw.roll_root)).hex()
     return await _answer_stored(

@@ -70,7 +70,9 @@ class DrawItem(Closed):
 
     id: int = Field(description="The number in addresses.", examples=[3])
     draw_id: str = Field(description="The id in rules and records.", examples=["gala-2026/seg-1/draw-1"])
-    step: str = Field(description="committed, sealed, drawing, drawn or published.", examples=["committed"])
+    step: str = Field(
+        description="committed, sealed, drawing, drawn, published or spoiled.", examples=["committed"]
+    )
     segment: DrawSegment
     links: DrawLinks
 
@@ -133,7 +135,9 @@ class Receipt(Closed):
     pseudonym: str = Field(pattern=HEX14, examples=["7d2b9ad16a51a6099939d32fb499"])
     rules_digest: str = digest("As in the header of the roll.")
     roll: ReceiptRoll
-    seal: str = digest("The seal of the draw.")
+    seal: str = Field(
+        pattern="^([0-9a-f]{64})?$", description="The seal of the draw; empty of one that was spoiled."
+    )
     entry: ReceiptEntry | None = Field(description="null: not in the roll, which the runs prove.")
     runs: list[ReceiptRun] = Field(
         max_length=2,

@@ -73,7 +73,16 @@ def drand_round(t_freeze: int, seal_margin_s: int) -> int:
     wait = t_freeze + seal_margin_s - QUICKNET_GENESIS
     if wait < 0:
         raise ValueError(f"expected a freeze after drand's genesis at {QUICKNET_GENESIS}, got {t_freeze}")
-    return -(-wait // QUICKNET_PERIOD) + 1
+    return round_after(t_freeze + seal_margin_s)
+
+
+def round_after(moment: int) -> int:
+    """Return the first quicknet round that is due at or after this moment, in Unix seconds.
+
+    >>> round_after(1692806364), round_after(1692806365)
+    (1000, 1001)
+    """
+    return -(-(moment - QUICKNET_GENESIS) // QUICKNET_PERIOD) + 1
 
 
 def drand_time(beacon_round: int) -> int:

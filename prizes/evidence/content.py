@@ -23,6 +23,7 @@ ACTIONS: dict[str, str] = {
     "close": "The window is ended early",
     "closing": "The last feed's window has ended",
     "void": "The segment is called off",
+    "spoil": "The segment is spoiled: it got no seal in time",
     "fence": "The tally is closed: no shake counts any more",
     "fence again": "The tally is collected and closed once more",
     "freeze": "The roll is complete",

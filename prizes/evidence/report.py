@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from engagement.clock import to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.names import stage_name
-from engagement.core.phases import Phase
+from engagement.core.phases import CALLED_OFF, Phase
 from engagement.ledger.checkpoints import origin_of
 from prizes.core.digests import beacon_strength, rules_digest
 from prizes.evidence.content import (
@@ -67,7 +67,7 @@ def report_context(
 
 def _lanes(state: State, segment: Any) -> list[Lane]:
     """A lane for a segment that was on air; the moments after it are those of its last draw."""
-    if segment.opens_at is None or segment.phase == Phase.VOID:
+    if segment.opens_at is None or segment.phase in CALLED_OFF:
         return []
     draws = [now.draw for now in state.draws if now.draw.segment_id == segment.pk]
     moments = [moment for draw in draws for moment in _moments(draw) if moment[0] != "frozen"]
@@ -126,7 +126,9 @@ def _is_promise(name: str) -> bool:
 
 def _state_of(draw: Draw) -> str:
     if draw.segment.phase == Phase.VOID:
-        return "called off before the seal; nothing is drawn"
+        return "called off before the freeze; nothing is drawn"
+    if draw.step == Draw.Step.SPOILED:
+        return "spoiled: it got no seal in time; nothing is drawn from this roll"
     if draw.disagreement:
         return "stopped: the second program does not confirm it"
     return {

@@ -11,18 +11,58 @@ from engagement.ledger.audit import Check
 from engagement.models import LedgerEntry, Segment
 from engagement.vault import open_secret
 from prizes.audit import check_ledger
-from prizes.core.digests import NO_SEAL, drand_time, exclusion_commitment, roll_digest
+from prizes.core.digests import NO_SEAL, exclusion_commitment, roll_digest, round_after
 from prizes.core.record import ABSENT, Prior, Revealed, build_seal
+from prizes.drand import known_rounds
 from prizes.models import MAX_ATTEMPTS, Draw, Win, known
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.software import software_digests
 from prizes.steps.beacon import round_of
 from prizes.steps.freeze import Broken, Waiting
+from prizes.steps.spoil import late_reason, spoil_segment
+
+SLOW_S = 10  # a round that is due in so many seconds by our clock, and is out: the clock is slow
+
+
+def seal_segment(segment_id: int) -> None:
+    """Seals all draws of a segment, or none; where that is too late for one of them, all are spoiled.
+
+    Before it, relays are asked whether the round is out already: our clock alone could be slow, or be held back.
+    """
+    segment = Segment.objects.select_related("show").get(pk=segment_id)
+    if segment.phase == Phase.CLOSING:
+        draws = list(segment.draws.select_related("segment__freeze", "show"))
+        if late := why_late(draws, now_ms()):
+            spoil_segment(segment_id, late)
+            return
+    _seal_all(segment_id)
+
+
+def why_late(draws: list[Draw], now: int) -> str:
+    """Why no seal may be made any more; empty while one may. Waiting where this server's clock is wrong."""
+    for draw in draws:
+        if late := late_reason(draw, now):
+            return late
+        wait_for_parties(draw, now)
+    rounds = {number for draw in draws if (number := round_of(draw))}
+    if not rounds:
+        return ""
+    soon = round_after(now // 1000 + SLOW_S)
+    out = known_rounds({*rounds, soon})
+    if early := sorted(rounds & out):
+        return (
+            f"drand's round {early[0]} was out before there was a seal, earlier than this server's clock says"
+        )
+    if soon in out:
+        raise Waiting(
+            f"the clock of this server is wrong: drand's round {soon} is out, and is due in {SLOW_S} s by it"
+        )
+    return ""
 
 
 @transaction.atomic
-def seal_segment(segment_id: int) -> None:
-    """Seals all draws of a segment, or none: with one seal out of two it could still be called off."""
+def _seal_all(segment_id: int) -> None:
+    """With one seal out of two it could still be spoiled."""
     # The time is taken behind the lock and after all that was told: no reveal may be later than the seal.
     segment = lock_segment(segment_id)
     now = time_behind(segment.show, now_ms())
@@ -107,7 +147,7 @@ def _pack_prior(prior: Prior) -> str:
 
 
 def check_promises(draw: Draw, now: int) -> None:
-    """Before the seal, while the segment can still be called off: is everything as it was committed to?"""
+    """Before the seal: is everything as it was committed to?"""
     rules = draw.promised
     excluded = exclusion_commitment(draw.draw_id, map(bytes.fromhex, draw.excluded)).hex()
     promised = {name: rules[f"{name}_digest"] for name in ("software", "verifier")}
@@ -140,16 +180,8 @@ def _check_times(draw: Draw, now: int) -> list[Check]:
         Check("freeze", told is not None and told.at_ms // 1000 == frozen, "not when the ledger says"),
         Check("window", in_order, "not between arming and freeze"),
         Check("reveals", not late, f"too late: {', '.join(late)}"),
-        _check_round(draw, now),
+        Check("time", not late_reason(draw, now), late_reason(draw, now)),
     ]
-
-
-def _check_round(draw: Draw, now: int) -> Check:
-    """A seal that is made when its round is out proves nothing: whoever made it has seen who would win."""
-    number = round_of(draw)
-    due = drand_time(number) * 1000
-    text = f"drand's round {number} is out since {from_ms(due):%H:%M:%S} UTC: call the segment off"
-    return Check("time", not number or now < due, text)
 
 
 def require(*checks: Check) -> None:

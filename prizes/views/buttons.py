@@ -6,6 +6,7 @@ from engagement.core.phases import Phase
 from engagement.models import Segment
 from prizes.models import Beacon, Draw
 from prizes.steps.beacon import waits_for_drand
+from prizes.steps.spoil import may_spoil
 
 RUN = "engagement.run_segment"
 # Every button, and who may press it.
@@ -18,6 +19,7 @@ ACTIONS = {
     "beacon": RUN,
     "publish": RUN,
     "void": "engagement.void_segment",
+    "spoil": "engagement.void_segment",
 }
 
 
@@ -36,10 +38,17 @@ def possible_actions(segment: Segment, now: int) -> list[str]:
     if phase in (Phase.ARMED, Phase.OPEN):
         return ["close", "void"] if _on_air(segment, now) else ["void"]
     if phase == Phase.CLOSING:
-        return (["draw"] if any(draw.attempts > 0 for draw in segment.draws.all()) else []) + ["void"]
+        again = ["draw"] if any(draw.attempts > 0 for draw in segment.draws.all()) else []
+        return again + (["spoil"] if may_spoil(segment) else [] if _is_frozen(segment) else ["void"])
     if phase == Phase.SEALED:
         return _possible_when_sealed(list(segment.draws.all()), now)
     return ["publish"] if phase == Phase.DRAWN else []
+
+
+def _is_frozen(segment: Segment) -> bool:
+    """After the freeze nothing is called off by hand."""
+    freeze = getattr(segment, "freeze", None)
+    return freeze is not None and freeze.frozen_at_ms is not None
 
 
 def _on_air(segment: Segment, now: int) -> bool:

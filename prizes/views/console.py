@@ -15,7 +15,6 @@ from engagement.actions import (
     close_segment,
     last_change,
     open_segment,
-    void_segment,
 )
 from engagement.clock import now_ms
 from engagement.models import Segment, Show
@@ -28,6 +27,8 @@ from prizes.steps.arm import arm_segment
 from prizes.steps.beacon import enter_beacon, enter_dice
 from prizes.steps.draw import request_draw
 from prizes.steps.publish import publish_segment
+from prizes.steps.spoil import spoil_by_hand
+from prizes.steps.void import void_segment
 from prizes.views.answers import answer, button, forbid, refuse_stranger
 from prizes.views.buttons import ACTIONS
 from prizes.views.live import describe, describe_live
@@ -122,6 +123,8 @@ def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
         return f"{close_segment(segment.pk, actor=actor, reason=reason)} is closed; delayed feeds follow."
     if action == "void":
         return f"{void_segment(segment.pk, actor=actor, reason=reason)} is void."
+    if action == "spoil":
+        return f"{spoil_by_hand(segment.pk, actor=actor, reason=reason)} is spoiled."
     if action == "draw":
         return f"{request_draw(segment.pk, actor=actor)} is being drawn."
     if action == "publish":

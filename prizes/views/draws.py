@@ -11,7 +11,7 @@ from django.utils.timezone import get_current_timezone_name
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from engagement.core.phases import Phase
+from engagement.core.phases import CALLED_OFF
 from engagement.languages import choose_language
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
@@ -44,10 +44,12 @@ def draws(request: HttpRequest) -> HttpResponseBase:
     """What is published and what is promised, the newest first; older ones on further pages."""
     listed = Draw.objects.select_related("show", "segment")
     published = listed.filter(step=Draw.Step.PUBLISHED)
-    promised = listed.exclude(step=Draw.Step.PUBLISHED).exclude(segment__phase=Phase.VOID)
+    promised = listed.exclude(step=Draw.Step.PUBLISHED).exclude(segment__phase__in=CALLED_OFF)
+    called_off = listed.filter(segment__phase__in=CALLED_OFF)
     context = {
         "published": newest_first(request, published, DRAWS_AT_ONCE),
         "promised": newest_first(request, promised, DRAWS_AT_ONCE, "promised_before"),
+        "called_off": newest_first(request, called_off, DRAWS_AT_ONCE, "called_off_before"),
     }
     return render_page(request, "prizes/draws.html", "", "", **context)
 
@@ -67,7 +69,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "told": told,
         "public": draw.step == Draw.Step.PUBLISHED,
         "rehearsal": rules["beacon"]["kind"] == Beacon.LOCAL,
-        "void_reason": void_reason(draw) if draw.segment.phase == Phase.VOID else None,
+        "void_reason": void_reason(draw) if draw.segment.phase in CALLED_OFF else None,
         "promise": describe_promise(language, rules),
         "timeline": timeline(language, draw),
         "studio": get_current_timezone_name(),

@@ -8,13 +8,13 @@ from typing import NamedTuple
 from django.db.models import Exists, OuterRef
 
 from engagement.core.digests import canonical_json
-from engagement.core.phases import Phase
+from engagement.core.phases import CALLED_OFF, Phase
 from engagement.models import Segment, Show
 from prizes.models import MAX_ATTEMPTS, Draw
 
 SEGMENTS_AT_ONCE = 50
 BEFORE = 10  # of them stand before the first one that is not over
-OVER = (Phase.PUBLISHED, Phase.VOID)
+OVER = (Phase.PUBLISHED, *CALLED_OFF)
 NEVER = datetime.min.replace(tzinfo=UTC)
 STEPPING = (Phase.ARMED, Phase.OPEN, Phase.CLOSING, Phase.SEALED)  # in which something is waited for
 
@@ -62,7 +62,7 @@ def rundown(show: Show, start: int | None) -> Rundown:
 
 
 def _find_pinned(places: list[Place]) -> list[Place]:
-    aired = [place for place in places if place.opens_at is not None and place.phase != Phase.VOID]
+    aired = [place for place in places if place.opens_at is not None and place.phase not in CALLED_OFF]
     last = sorted(aired, key=lambda place: place.opens_at or NEVER)[-1:]
     return [place for place in places if place.is_pinned][-SEGMENTS_AT_ONCE:] + last
 
@@ -88,7 +88,9 @@ def _read_segments(show: Show, positions: set[int]) -> list[Segment]:
 
 def current_segment(segments: list[Segment]) -> Segment | None:
     """The segment whose shakes are shown: the one that was on air last."""
-    aired = [segment for segment in segments if segment.opens_at is not None and segment.phase != Phase.VOID]
+    aired = [
+        segment for segment in segments if segment.opens_at is not None and segment.phase not in CALLED_OFF
+    ]
     return max(aired, key=lambda segment: segment.air_time.opens_at, default=None)
 
 

@@ -16,7 +16,6 @@ from engagement.actions import (
     move_due_segments,
     open_segment,
     record_change,
-    void_segment,
 )
 from engagement.broadcast import keep_state
 from engagement.clock import from_ms, now_ms
@@ -30,6 +29,7 @@ from prizes.models import PrizeList
 from prizes.steps.arm import arm_segment
 from prizes.steps.draw import request_draw
 from prizes.steps.publish import publish_segment
+from prizes.steps.void import void_segment
 from tests.cast import (
     DIRECTOR,
     OPERATOR,

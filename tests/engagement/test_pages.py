@@ -8,12 +8,12 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils.html import escape
 
-from engagement.actions import void_segment
 from engagement.ledger.append import append_entry
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import Show
 from engagement.roles import AUDITOR, OPERATOR
+from prizes.steps.void import void_segment
 from tests.cast import make_segment, make_show
 from tests.guards import tamper
 from tests.pages import page_of

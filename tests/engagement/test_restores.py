@@ -10,7 +10,7 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from engagement import marks, restores, tasks
-from engagement.actions import DatabaseRestored, announce_later, close_segment, open_segment, void_segment
+from engagement.actions import DatabaseRestored, announce_later, close_segment, open_segment
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.keys import own
@@ -20,6 +20,7 @@ from engagement.recovery import confirm_restore
 from engagement.restores import ENTRY, STATE, find_lost, trouble, unconfirmed, watch
 from engagement.tally import connect
 from prizes.steps.arm import arm_segment
+from prizes.steps.void import void_segment
 from tests.cast import DIRECTOR, OPERATOR, armed_segment, make_segment, make_show, put_on_air, state_in_redis
 from tests.guards import without_guards
 

@@ -42,7 +42,8 @@ def families() -> dict[str, set[str]]:
     receipt, shake = static("receipt.js"), static("shake.js")
     verdicts = set(re.findall(r'verdict: "(\w+)"', receipt)) - {"taken"}
     verdicts |= {"mismatch", "fraud_seal", "broken", "fraud_listed", "absent", "sealed"}
-    verdicts |= {"won", "moved_up", "claimed", "disqualified", "declined", "deadline_passed"}
+    verdicts |= {"won", "moved_up", "claimed", "disqualified", "spoiled"}
+    verdicts |= {reason.replace(" ", "_") for reason in STATUSES[FORFEITED]}
     return {
         "moment_": phases | {"idle", "soon"},
         "status_": set(re.findall(r'tell\("(\w+)"', shake)),
@@ -55,7 +56,8 @@ def families() -> dict[str, set[str]]:
             f"{unit}_{count}" for unit in ("day", "hour", "minute", "second") for count in ("one", "other")
         },
         "verdict_": verdicts,
-        "step_": set(re.findall(r'\b(?:step|require|equal|fromHex)\("(\w+)"', receipt)) | {"format"},
+        "step_": set(re.findall(r'\b(?:step|require|equal|fromHex)\("(\w+)"', receipt))
+        | {"format", "signature_open"},
         "tickets_": {"one", "other"},
         "stub_": {"checked", "kept", "wrong", "equal", "too_few", "less", "less_uncertified", "uncertified"},
         "unlisted_": {"one", "other"},

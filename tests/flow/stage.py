@@ -49,9 +49,10 @@ def open_soon(segment: str) -> None:
 
 def provoke(times: str) -> None:
     """Arms, opens, closes and calls off one segment after the other: each of it is announced to everybody."""
-    from engagement.actions import close_segment, open_segment, void_segment
+    from engagement.actions import close_segment, open_segment
     from engagement.models import Show
     from prizes.steps.arm import arm_segment
+    from prizes.steps.void import void_segment
     from tests.cast import make_segment
 
     for number in range(int(times)):

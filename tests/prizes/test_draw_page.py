@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.test import Client
 
-from engagement.actions import void_segment
 from engagement.clock import from_ms
 from engagement.core.names import stage_name
 from engagement.languages import CATALOGUES
@@ -18,6 +17,7 @@ from prizes.models import Disposition, Draw, Prize, Win
 from prizes.software import VERIFIER
 from prizes.steps.claims import claim_prize, decline_prize
 from prizes.steps.publish import publish_segment
+from prizes.steps.void import void_segment
 from prizes.story import group, money, span
 from prizes.views import draws as public_views
 from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
@@ -125,7 +125,7 @@ def test_the_index_lists_what_is_published_and_what_is_promised() -> None:
 def test_a_draw_that_was_called_off_says_why() -> None:
     stored = make_draw("committed")
     void_segment(stored.draw.segment_id, actor="dirk", reason="The lights went out.")
-    assert "called off before the seal; nothing is drawn. Reason: The lights went out." in page_at(stored)
+    assert "called off before the freeze; nothing is drawn. Reason: The lights went out." in page_at(stored)
 
 
 # --- what it says ---

@@ -20,7 +20,6 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from engagement import tally
-from engagement.actions import void_segment
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import canonical_json
 from engagement.core.names import stage_name
@@ -40,6 +39,7 @@ from prizes.models import Disposition, Draw, Freeze
 from prizes.steps import claims
 from prizes.steps.dispositions import LEDGER_ACTIONS
 from prizes.steps.publish import publish_segment
+from prizes.steps.void import void_segment
 from tests.cast import OPERATOR, armed_segment, make_show
 from tests.guards import tamper, without_guards
 from tests.prizes import nights
@@ -536,7 +536,7 @@ def test_a_sealed_draw_is_packed_with_its_roll_and_told_to_be_secret(show: Show,
 def test_a_segment_that_was_called_off_is_told(show: Show, tmp_path: Path) -> None:
     void_segment(armed_segment(show).pk, actor=OPERATOR, reason="rain")
     report = (unpack(make(tmp_path)[0]) / "report.html").read_text()
-    assert "called off before the seal" in report
+    assert "called off before the freeze" in report
     assert "rain" in report
 
 

@@ -234,7 +234,7 @@
     Shake.byId("tap").disabled = moment !== "open";
     Shake.show("counter", ["open", "closing"].includes(moment) || count.own > 0);
     Shake.show("shaking", ["idle", "armed", "soon", "open"].includes(moment));
-    Shake.show("prizes", Boolean(state.segment?.prizes.length) && !["published", "void"].includes(moment));
+    Shake.show("prizes", Boolean(state.segment?.prizes.length) && !["published", "void", "spoiled"].includes(moment));
     Shake.show("result", moment === "published");
   }
 

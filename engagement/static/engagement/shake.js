@@ -238,7 +238,7 @@ const Shake = (() => {
 
   // --- what a segment is at this moment ---
 
-  /** idle, armed, soon, open, closing, sealed, drawn, published or void: the clock decides, not the last message. */
+  /** idle, armed, soon, open, closing, sealed, drawn, published, void, spoiled: by the clock, not the last message. */
   function momentOf(segment, now) {
     if (!segment) return "idle";
     if (!["armed", "open", "closing"].includes(segment.phase)) return segment.phase;

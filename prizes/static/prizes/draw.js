@@ -66,12 +66,14 @@
     byId("verdict-text").textContent = text;
   }
 
+  const MARKS = { holds: "✓", failed: "✗", open: "–" };
+
   function drawSteps(steps) {
     const rows = steps.map(({ key, ok, detail }) => {
       const row = document.createElement("li");
+      const known = ok === null ? `${key}_open` : key;
       row.className = ok === null ? "open" : ok ? "holds" : "failed";
-      const [mark, said] = ok === null ? ["–", `step_${key}_open`] : [ok ? "✓" : "✗", `step_${key}`];
-      row.textContent = `${mark} ${Words.say(said)}${detail ? `: ${detail}` : ""}`;
+      row.textContent = `${MARKS[row.className]} ${Words.say(`step_${known}`)}${detail ? `: ${detail}` : ""}`;
       return row;
     });
     byId("steps").replaceChildren(...rows);

@@ -470,7 +470,8 @@ const Receipt = (() => {
     if (seals) await step("seen", () => require("seen", seals.includes(receipt.seal), `this phone was shown ${seals}`));
     const record = whole === null ? null : await step("record", () => checkRecord(whole, receipt));
     await step("signature", () => checkSignatures(receipt, record, keys));
-    if (record === null) return { verdict: entry ? "sealed" : "absent", tickets: entry?.tickets };
+    const open = receipt.seal === "" ? "spoiled" : "sealed";
+    if (record === null) return { verdict: entry ? open : "absent", tickets: entry?.tickets };
     await step("seal", () => checkSeal(record));
     await step("beacon", () => checkKey(record));
     const judged = await step("ranking", () => (entry ? judge(record, entry) : judgeAbsent(record, pseudonym)));

@@ -153,7 +153,11 @@ def test_a_document_of_another_shape_is_refused() -> None:
 
 def test_every_phase_has_a_row_and_end_states_an_empty_one() -> None:
     assert set(TRANSITIONS) == set(Phase)
-    assert {phase for phase, row in TRANSITIONS.items() if not row} == {Phase.PUBLISHED, Phase.VOID}
+    assert {phase for phase, row in TRANSITIONS.items() if not row} == {
+        Phase.PUBLISHED,
+        Phase.VOID,
+        Phase.SPOILED,
+    }
 
 
 @pytest.mark.parametrize("old", Phase)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from engagement.actions import ActionRefused, void_segment
+from engagement.actions import ActionRefused
 from engagement.clock import now_ms
 from engagement.core.digests import commit, parse_canonical
 from engagement.core.phases import Phase
-from engagement.models import Segment, Show
+from engagement.models import LedgerEntry, Segment, Show
 from prizes import tasks
 from prizes.audit import audit_draw
 from prizes.core.record import build_seal
@@ -18,6 +18,8 @@ from prizes.models import Draw, Freeze, Party, PrizeList, Win
 from prizes.parties import commit_party, draw_id_of, reveal_secret
 from prizes.steps import draw as drawing
 from prizes.steps import freeze, seal
+from prizes.steps.spoil import spoil_by_hand
+from prizes.steps.void import void_segment
 from tests.cast import (
     OPERATOR,
     add_prize,
@@ -42,7 +44,7 @@ def test_nothing_is_sealed_before_the_grace_has_ended(show: Show) -> None:
 
 def test_after_the_seal_nothing_can_be_called_off(show: Show) -> None:
     segment = nights.sealed(show)
-    with pytest.raises(ActionRefused, match="after the seal"):
+    with pytest.raises(ActionRefused, match="after the freeze"):
         void_segment(segment.pk, actor=OPERATOR, reason="changed our minds")
 
 
@@ -73,9 +75,10 @@ def test_what_was_promised_is_checked_before_the_seal_while_it_can_be_called_off
     tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
     draw = segment.draws.get()
     assert not draw.seal and "Try 1 of 3" in draw.trouble
-    assert (
-        void_segment(segment.pk, actor=OPERATOR, reason="somebody touched the database").phase == Phase.VOID
-    )
+    with pytest.raises(ActionRefused, match="after the freeze"):
+        void_segment(segment.pk, actor=OPERATOR, reason="somebody touched the database")
+    spoiled = spoil_by_hand(segment.pk, actor=OPERATOR, reason="somebody touched the database")
+    assert spoiled.phase == Phase.SPOILED
 
 
 def test_two_draws_are_sealed_together_or_not_at_all(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +94,7 @@ def test_two_draws_are_sealed_together_or_not_at_all(show: Show, monkeypatch: py
     monkeypatch.setattr(seal, "build_seal", fail_the_second_time)
     tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
     assert len(calls) == 2 and not segment.draws.exclude(seal="").exists()
-    void_segment(segment.pk, actor=OPERATOR, reason="the seal fails")
+    spoil_by_hand(segment.pk, actor=OPERATOR, reason="the seal fails")
     monkeypatch.setattr(seal, "build_seal", build_seal)
     Draw.objects.update(attempts=0)
     tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
@@ -145,13 +148,14 @@ def test_a_party_that_is_absent_at_the_deadline_contributes_nothing(show: Show, 
     assert [check for check in audit_draw(Draw.objects.get(pk=draw.pk)) if not check.ok] == []
 
 
-def test_a_seal_that_comes_after_its_round_is_refused(show: Show, clock: Clock) -> None:
+def test_what_gets_no_seal_before_its_round_is_spoiled(show: Show, clock: Clock) -> None:
     clock.set(1_800_000_000_000)
     draw = freeze_and_seal(ended(armed_with_notary(show, beacon="drand")))
     clock.move(64_000)
     draw = freeze_and_seal(draw.segment)
-    assert not draw.seal and "is out since" in draw.trouble
-    assert void_segment(draw.segment_id, actor=OPERATOR, reason="the seal came too late").phase == Phase.VOID
+    assert (draw.seal, draw.step, draw.segment.phase) == ("", Draw.Step.SPOILED, Phase.SPOILED)
+    told = LedgerEntry.objects.get(show=show, action="spoil")
+    assert "was due before there was a seal" in told.reason and draw.draw_id in told.details
 
 
 def test_a_web_server_whose_clock_is_ahead_does_not_spoil_the_record(show: Show, clock: Clock) -> None:
