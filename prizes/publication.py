@@ -86,13 +86,16 @@ def _build_log(draw: Draw, size: int) -> dict[str, Any]:
 
 def beacon_known_at(draw: Draw) -> int:
     """Before this moment nobody could know the beacon of a sealed draw, in UTC ms; of dice and of local bytes, when
-    the ledger says that they were there.
+    the ledger says that they were there. KeyError where the ledger has lost that entry.
     """
     if draw.beacon_kind == Beacon.DRAND:
         frozen = known(draw.segment.freeze.frozen_at_ms) // 1000
         return drand_time(beacon_round(draw.beacon_kind, frozen, draw.promised["seal_margin_s"])) * 1000
     told = LedgerEntry.objects.filter(show=draw.show_id, position=known(draw.beacon_ledger))
-    return int(told.values_list("at_ms", flat=True).get())
+    at_ms: int | None = told.values_list("at_ms", flat=True).first()
+    if at_ms is None:
+        raise KeyError(draw.beacon_ledger)
+    return at_ms
 
 
 def read_drawn(draw: str, sha256: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from prizes.views import accounts, claims, console, draws, parties, restore
+from prizes.views import accounts, certificates, claims, console, draws, parties, restore
 
 urlpatterns = [
     path("login/", accounts.LogIn.as_view(), name="login"),
@@ -21,6 +21,8 @@ urlpatterns = [
     path("parties/<int:party_id>/draws/<int:draw_id>/reveal/", parties.reveal, name="party_reveal"),
     path("draws/", draws.draws, name="draws"),
     path("draws/<int:draw_id>/", draws.draw_page, name="draw_page"),
+    path("draws/<int:draw_id>/certificate/", certificates.certificate, name="certificate"),
+    path("draws/<int:draw_id>/code.svg", certificates.code, name="draw_qr"),
     path("draws/<int:draw_id>/claim/", claims.claim_page, name="claim_page"),
     path("verify_draw.py", draws.verifier, name="verifier"),
     path("witness.py", draws.witness, name="witness"),

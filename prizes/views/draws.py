@@ -11,6 +11,7 @@ from django.utils.timezone import get_current_timezone_name
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from engagement.clock import from_ms
 from engagement.core.phases import CALLED_OFF
 from engagement.languages import choose_language
 from engagement.ledger.checkpoints import keys_of
@@ -33,6 +34,7 @@ from prizes.story import (
     timeline,
     void_reason,
 )
+from prizes.verdict import describe_verdict
 
 TOLD = (Draw.Step.DRAWN, Draw.Step.PUBLISHED)
 DRAWS_AT_ONCE = 50
@@ -62,13 +64,15 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
     draw = get_object_or_404(Draw.objects.select_related(*related), pk=draw_id)
     language, rules = choose_language(request), draw.promised
     told = draw.step in TOLD and may_see(draw, request.user)
-    record = _stored_record(draw) if told else None
+    record = stored_record(draw) if told else None
     context = {
         "draw": draw,
         "rules": rules,
         "told": told,
         "public": draw.step == Draw.Step.PUBLISHED,
         "rehearsal": rules["beacon"]["kind"] == Beacon.LOCAL,
+        "verdict": describe_verdict(language, draw, record, request.build_absolute_uri("/")),
+        "publish_by": _publish_by(draw),
         "void_reason": void_reason(draw) if draw.segment.phase in CALLED_OFF else None,
         "promise": describe_promise(language, rules),
         "timeline": timeline(language, draw),
@@ -84,12 +88,20 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
     return render_page(request, "prizes/draw.html", draw.draw_id, draw.draw_id, **context)
 
 
+def _publish_by(draw: Draw) -> str:
+    """Until when a sealed draw is public by its own rules; nothing once it is."""
+    if draw.publish_by_ms is None or draw.step == Draw.Step.PUBLISHED:
+        return ""
+    return f"{from_ms(draw.publish_by_ms):%Y-%m-%d %H:%M:%S}"
+
+
 def may_see(draw: Draw, user: Any) -> bool:
     """Who won: everybody once it is published, before that the auditor."""
     return draw.step == Draw.Step.PUBLISHED or user.has_perm("prizes.audit_draw")
 
 
-def _stored_record(draw: Draw) -> PublishedRecord | None:
+def stored_record(draw: Draw) -> PublishedRecord | None:
+    """The record with what became of the prizes; None where it is not on this server any more."""
     try:
         return record_of(draw)
     except (FileNotFoundError, BrokenRecord):

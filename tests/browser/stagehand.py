@@ -165,7 +165,60 @@ def draw(step: str) -> dict[str, Any]:
     return {**told, "show": slug, "viewers": viewers}
 
 
-SCENES = (night, sign, command, claims, room, witnessed, witness, rename, delete, vigil, watch, evening, draw)
+def certified(step: str, beacon: str, witnesses: int) -> dict[str, Any]:
+    """A real draw of a show with two named witnesses, of whom so many sign the seal at once."""
+    from engagement.clock import now_ms
+    from engagement.ledger.core.cosignatures import WitnessKey, format_witness_key
+    from prizes import tasks
+    from prizes.models import Cosignature, Quorum, Witness, known
+    from prizes.steps import freeze
+    from prizes.steps.beacon import enter_dice
+    from prizes.steps.draw import run_draw
+    from prizes.steps.publish import publish_segment
+    from tests.cast import armed_segment, make_show
+    from tests.prizes.pipeline import ended
+
+    slug = f"certified-{next(_numbers)}"
+    show = make_show(slug=slug, title="Night of Coats", title_zh="大衣之夜")
+    names = ("notary.example/gala", "paper.example/witness")
+    for number, name in enumerate(names):
+        key = format_witness_key(WitnessKey(name, bytes([number + 1]) * 32))
+        Witness.objects.create(show=show, key=key, url="http://127.0.0.1:1")
+    Quorum.objects.create(show=show, needed=2, unwitnessed="go on")
+    segment = armed_segment(show, title="Red carpet", title_zh="红毯时刻", beacon=beacon)
+    if step != "armed":
+        ended(segment)
+        tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
+    draw = segment.draws.get()
+    for name in names[:witnesses]:
+        size, at = known(draw.sealed_ledger) + 1, now_ms()
+        Cosignature.objects.create(show=show, size=size, witness=name, line=f"— {name} AAAA\n", at_ms=at)
+    if step in ("drawn", "published"):
+        for operator in ("olga", "oscar") if beacon == "dice" else ():
+            enter_dice(segment.pk, "3141526535456323" * 3 + "12", actor=operator, now=now_ms() + 1000)
+        run_draw(draw.pk)
+    if step == "published":
+        publish_segment(segment.pk, actor="olga")
+    draw.refresh_from_db()
+    return {"draw": draw.pk, "seal": draw.seal, "show": slug}
+
+
+SCENES = (
+    night,
+    sign,
+    command,
+    claims,
+    room,
+    witnessed,
+    witness,
+    rename,
+    delete,
+    vigil,
+    watch,
+    evening,
+    draw,
+    certified,
+)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from prizes.core.dispositions import CLAIMED, DISQUALIFIED, FORFEITED, WON
 from prizes.core.record import STATUSES
 from prizes.models import Beacon, Draw
 from prizes.story import WHOLE_CURRENCIES
+from prizes.verdict import GROUNDS, STANDINGS
 
 ROOT = Path(settings.BASE_DIR)
 APPS = ("gala", "engagement", "prizes")
@@ -55,6 +56,10 @@ def families() -> dict[str, set[str]]:
         "span_": {
             f"{unit}_{count}" for unit in ("day", "hour", "minute", "second") for count in ("one", "other")
         },
+        "standing_": set(STANDINGS),
+        "chip_": set(GROUNDS),
+        "ground_": set(GROUNDS),
+        "why_": {name if name.startswith("beacon") else name.partition("_")[0] for name in GROUNDS},
         "verdict_": verdicts,
         "step_": set(re.findall(r'\b(?:step|require|equal|fromHex)\("(\w+)"', receipt))
         | {"format", "signature_open"},
