@@ -15,6 +15,7 @@ from prizes.core.digests import HOUSE, MAX_DICE_THROWS, MIN_DICE_THROWS, MIN_SEA
 from prizes.core.record import Prior
 from prizes.core.rules import MAX_CLAIM_S, MAX_PUBLISH_S, MIN_PUBLISH_S
 from prizes.core.tickets import TicketTable
+from prizes.repeat_models import Repeat as Repeat
 from prizes.witness_models import Cosignature as Cosignature
 from prizes.witness_models import Quorum as Quorum
 from prizes.witness_models import Witness as Witness
@@ -97,6 +98,8 @@ class PrizeList(models.Model):
         default=True, help_text="Draw as soon as it may be, without an operator."
     )
     eligibility = models.TextField(default=ELIGIBILITY)
+    # The id of the spoiled draw whose prizes these are (prizes/steps/repeat.py).
+    repeats = models.CharField(max_length=120, blank=True, editable=False)
 
     class Meta:
         ordering = ("segment", "number")

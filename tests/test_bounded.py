@@ -267,7 +267,7 @@ OURS = ("engagement", "gala", "prizes")
 
 def find_tasks() -> dict[str, Run]:
     app.loader.import_default_modules()
-    names = [name for name in app.tasks if name.partition(".")[0] in OURS]
+    names = sorted(name for name in app.tasks if name.partition(".")[0] in OURS)  # Celery keeps them in a set
     return {name: run_task(name) for name in names}
 
 

@@ -19,7 +19,7 @@ PUBLIC_ACTIONS = frozenset({
     # what is promised, and who may take part
     "arm", "gateway key", "exclude", "include", "canaries",
     # the window and the roll
-    "open", "opened", "close", "closing", "void", "fence", "fence again", "freeze", "spoil",
+    "open", "opened", "close", "closing", "void", "fence", "fence again", "freeze", "spoil", "ask repeat", "repeat",
     # secrets, seal, beacon
     "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",
     # the draw and what became of the prizes

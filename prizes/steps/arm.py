@@ -23,6 +23,7 @@ from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw, Prize, PrizeList
 from prizes.parties import draw_id_of, promised_by_parties
 from prizes.software import software_digests
+from prizes.steps.repeat import refuse_second_chances
 
 
 @transaction.atomic
@@ -56,6 +57,7 @@ def _complete_prize_lists(segment: Segment) -> list[PrizeList]:
         if not prize_list.prizes.all():
             raise ActionRefused(f"{segment} cannot be armed: prize list {prize_list.number} has no prizes")
         _refuse_too_dear(segment, list(prize_list.prizes.all()))
+    refuse_second_chances(segment, lists)
     return lists
 
 
@@ -153,6 +155,7 @@ def _rules(
         claim_s=prize_list.claim_s,
         publish_by_s=prize_list.publish_by_s,
         **witness_rules(show),
+        repeats=prize_list.repeats,
         k_show_commitment=commit(show.slug, "k_show", open_secret(show.k_show)).hex(),
         exclusions_commitment=exclusion_commitment(draw_id, excluded).hex(),
         software_digest=digests["software"],

@@ -20,6 +20,7 @@ ACTIONS = {
     "publish": RUN,
     "void": "engagement.void_segment",
     "spoil": "engagement.void_segment",
+    "repeat": "engagement.void_segment",
 }
 
 
@@ -42,7 +43,7 @@ def possible_actions(segment: Segment, now: int) -> list[str]:
         return again + (["spoil"] if may_spoil(segment) else [] if _is_frozen(segment) else ["void"])
     if phase == Phase.SEALED:
         return _possible_when_sealed(list(segment.draws.all()), now)
-    return ["publish"] if phase == Phase.DRAWN else []
+    return {Phase.DRAWN: ["publish"], Phase.SPOILED: ["repeat"]}.get(phase, [])
 
 
 def _is_frozen(segment: Segment) -> bool:

@@ -27,6 +27,7 @@ from prizes.steps.arm import arm_segment
 from prizes.steps.beacon import enter_beacon, enter_dice
 from prizes.steps.draw import request_draw
 from prizes.steps.publish import publish_segment
+from prizes.steps.repeat import repeat_segment
 from prizes.steps.spoil import spoil_by_hand
 from prizes.steps.void import void_segment
 from prizes.views.answers import answer, button, forbid, refuse_stranger
@@ -125,6 +126,8 @@ def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
         return f"{void_segment(segment.pk, actor=actor, reason=reason)} is void."
     if action == "spoil":
         return f"{spoil_by_hand(segment.pk, actor=actor, reason=reason)} is spoiled."
+    if action == "repeat":
+        return _repeat(segment, reason, actor)
     if action == "draw":
         return f"{request_draw(segment.pk, actor=actor)} is being drawn."
     if action == "publish":
@@ -132,6 +135,13 @@ def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
     if action == "beacon":
         return _enter_beacon(segment, fields.get("signature", ""), actor)
     return _enter_dice(segment, fields.get("digits", ""), actor)
+
+
+def _repeat(segment: Segment, reason: str, actor: str) -> str:
+    asked = repeat_segment(segment.pk, actor=actor, reason=reason)
+    if asked.draft is None:
+        return f"You have asked to draw {segment} again; a second person has to agree."
+    return f"{asked.draft} is the draft in which the prizes of {segment} are drawn again."
 
 
 def _enter_beacon(segment: Segment, typed: str, actor: str) -> str:

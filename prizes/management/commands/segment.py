@@ -23,6 +23,7 @@ from prizes.steps.beacon import enter_beacon, enter_dice, take_drand_beacon
 from prizes.steps.draw import Disagreement, request_draw, run_draw
 from prizes.steps.freeze import Waiting, freeze_shard
 from prizes.steps.publish import publish_segment
+from prizes.steps.repeat import repeat_segment
 from prizes.steps.spoil import spoil_by_hand
 from prizes.steps.void import void_segment
 from prizes.tasks import advance_seal
@@ -33,13 +34,25 @@ SHOWN = 3  # other shows, the newest ones
 
 class Command(BaseCommand):
     help = (
-        "Runs a segment: arm, open, close, void, spoil, draw, beacon, publish; settle: forfeit and move up what is "
-        "due in a published one; `status` only tells where it is."
+        "Runs a segment: arm, open, close, void, spoil, repeat, draw, beacon, publish; settle: forfeit and move up "
+        "what is due in a published one; `status` only tells where it is."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = ["arm", "open", "close", "void", "spoil", "draw", "beacon", "publish", "settle", "status"]
+        actions = [
+            "arm",
+            "open",
+            "close",
+            "void",
+            "spoil",
+            "repeat",
+            "draw",
+            "beacon",
+            "publish",
+            "settle",
+            "status",
+        ]
         parser.add_argument("action", choices=actions)
         parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
         parser.add_argument(
@@ -51,7 +64,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--lead", type=int, default=5, help="open: seconds until it opens (default %(default)s)"
         )
-        parser.add_argument("--reason", default="", help="void, spoil: why; close: why, if you like")
+        parser.add_argument("--reason", default="", help="void, spoil, repeat: why; close: why, if you like")
         parser.add_argument(
             "--dice",
             metavar="DIGITS",
@@ -86,6 +99,9 @@ class Command(BaseCommand):
             return live.close_segment(segment, actor=actor, reason=options["reason"])
         if action == "void":
             return void_segment(segment, actor=actor, reason=options["reason"])
+        if action == "repeat":
+            asked = repeat_segment(segment, actor=actor, reason=options["reason"])
+            return find(segment) if asked.draft is None else asked.draft
         if action == "spoil":
             return spoil_by_hand(segment, actor=actor, reason=options["reason"])
         if action == "publish":

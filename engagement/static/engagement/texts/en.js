@@ -260,6 +260,8 @@ const Texts = {
   "draw_claim_time": "{time}; then the next reserve moves up",
   "draw_windows": "Windows",
   "draw_window": "{feed}: {length} s, {delay} s behind the studio",
+  "draw_repeats": "Drawn again",
+  "draw_repeats_note": "These are the prizes of {draw}, which was spoiled. Two people have agreed to draw them again.",
   "draw_calling_off": "Calling off",
   "draw_secrets": "Secrets",
   "draw_secrets_note": "Revealed until {deadline} before the end of the {margin} after the freeze",

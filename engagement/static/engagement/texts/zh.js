@@ -260,6 +260,8 @@ const Texts = {
   "draw_claim_time": "{time}；逾期由下一位候补递补",
   "draw_windows": "时间窗口",
   "draw_window": "{feed}：{length} 秒，比演播室晚 {delay} 秒",
+  "draw_repeats": "重新抽奖",
+  "draw_repeats_note": "这些是 {draw} 的奖品，该次抽奖已作废；经两人同意后重新抽奖。",
   "draw_calling_off": "取消",
   "draw_secrets": "秘密",
   "draw_secrets_note": "最迟在冻结后 {margin} 期满前 {deadline} 揭示",

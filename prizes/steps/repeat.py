@@ -1,0 +1,93 @@
+"""Drawing the prizes of a spoiled segment again: two people, and the new draw names the old one in its rules."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from engagement.actions import ActionRefused, Conflict, last_change, lock_segment, record_change
+from engagement.clock import now_ms
+from engagement.core.phases import Phase
+from engagement.models import Segment
+from engagement.positions import HIGHEST
+from prizes.models import Draw, Prize, PrizeList, Repeat
+from prizes.steps.beacon import account_of
+
+COPIED_OF_A_LIST = (
+    "number", "tickets", "reserves", "beacon", "throws", "seal_margin_s", "reveal_deadline_s", "claim_s",
+    "publish_by_s", "draw_at_once", "eligibility",
+)  # fmt: skip
+COPIED_OF_A_PRIZE = (
+    "position", "celebrity", "celebrity_zh", "brand", "garment", "garment_zh", "size", "quantity", "value_minor",
+    "currency",
+)  # fmt: skip
+SAME = ("celebrity", "brand", "garment", "size")  # a garment that is the same in these is the same
+
+
+@transaction.atomic
+def repeat_segment(segment_id: int, *, actor: str, reason: str = "", now: int | None = None) -> Repeat:
+    """The first person asks, with a reason; the second one agrees, and the draft is made."""
+    now = now_ms() if now is None else now
+    segment = lock_segment(segment_id)
+    if segment.phase != Phase.SPOILED:
+        raise ActionRefused(
+            f"{segment} is {segment.phase}: only the prizes of a spoiled segment are drawn again"
+        )
+    asked = Repeat.objects.filter(segment=segment).first()
+    if asked is None:
+        if not reason.strip():
+            raise ActionRefused("to draw again needs a reason")
+        asked = Repeat.objects.create(segment=segment, reason=reason.strip(), asked_by=actor)
+        record_change(segment, "ask repeat", actor=actor, now=now, reason=asked.reason)
+        return asked
+    if asked.draft is not None:
+        raise Conflict(f"{segment} is drawn again in {asked.draft} already: {last_change(segment)}")
+    if account_of(actor) == account_of(asked.asked_by):
+        raise ActionRefused(f"{actor} has asked for it: a second person has to agree")
+    asked.draft, asked.agreed_by = _copy(segment), actor
+    asked.save()
+    details = {"draft": asked.draft.pk, "draws": list(segment.draws.values_list("draw_id", flat=True))}
+    record_change(segment, "repeat", actor=actor, now=now, reason=asked.reason, details=details)
+    return asked
+
+
+def _copy(segment: Segment) -> Segment:
+    """A draft at the end of the rundown with the same prizes, each list naming the draw that was spoiled."""
+    last = segment.show.segments.order_by("-position").values_list("position", flat=True).first() or 0
+    if last >= HIGHEST:
+        raise ActionRefused("the rundown has no place left")
+    draft = Segment.objects.create(
+        show=segment.show,
+        position=last + 1,
+        title=segment.title,
+        title_zh=segment.title_zh,
+        window_s=segment.window_s,
+        publish_at_once=segment.publish_at_once,
+    )
+    for draw in segment.draws.select_related("prize_list"):
+        fields = {name: getattr(draw.prize_list, name) for name in COPIED_OF_A_LIST}
+        made = PrizeList.objects.create(segment=draft, repeats=draw.draw_id, **fields)
+        Prize.objects.bulk_create(
+            Prize(prize_list=made, **{name: getattr(prize, name) for name in COPIED_OF_A_PRIZE})
+            for prize in draw.prize_list.prizes.all()
+        )
+    return draft
+
+
+def refuse_second_chances(segment: Segment, lists: Iterable[PrizeList]) -> None:
+    """The garments of a spoiled draw are only drawn again where two people have agreed, and the rules say so."""
+    spoiled = {
+        draw.draw_id: {tuple(row[name] for name in SAME) for row in draw.promised["prizes"]}
+        for draw in Draw.objects.filter(show=segment.show_id, step=Draw.Step.SPOILED)
+    }
+    for prize_list in lists:
+        for prize in prize_list.prizes.all():
+            again = [
+                name
+                for name, prizes in spoiled.items()
+                if tuple(getattr(prize, key) for key in SAME) in prizes
+            ]
+            if again and prize_list.repeats not in again:
+                raise ActionRefused(
+                    f"{segment} cannot be armed: {prize} is a prize of {again[0]}, which was spoiled. Two people have "
+                    "it drawn again there (Draw again)"
+                )
