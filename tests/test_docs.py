@@ -46,6 +46,7 @@ FOREIGN = {
     "--require-hashes",  # pip
     "--key",  # engagement/ledger/verify_ledger.py
 }
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 FOLDERS = ("gala", "engagement", "prizes", "tests", "docs", "docker", "tools")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -273,6 +274,17 @@ def test_every_check_of_an_audit_is_explained() -> None:
     assert len(own) >= 10
     assert len(listed) == len(set(listed))
     assert set(listed) == {*NAMES, *own}
+
+
+def test_every_threat_names_tests_that_exist_and_what_stays_open() -> None:
+    page = read("docs/threats.md")
+    rows = tables("docs/threats.md", "who, and what they want", "what stops it, or shows it", "proved by")
+    assert len(rows) > 25 and all(len(row) == 4 and all(row) for row in rows)
+    for row in rows:
+        assert re.fullmatch(r"(`tests/[\w/]+\.py::test_\w+`(, )?)+", row[2]), row[0]
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page):
+        found = {node.name for node in ast.walk(ast.parse(read(path))) if isinstance(node, FUNCTIONS)}
+        assert name in found, f"{path}::{name}"
 
 
 def test_the_summary_in_the_readme_has_the_keys_that_are_written() -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.test import Client
 
 from engagement.clock import now_ms
+from engagement.core.digests import canonical_json
 from engagement.core.phases import Phase
 from engagement.languages import CATALOGUES
 from engagement.ledger import verify_ledger
@@ -193,7 +194,18 @@ def test_a_spoiled_draw_says_what_stays_of_it() -> None:
     Segment.objects.filter(pk=draw.segment_id).update(phase=Phase.SPOILED)
     Draw.objects.filter(pk=draw.pk).update(step=Draw.Step.SPOILED)
     assert shown(draw) == ("spoiled", {"log": "holds"})
+    assert "prizes/draw.js" in Client().get(f"/draws/{draw.pk}/").text  # its receipts are served
     assert Client().get(f"/draws/{draw.pk}/certificate/").status_code == 404
+
+
+def test_a_draw_that_repeats_a_spoiled_one_says_so_at_once() -> None:
+    draw = armed_segment(make_show()).draws.get()
+    told = "These are the prizes of gala/seg-1/draw-1, which was spoiled."
+    assert told not in Client().get(f"/draws/{draw.pk}/").text
+    rules = {**draw.promised, "repeats": "gala/seg-1/draw-1"}
+    tamper("UPDATE prizes_draw SET rules = %s WHERE id = %s", canonical_json(rules).decode(), draw.pk)
+    page = Client().get(f"/draws/{draw.pk}/").text
+    assert page.index(told) < page.index("<h2")
 
 
 def test_a_record_that_was_lost_confirms_nothing() -> None:
