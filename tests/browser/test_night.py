@@ -1,5 +1,6 @@
 """A night as people see it: in the control room, on the big screen, on their phones."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from engagement.core.names import stage_name
 from tests.browser.conftest import PHONE, Night, log_in
+from tests.prizes.draws import failed, verify_draw
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
@@ -49,6 +51,25 @@ def open_control_room(open_page: OpenPage, night: Night, role: str) -> Page:
     log_in(room, night, role)
     expect(room.locator("h1")).to_have_text("Night of Coats (night)")
     return room
+
+
+def check_saved_stub(page: Page, shakes: int) -> None:
+    """The file that the phone offers is enough for the verifier, beside what anybody can download."""
+    with page.expect_download() as saved:
+        page.locator("#stub-save").click()
+    stub = saved.value.path().read_bytes()
+    site = page.url.partition("/play/")[0]
+
+    def get(path: str) -> bytes:
+        return page.request.get(site + path).body()
+
+    [draw] = json.loads(get("/api/shows/night/draws"))["draws"]
+    receipt = get(f"/api/draws/{draw['id']}/receipt/{json.loads(stub)['stub']['pseudonym']}")
+    keys = json.loads(get("/api/shows/night/ledger"))["keys"]
+    record = get(f"/api/draws/{draw['id']}/record")
+    checks = verify_draw(record, receipts=[receipt], stubs=[stub], keys=keys)
+    assert failed(checks) == set(), checks
+    assert f"that {shakes} shakes are counted: that gives " in checks[-1].detail
 
 
 @pytest.mark.usefixtures("tasks")
@@ -102,6 +123,7 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
         "It is as it must be."
     )  # by itself, with the ledger's key
     expect(shaker.locator("#stub-verdicts")).to_contain_text("一切无误")
+    check_saved_stub(tapper, shakes=6)
     own_name = tapper.locator("#you").inner_text().removeprefix("You are ")
     expect(stage.locator("#winners")).to_contain_text(own_name)
     stage.screenshot(path=shots / "stage-published.png")

@@ -164,6 +164,13 @@ def test_after_the_publication_it_compares_by_itself_and_says_what_it_found(
     expect(page.locator("#stub-verdicts li")).to_have_count(1)
     assert words in texts(page)[0]
     assert "shows/night/ledger/gateway-keys/gate-1-a%2Fb" in asked
+    with page.expect_download() as saved:
+        page.locator("#stub-save").click()
+    file = json.loads(saved.value.path().read_bytes())
+    certified = {"action": "gateway key", "details": {"gateway": NAME, "key": KEY.hex(), "from": 1}}
+    if key == KEY.hex():  # one file that is enough
+        assert (file["$format"], file["gateway_key"]["entry"]) == ("shake-stub/v1/kept", certified)
+    assert file.get("stub", file)["total"] == total and ("gateway_key" in file) == (key == KEY.hex())
     page.reload()
     expect(page.locator("#stub-verdicts li")).to_have_count(1)
     expect(page.locator("#status")).to_have_text("Connected")

@@ -48,7 +48,11 @@ const Stubs = (() => {
     return `{${members.join(",")}}`;
   }
 
-  const fileOf = (stub) => canonical(stub, FIELDS);
+  /** What a phone keeps: the stub, with the ledger's statement of the gateway's key where it is known. */
+  function fileOf(stub, certificate) {
+    const alone = canonical(stub, FIELDS);
+    return certificate ? `{"$format":"${FORMAT}/kept","gateway_key":${certificate},"stub":${alone}}` : alone;
+  }
 
   // --- checking ---
 
@@ -97,7 +101,7 @@ const Stubs = (() => {
     return (await crypto.subtle.verify("Ed25519", imported, signature, message)) ? "checked" : "wrong";
   }
 
-  // --- keeping: `${epoch}-${segment}` -> {key, stub, state, verdicts: {draw: verdict}} ---
+  // --- keeping: `${epoch}-${segment}` -> {key, stub, state, certificate, verdicts: {draw: verdict}} ---
 
   function kept() {
     const found = Keep.read("stubs");
@@ -138,26 +142,28 @@ const Stubs = (() => {
     return body;
   }
 
-  /** Whether the ledger has the key under the gateway's name. */
-  async function isCertified({ key, stub: { show, gateway } }) {
+  /** The statement of the ledger that has the key under the gateway's name, as it came; null where there is none. */
+  async function certificateOf({ key, stub: { show, gateway } }) {
     const name = `${encodeURIComponent(show)}/ledger/gateway-keys/${encodeURIComponent(gateway)}`;
     const answer = await fetch(`/api/shows/${name}`);
-    if (answer.status === 404) return false;
+    if (answer.status === 404) return null;
     if (!answer.ok) throw new Error(answer.statusText);
-    const { entry } = await answer.json();
-    return entry.action === "gateway key" && entry.details.gateway === gateway && entry.details.key === key;
+    const text = await answer.text();
+    const { action, details } = JSON.parse(text).entry;
+    return action === "gateway key" && details.gateway === gateway && details.key === key ? text : null;
   }
 
-  /** What the roll of a draw makes of a stub: {verdict, promised, tickets}. */
+  /** What the roll of a draw makes of a stub: {certificate, found: {verdict, promised, tickets}}. */
   async function compare(draw, row) {
     const { rules } = await fetchJson(`/api/draws/${Number(draw)}/precommitment`);
     const receipt = await fetchJson(`/api/draws/${Number(draw)}/receipt/${row.stub.pseudonym}`);
     const promised = ticketsOf(rules.tickets, row.stub.total);
     const tickets = receipt.entry === null ? 0 : receipt.entry.tickets;
-    const found = { promised, tickets };
-    if (tickets < promised) return { verdict: (await isCertified(row)) ? "less" : "less_uncertified", ...found };
-    if (!(await isCertified(row))) return { verdict: "uncertified", ...found };
-    return { verdict: tickets === 0 ? "too_few" : "equal", ...found };
+    const certificate = await certificateOf(row);
+    const kept = tickets === 0 ? "too_few" : "equal";
+    const held = tickets < promised ? "less" : kept;
+    const verdict = certificate === null ? { less: "less_uncertified" }[held] ?? "uncertified" : held;
+    return { certificate, found: { verdict, promised, tickets } };
   }
 
   /** Compares what is kept of a segment with each of its draws, and keeps what came of it. */
@@ -165,9 +171,9 @@ const Stubs = (() => {
     for (const draw of draws) {
       const row = find(epoch, segment);
       if (row === null) return;
-      const verdict = await compare(draw, row);
+      const { certificate, found } = await compare(draw, row);
       if (find(epoch, segment)?.stub.signature !== row.stub.signature) return; // another one has come meanwhile
-      keep(`${epoch}-${segment}`, { ...row, verdicts: { ...row.verdicts, [draw]: verdict } });
+      keep(`${epoch}-${segment}`, { ...row, certificate, verdicts: { ...row.verdicts, [draw]: found } });
     }
   }
 
@@ -176,7 +182,7 @@ const Stubs = (() => {
   const PER_SECOND = 2000; // phones of a show that compare by themselves
   const LONGEST_MS = 6 * 3600 * 1000;
   const AGAIN_MS = 30000;
-  const shown = { epoch: null, segment: null, draws: [], comparing: "", timer: null };
+  const shown = { epoch: null, segment: null, draws: [], comparing: "", timer: null, file: "" };
 
   /** The segment that is on the page, and its draws once they are published; `phones`: how many there are. */
   function show(epoch, segment, results, phones) {
@@ -225,20 +231,21 @@ const Stubs = (() => {
     const state = ["checked", "kept", "wrong"].includes(row.state) ? row.state : "wrong";
     Shake.byId("stub").dataset.state = state;
     Shake.setText("stub-text", Words.say(`stub_${state}`, { total: row.stub.total }));
-    offer(row.stub);
+    offer(row);
     Shake.setRows("stub-verdicts", Object.entries(row.verdicts ?? {}), verdictRow);
     Shake.setText("stub-comparing", shown.comparing);
     Shake.show("stub-compare", shown.draws.length > 0);
   }
 
   /** A file to keep elsewhere: what is in it is enough to complain with. */
-  function offer(stub) {
+  function offer({ stub, certificate }) {
     const link = Shake.byId("stub-save");
-    const name = `stub-${stub.show}-${stub.segment}-${stub.total}.json`;
-    if (link.download === name) return;
+    const file = fileOf(stub, certificate);
+    if (shown.file === file) return;
     URL.revokeObjectURL(link.href);
-    link.href = URL.createObjectURL(new Blob([fileOf(stub)], { type: "application/json" }));
-    link.download = name;
+    link.href = URL.createObjectURL(new Blob([file], { type: "application/json" }));
+    link.download = `stub-${stub.show}-${stub.segment}-${stub.total}.json`;
+    shown.file = file;
   }
 
   Shake.byId("stub-compare").addEventListener("click", comparing);
