@@ -1830,9 +1830,13 @@ def isogeny() -> list[list[int]]:
 
 def check_record_signature(case: Case) -> str:
     """The organiser stands by this record, word for word."""
-    require(case.version == V2, "a record that is signed; those of shake-draw/v1 are not")
-    text = f"{V2}/record\n{case.rules['draw_id']}\n{digest_of(case.record)}\n"
-    return "signed by " + check_signed(case, text, case.record["signature"])
+    return "signed by " + check_signed_record(case, case.record)
+
+
+def check_signed_record(case: Case, record: Any) -> str:
+    require(record["$format"] == V2, "a record that is signed; those of shake-draw/v1 are not")
+    text = f"{V2}/record\n{record['rules']['draw_id']}\n{digest_of(record)}\n"
+    return check_signed(case, text, record["signature"])
 
 
 def check_receipt_signature(case: Case, receipt: Any) -> None:
@@ -1990,9 +1994,8 @@ def check_earlier(case: Case) -> str:
         record = read_json(data, "earlier record", RECORDS)
         expect("show of an earlier record", case.rules["show_id"], record["rules"]["show_id"])
         expect("digest of an earlier record", digest_of(record), record["digest"])
-        if case.given.keys and record["$format"] == V2:
-            text = f"{V2}/record\n{record['rules']['draw_id']}\n{record['digest']}\n"
-            check_signed(case, text, record["signature"])
+        if case.given.keys:
+            check_signed_record(case, record)
         records[record["rules"]["draw_id"]] = record
     prior, pending = prior_wins(case), case.record.get("pending", [])
     missing = sorted({*prior.values(), *pending} - set(records))

@@ -1,5 +1,6 @@
 """What a night leaves in the hands of others: the signed files of a draw, and what its phones were told."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,13 +11,13 @@ from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.core.stubs import BLIND_BYTES, Batch, sign_batch
 from engagement.ledger.statements import GATEWAY_KEY, find_gateway_key, statement
-from engagement.models import Show
+from engagement.models import Segment
 from prizes import files
 from prizes.models import Draw
 from prizes.publication import record_of
 from prizes.receipts import make_receipt
 from prizes.steps.publish import publish_segment
-from tests.cast import OPERATOR, armed_segment
+from tests.cast import OPERATOR
 from tests.prizes import pipeline
 
 GATEWAY = "gate-1"
@@ -56,14 +57,25 @@ def keep(stub: dict[str, Any], certificate: dict[str, Any]) -> bytes:
     return canonical_json({"$format": "shake-stub/v1/kept", "gateway_key": certificate, "stub": stub})
 
 
+def leave(draw: Draw) -> None:
+    """Nothing happens between the draw and its publication."""
+
+
 def play(
-    show: Show, totals: dict[bytes, int], viewers: list[bytes], gateway: bytes = GATEWAY_PUBLIC, **fields: Any
+    segment: Segment,
+    totals: dict[bytes, int],
+    viewers: list[bytes],
+    *,
+    gateway: bytes = GATEWAY_PUBLIC,
+    before_publication: Callable[[Draw], None] = leave,
 ) -> Night:
-    """A whole draw among these, published, with the receipts of some of them; the gateway has this key."""
-    segment = pipeline.ended(armed_segment(show, **fields), totals)
+    """The draw of an armed segment among these, published, with the receipts of some; the gateway has this key."""
+    show = segment.show
+    segment = pipeline.ended(segment, totals)
     if find_gateway_key(show, GATEWAY) is None:
         append_entry(show, GATEWAY_KEY, details={"gateway": GATEWAY, "key": gateway.hex(), "from": AT})
     draw = pipeline.run_all(segment)
+    before_publication(draw)
     publish_segment(draw.segment_id, actor=OPERATOR)
     draw = Draw.objects.select_related("show", "segment__freeze").get(pk=draw.pk)
     position = find_gateway_key(show, GATEWAY)

@@ -15,7 +15,7 @@ from prizes import verify_draw as verifier
 from prizes.core.record import record_digest
 from prizes.exclusions import EXCLUDE, WHO
 from prizes.models import Exclusion
-from tests.cast import OPERATOR
+from tests.cast import OPERATOR, armed_segment
 from tests.prizes import kept, nights, pipeline
 from tests.prizes.draws import verify_draw
 from tests.prizes.kept import STRANGER, Night
@@ -28,7 +28,7 @@ TOTAL = VIEWERS[WITH]
 
 
 def play(show: Show) -> Night:
-    return kept.play(show, VIEWERS, [WITH, WITHOUT])
+    return kept.play(armed_segment(show), VIEWERS, [WITH, WITHOUT])
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_the_key_may_come_in_a_file_of_its_own(night: Night) -> None:
 def test_with_a_key_that_anybody_can_sign_with_nothing_is_signed(show: Show) -> None:
     """The neutral point: 64 bytes of it are a signature over everything."""
     weak = bytes([1]) + bytes(31)
-    night = kept.play(show, VIEWERS, [WITH], gateway=weak)
+    night = kept.play(armed_segment(show), VIEWERS, [WITH], gateway=weak)
     forged = edit(night.stub(WITH, 10**6), "stub", "signature", value=(weak + bytes(32)).hex())
     told = check(night, forged)
     assert not told.ok and "a signature of the gateway" in told.detail
