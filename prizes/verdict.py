@@ -44,6 +44,7 @@ GROUNDS = {
     "witnesses_holds": HOLDS,
     "witnesses_unnamed": LACKS,
     "witnesses_lack": LACKS,
+    "witnesses_broken": FAILED,
     "beacon_drand": HOLDS,
     "beacon_dice": HOLDS,
     "beacon_local": FAILED,
@@ -59,6 +60,7 @@ STANDINGS = {
     "published": "good",
     "unwitnessed": "warn",
     "unnamed": "warn",
+    "unkept": "bad",
     "rehearsal": "bad",
     "stopped": "bad",
     "lost": "bad",
@@ -160,7 +162,14 @@ def _standing_when_published(case: Case) -> str:
         return "rehearsal"
     if case.seen.enough:
         return "published"
-    return "unwitnessed" if case.seen.named else "unnamed"
+    if not case.seen.named:
+        return "unnamed"
+    return "unkept" if _promised_to_wait(case) else "unwitnessed"
+
+
+def _promised_to_wait(case: Case) -> bool:
+    """Without its witnesses such a draw should not be there: the verifier refuses it."""
+    return bool(case.rules["unwitnessed"] == "wait")
 
 
 def list_grounds(case: Case, standing: str) -> list[Ground]:
@@ -243,7 +252,8 @@ def _witnesses(case: Case) -> Ground:
     values = {"count": len(seen.signed), "named": len(seen.named), "quorum": seen.needed}
     if not seen.named:
         return _ground(case, "witnesses_unnamed")
-    state = "holds" if seen.enough else "lack" if draw.beacon_value else "open"
+    lack = "broken" if _promised_to_wait(case) else "lack"
+    state = "holds" if seen.enough else lack if draw.beacon_value else "open"
     lines = [f"{row['at'] or '–'}  {row['key']}" for row in tell_moments(seen)]
     keys = "".join(f' \\\n  --witness "{row["key"]}"' for row in seen.named)
     command = f"curl {case.ledger(f'checkpoint/{known(draw.sealed_ledger) + 1}')}" if draw.seal else ""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from prizes.witness_models import MOST_WITNESSES
 from tests.browser.conftest import PHONE, Night
 
 pytestmark = pytest.mark.browser
@@ -86,3 +87,22 @@ def test_the_certificate_is_one_sheet_of_paper(
     page.set_viewport_size(PHONE["viewport"])
     assert fits(page)
     page.screenshot(path=shots / f"certificate-{name}-{language}-phone.png", full_page=True)
+
+
+def test_it_stays_one_sheet_with_long_names_and_the_most_witnesses(
+    open_page: Callable[..., Page], scenes: dict[str, dict[str, Any]], shots: Path
+) -> None:
+    page = open_page(f"/draws/{scenes['unwitnessed']['draw']}/certificate/?lang=en", **DESK)
+    page.evaluate(
+        """most => {
+            const [list, first] = [".witnesses ul", ".witnesses li"].map((one) => document.querySelector(one));
+            list.replaceChildren(...Array.from({ length: most }, () => first.cloneNode(true)));
+            document.querySelector(".sheet h1").textContent = "The night of the thousand and one coats. ".repeat(3);
+        }""",
+        MOST_WITNESSES,
+    )
+    paper = page.pdf(path=shots / "certificate-long.pdf", prefer_css_page_size=True)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1025})
+    page.screenshot(path=shots / "certificate-long.png", full_page=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1

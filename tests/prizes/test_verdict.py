@@ -151,6 +151,20 @@ def test_too_few_or_too_late_is_not_witnessed(late: bool) -> None:
     assert "NOT WITNESSED: 1 of 2 promised signatures" in page
 
 
+def test_a_draw_that_did_not_wait_as_it_had_promised_says_so() -> None:
+    show = make_show()
+    name_witnesses(show)
+    draw = seal(armed_segment(show, beacon="dice"))
+    cosign(draw, NAMES[0], now_ms() // 1000)
+    draw = finish(draw)
+    assert shown(draw)[0] == "unwitnessed"
+    rules = {**draw.promised, "unwitnessed": "wait"}
+    tamper("UPDATE prizes_draw SET rules = %s WHERE id = %s", canonical_json(rules).decode(), draw.pk)
+    standing, grounds = shown(draw)
+    assert (standing, grounds["witnesses"]) == ("unkept", "failed")
+    assert "a promise is BROKEN" in Client().get(f"/draws/{draw.pk}/").text
+
+
 def test_where_nobody_was_named_the_draw_is_not_witnessed() -> None:
     draw = finish(seal(armed_segment(make_show(), beacon="dice")))
     standing, grounds = shown(draw)
