@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from engagement.core.digests import parse_canonical
-from engagement.ledger.audit import Check, audit_ledger
+from engagement.ledger.audit import Check, KeptNote, audit_ledger
+from engagement.ledger.checkpoints import keys_of
+from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import LONGEST_ACTOR, LedgerEntry, Show
 from engagement.vault import VaultError, open_secret
 from prizes.core.digests import audit_key, beacon_id, draw_key, rules_digest
@@ -23,12 +25,15 @@ from prizes.engine import audit_sample
 from prizes.files import exists, fetch, record_name, roll_name, totals_name
 from prizes.kept_rows import check_exclusions, check_rows, check_shards
 from prizes.models import Disqualification, Draw, Reveal, Win
-from prizes.publication import dispositions_of
+from prizes.publication import dispositions_of, record_of
 from prizes.second_check import run_second_check
 
 
-def audit_draw(draw: Draw) -> list[Check]:
-    """Every check; never raises for what is wrong with the draw, a missing file is a failed check."""
+def audit_draw(draw: Draw, kept: Iterable[KeptNote] = ()) -> list[Check]:
+    """Every check; never raises for what is wrong with the draw, a missing file is a failed check.
+
+    `kept` are checkpoints from outside: a ledger that was written anew and signed again does not continue them.
+    """
     names = record_name(draw.key), roll_name(draw.key), totals_name(draw.segment.key)
     missing = [
         Check(f"file {PurePath(name).name}", False, "is not there") for name in names if not exists(name)
@@ -46,7 +51,24 @@ def audit_draw(draw: Draw) -> list[Check]:
         check_exclusions(draw),
         check_rows(draw, content),
         check_shards(draw, roll, totals),
+        check_signed(draw),
+        *(row for row in audit_ledger(draw.show, kept) if row.name.startswith("file ")),
     ]
+
+
+def check_signed(draw: Draw) -> Check:
+    """The published record is signed, and its log tells of every step: with the organiser's own key."""
+    name = "published record"
+    if draw.step != Draw.Step.PUBLISHED or not draw.prior:
+        return Check(name, True, "not published, or of the first version: nothing is signed")
+    keys = [format_vkey(key) for key in keys_of(draw.show)]
+    try:
+        checks = run_second_check(record_of(draw).content, keys=keys)
+    except (ValueError, OSError) as error:
+        return Check(name, False, str(error))
+    asked = [row for row in checks if row.name in ("signature", "statements")]
+    failed = [f"{row.name}: {row.detail}" for row in asked if not row.ok]
+    return Check(name, len(asked) == 2 and not failed, "; ".join(failed) or "signed, and its log holds")
 
 
 def check_drawn(draw: Draw) -> list[Check]:

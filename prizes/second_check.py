@@ -21,16 +21,21 @@ class SecondCheckFailed(Exception):
 
 
 def run_second_check(
-    record: bytes, roll: Path, totals: Path | None = None, excluded: Iterable[str] = ()
+    record: bytes,
+    roll: Path | None = None,
+    totals: Path | None = None,
+    excluded: Iterable[str] = (),
+    keys: Iterable[str] = (),
 ) -> list[Check]:
     """Every check of the verifier on a record and the files that belong to it."""
     with tempfile.TemporaryDirectory(prefix="second-check-") as folder:
-        paths = [Path(folder) / "record.json", roll]
+        paths = [Path(folder) / "record.json", *([] if roll is None else [roll])]
         paths[0].write_bytes(record)
         if totals is not None:
             paths += [totals, Path(folder) / "excluded.txt"]
             paths[-1].write_text("\n".join(excluded), encoding="utf-8")
-        return _read_report(_run([str(VERIFIER), *map(str, paths), "--json"]))
+        known = [word for key in keys for word in ("--key", key)]
+        return _read_report(_run([str(VERIFIER), *map(str, paths), *known, "--json"]))
 
 
 def _run(arguments: list[str]) -> str:

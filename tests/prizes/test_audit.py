@@ -284,7 +284,8 @@ def test_a_win_out_of_nothing_is_named(draw: Draw) -> None:
 def test_an_unlawful_line_is_named_by_the_second_implementation(draw: Draw) -> None:
     lost = draw.wins.earliest("rank")
     write_line(draw, lost.pseudonym, lost.piece_id, "disqualified", "a whim")
-    assert failed(draw) == {"dispositions", "dispositions in the ledger", "holders", "disqualifications"}
+    names = {"dispositions", "dispositions in the ledger", "holders", "disqualifications", "published record"}
+    assert failed(draw) == names
 
 
 def test_a_record_that_is_none_any_more_is_named(night: Draw) -> None:

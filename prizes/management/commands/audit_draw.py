@@ -4,10 +4,12 @@ import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from engagement.management.commands.verify_ledger import read_note
 from prizes.audit import Sampled, audit_draw, sample_draw
 from prizes.models import Draw
 
@@ -21,6 +23,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "draw", type=int, help="the draw's id (in the control room, and in the record's address)"
+        )
+        parser.add_argument(
+            "--checkpoint",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="FILE",
+            help="a checkpoint of the ledger that was kept elsewhere, as text; may be repeated",
         )
         parser.add_argument("--json", action="store_true", help="the checks as JSON")
         parser.add_argument(
@@ -37,7 +47,7 @@ class Command(BaseCommand):
         wanted = options["sample"]
         if wanted and draw.step not in (Draw.Step.DRAWN, Draw.Step.PUBLISHED):
             raise CommandError(f"{draw} is {draw.step}: there is a sample once it is drawn")
-        checks = audit_draw(draw)
+        checks = audit_draw(draw, [read_note(path) for path in options["checkpoint"]])
         ok = all(check.ok for check in checks)
         # Of a draw that does not hold, roll or key may be others than those that were sealed.
         sample = sample_draw(draw, wanted) if wanted and ok else None
