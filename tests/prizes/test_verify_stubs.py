@@ -10,6 +10,7 @@ import pytest
 from engagement.clock import now_ms
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.ledger.append import append_entry
+from engagement.ledger.core.stubs import _WEAK_KEYS
 from engagement.models import Show
 from prizes import verify_draw as verifier
 from prizes.core.record import record_digest
@@ -17,7 +18,7 @@ from prizes.exclusions import EXCLUDE, WHO
 from prizes.models import Exclusion
 from tests.cast import OPERATOR, armed_segment
 from tests.prizes import kept, nights, pipeline
-from tests.prizes.draws import verify_draw
+from tests.prizes.draws import load_vectors, verify_draw
 from tests.prizes.kept import STRANGER, Night
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -230,3 +231,23 @@ def test_on_the_command_line(
     assert found["checks"][-1]["detail"].startswith("PROOF OF FRAUD") and "stubs" not in found["rests_on"]
     assert verifier.main(["record", "--key", night.key, "--stub", "kept", "--json"]) == 0
     assert "stubs" not in json.loads(capsys.readouterr().out)["rests_on"]  # nothing was compared
+
+
+# --- the second implementation, against the known answers of the first ---
+
+
+def test_the_known_answers_of_stubs() -> None:
+    known = load_vectors("stub")
+    for text in (text for batch in known["batches"] for text in batch["stubs"]):
+        stub = verifier.read_json(text.encode(), "stub", verifier.STUBS)
+        verifier.check_batch(stub, bytes.fromhex(known["key"]))
+        with pytest.raises(verifier.Wrong, match="a signature of the gateway"):
+            verifier.check_batch({**stub, "total": stub["total"] ^ 1}, bytes.fromhex(known["key"]))
+
+
+def test_the_keys_that_anybody_can_sign_with_are_the_same_for_both() -> None:
+    for key in _WEAK_KEYS:
+        for sign in (0, 0x80):
+            point = verifier.ed_decode(key[:-1] + bytes([key[-1] | sign]))
+            assert point is None or verifier.is_weak(point)
+    assert not verifier.is_weak(verifier.ed_decode(kept.GATEWAY_PUBLIC))
