@@ -2014,11 +2014,20 @@ def check_earlier(case: Case) -> str:
 def check_named(case: Case, record: Any, pending: Sequence[str]) -> None:
     """Every winner of an earlier record is a prior win, if they had won by the seal or the draw was pending."""
     draw_id, prior = record["rules"]["draw_id"], prior_wins(case)
-    drawn_before = draw_id in pending or any(won == draw_id for won in prior.values())
-    if drawn_before:
+    if draw_id in pending or draw_id in prior.values() or drawn_by_the_seal(case, record):
         names = winners_by(record, None if draw_id in pending else case.record["ledger"])
         left_out = sorted(names - set(prior))
         require(not left_out, f"all winners of {draw_id} among the prior wins, but not {', '.join(left_out)}")
+
+
+def drawn_by_the_seal(case: Case, record: Any) -> bool:
+    """Whether the log of an earlier record says that its winners were there already."""
+    log, seal = record.get("log"), case.record["ledger"]["seal"]
+    rows = [] if log is None else [row for row in log["statements"] if row["entry"]["action"] == "drawn"]
+    if case.given.keys and rows:
+        top = open_checkpoint(log["checkpoint"], case.notaries)
+        return any(read_statement(case, top, row).position < seal for row in rows)
+    return any(row["entry"]["position"] < seal for row in rows)
 
 
 def winners_by(record: Any, ledger: Any) -> set[str]:

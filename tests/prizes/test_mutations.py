@@ -242,6 +242,19 @@ def test_no_changed_earlier_record_passes(played: list[Files]) -> None:
 # --- what was found by hand ---
 
 
+def test_an_earlier_draw_whose_winners_were_all_left_out_is_told(played: list[Files]) -> None:
+    """Its log says that they were there by the seal, so that it is not one that had been stopped."""
+    record = json.loads(played[1].record)
+    record["prior_wins"] = []
+    for row in record["ranked"]:
+        row["won"] = ""
+    forged = canonical_json({**record, "digest": verifier.digest_of(record)})
+    for keys in ([], [played[1].key]):
+        checks = verify_draw(forged, earlier=[played[0].record], keys=keys)
+        [told] = [check for check in checks if check.name == "earlier records"]
+        assert not told.ok and "among the prior wins, but not " in told.detail
+
+
 def in_the_first_version(record: dict[str, Any]) -> bytes:
     """The same in the form that nobody has signed."""
     shape: Any = verifier.RECORD_V1
