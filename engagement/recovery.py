@@ -16,14 +16,13 @@ from redis.exceptions import RedisError
 
 from engagement.actions import ActionRefused, announce
 from engagement.clock import now_ms
-from engagement.core.phases import CALLED_OFF, Phase
+from engagement.core.phases import CALLED_OFF, UNDER_WAY, Phase
 from engagement.ledger.append import append_entry
 from engagement.marks import Mark, mark_of, read_all_marks, replace_marks, unknown
 from engagement.models import Installation, Restore, Segment, Show, new_epoch, new_play
 from engagement.restores import find_lost, lost_marks, note, stranger, unconfirmed
 
 OVER = (Phase.PUBLISHED, *CALLED_OFF)
-UNDER_WAY = (Phase.ARMED, Phase.OPEN, Phase.CLOSING, Phase.SEALED, Phase.DRAWN)
 
 
 def confirm_restore(*, actor: str, now: int | None = None) -> list[Show]:

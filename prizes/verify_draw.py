@@ -310,7 +310,8 @@ class Given(NamedTuple):
     `excluded` are the excluded pseudonyms, used with the totals; `receipts` and `earlier` (records of draws of the
     same show that were sealed before) canonical JSON, as are `stubs` and `gateway_keys`, the statements of the ledger
     with the keys that have signed them. `keys` are public keys of the organiser and `witnesses` those of
-    witnesses, as text. `tell` hears how far a long check is.
+    witnesses, as text. `show_key` is the show's key of 32 bytes, once it was opened, `uids` the ids of all who may be
+    in the roll. `tell` hears how far a long check is.
     """
 
     excluded: Iterable[bytes] = ()
@@ -320,6 +321,8 @@ class Given(NamedTuple):
     gateway_keys: Iterable[bytes] = ()
     keys: Sequence[str] = ()
     witnesses: Sequence[str] = ()
+    show_key: bytes = b""
+    uids: Iterable[int] = ()
     tell: Tell = no_progress
 
 
@@ -374,6 +377,7 @@ def checks_for(case: Case) -> list[tuple[str, Callable[[Case], str]]]:
         *(KEY_CHECKS if given.keys else ()),
         *(WITNESS_CHECKS if given.keys and given.witnesses else ()),
         *(EARLIER_CHECKS if given.earlier else ()),
+        *(SHOW_KEY_CHECKS if given.show_key else ()),
         *(ROLL_CHECKS if roll else ()),
         *(TOTALS_CHECKS if roll and case.totals is not None else ()),
     ]
@@ -983,6 +987,26 @@ def check_exclusions(case: Case) -> str:
     digest = tagged("shake-draw/v1/exclusions", *fields).hex()
     expect("commitment to the exclusions", digest, case.rules["exclusions_commitment"])
     return f"{len(case.excluded)} excluded, as committed"
+
+
+def check_show_key(case: Case) -> str:
+    """The key that was opened is the one that was committed to; with ids and roll: every entry is of one of them."""
+    show, key = case.rules["show_id"], case.given.show_key
+    digest = tagged("shake-draw/v1/commit", show.encode(), b"k_show", key).hex()
+    expect("commitment to the show's key", digest, case.rules["k_show_commitment"])
+    known = {pseudonym_of(show, key, uid) for uid in case.given.uids}
+    if not known or case.roll is None:
+        return "as committed; with ids and roll it shows who stands behind each entry"
+    strangers = [name for chunk in read_body(case.roll) for name in split(chunk)[0] if name not in known]
+    require(not strangers, f"entries of the {len(known)} ids that were given, got {len(strangers)} others")
+    return f"as committed; every entry of the roll is of one of the {len(known)} ids"
+
+
+def pseudonym_of(show: str, key: bytes, uid: int) -> bytes:
+    """Section 2."""
+    number = struct.pack(">Q", uid)
+    salt = tagged("shake-draw/v1/salt", key, show.encode(), number)
+    return tagged("shake-draw/v1/pseudonym", show.encode(), number, salt)[:14]
 
 
 def check_tickets(case: Case) -> str:
@@ -2243,12 +2267,22 @@ KEY_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
 )
 WITNESS_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("witnesses", check_witnesses),)
 EARLIER_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("earlier records", check_earlier),)
+SHOW_KEY_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("show key", check_show_key),)
 NAMES = (
     "files",
     "record",
     *(
         name
-        for name, _ in CHECKS + KEY_CHECKS + WITNESS_CHECKS + EARLIER_CHECKS + ROLL_CHECKS + TOTALS_CHECKS
+        for checks in (
+            CHECKS,
+            KEY_CHECKS,
+            WITNESS_CHECKS,
+            EARLIER_CHECKS,
+            SHOW_KEY_CHECKS,
+            ROLL_CHECKS,
+            TOTALS_CHECKS,
+        )
+        for name, _ in checks
     ),
 )
 """All checks but those of receipts and stubs, which are named after their viewers."""
@@ -2328,6 +2362,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="the public key of a witness whom you trust; may be given again",
     )
     parser.add_argument(
+        "--show-key",
+        metavar="FILE",
+        help="for the auditor: the show's key in hex, once the organiser has opened it",
+    )
+    parser.add_argument(
+        "--uids", metavar="FILE", help="for the auditor: the ids of all who may be in the roll, a line each"
+    )
+    parser.add_argument(
         "--earlier",
         action="append",
         default=[],
@@ -2358,6 +2400,8 @@ def check_files(options: argparse.Namespace) -> list[Check]:
             excluded=excluded,
             receipts=[read_file(name, MAX_RECEIPT) for name in options.receipt],
             earlier=[read_file(name) for name in options.earlier],
+            show_key=b"" if options.show_key is None else parse_show_key(read_file(options.show_key, 100)),
+            uids=[] if options.uids is None else parse_uids(read_file(options.uids, MAX_EXCLUDED)),
             stubs=[read_file(name, MAX_STUB) for name in options.stub],
             gateway_keys=[read_file(name, MAX_STUB) for name in options.gateway_key],
             keys=options.key,
@@ -2401,11 +2445,26 @@ def parse_excluded(data: bytes) -> list[bytes]:
     return names
 
 
+def parse_show_key(data: bytes) -> bytes:
+    key = bytes.fromhex(data.decode().strip())
+    if len(key) != 32:
+        raise ValueError(f"expected a show key of 32 bytes in hex, got {len(key)} bytes")
+    return key
+
+
+def parse_uids(data: bytes) -> list[int]:
+    words = data.decode().split()
+    if any(not word.isdigit() or len(word) > 20 or int(word) >= 1 << 64 for word in words):
+        raise ValueError("expected ids below 2**64 in decimal, one on a line")
+    return list(map(int, words))
+
+
 def not_checked(options: argparse.Namespace) -> list[str]:
     rows = (
         (options.key, KEY_CHECKS),
         (options.key and options.witness, WITNESS_CHECKS),
         (options.earlier, EARLIER_CHECKS),
+        (options.show_key, SHOW_KEY_CHECKS),
         (options.roll, ROLL_CHECKS),
         (options.roll and options.totals, TOTALS_CHECKS),
     )

@@ -390,10 +390,16 @@ def run_segment(night: Night) -> None:
         call("segment", action, night.draft.pk, "--reason", "rain")
 
 
+def open_key(night: Night) -> None:
+    night.show.segments.update(phase=Phase.VOID)  # nothing is under way
+    call("show_key", night.show.slug, "--reason", "audit")
+
+
 COMMANDS: dict[str, Run] = {
     "audit_draw": lambda night: call("audit_draw", night.small_published.pk),
     "commit": lambda night: call("commit", night.draft.pk, "notary", "--commitment", "ab" * 32),
     "confirm_restore": confirm,
+    "show_key": open_key,
     "create_account": lambda night: call("create_account", "nina", "--role", "operator"),
     "evidence": lambda night: call(
         "evidence", "small", "-o", Path(settings.DATA_DIR) / "pack.zip", "--force"

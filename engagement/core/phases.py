@@ -30,6 +30,9 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.SPOILED: frozenset(),
 }
 
+# From the arming to the announcement.
+UNDER_WAY = frozenset({Phase.ARMED, Phase.OPEN, Phase.CLOSING, Phase.SEALED, Phase.DRAWN})
+
 # In which nothing is drawn any more.
 CALLED_OFF = frozenset({Phase.VOID, Phase.SPOILED})
 

@@ -25,7 +25,7 @@ PUBLIC_ACTIONS = frozenset({
     # the draw and what became of the prizes
     "draw", "start", "drawn", "disagreement", "publish", "claim", "forfeit", "disqualify", "move up", "skip reserve",
     # the installation
-    "restore",
+    "restore", "open key",
 })  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from prizes.core.rules import BEACON_RULES
 from tests.prizes.draws import make_prize, make_rules
 
 WINDOW = {"feed": "tv", "delay_ms": 1500, "window_ms": 60000}
+WITNESS = {"name": "notary", "key": "notary+00000000+BAAA"}
 PARTY = {"name": "operator", "commitment": "80" * 32}
 
 
@@ -60,6 +61,13 @@ def test_a_change_of_any_rule_changes_the_digest():
         ({"draw_id": ""}, "draw_id as text"),
         ({"void_rule": ""}, "void_rule as text"),
         ({"beacon_kind": "lottery"}, "drand, dice, local, got 'lottery'"),
+        ({"beacon_kind": "dice", "throws": 49}, r"throws of 50 \.\. 400, got 49"),
+        ({"publish_by_s": 59}, "publish_by_s of 60"),
+        ({"quorum": 1}, r"quorum of 0 \.\. 0, got 1"),
+        ({"unwitnessed": "maybe"}, "unwitnessed of wait, go on, got 'maybe'"),
+        ({"witnesses": [WITNESS, WITNESS]}, "'notary' again"),
+        ({"witnesses": [WITNESS, {**WITNESS, "name": "other"}]}, "key of a witness once"),
+        ({"witnesses": [{**WITNESS, "key": ""}]}, "witness key as text"),
     ],
 )
 def test_rules_that_can_not_be_promised_are_refused(changes, message):

@@ -1,0 +1,32 @@
+"""`manage.py show_key <show>`: opens the key of a show's pseudonyms, for an auditor."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from engagement.actions import ActionRefused, open_show_key
+from engagement.management.commands.verify_ledger import find_shows
+from prizes.management.commands.segment import actor_of
+
+
+class Command(BaseCommand):
+    help = (
+        "Prints the key of a show, to which the rules of its draws commit, and writes into the ledger that it was "
+        "opened. With the ids of the host app an auditor sees who stands behind each entry (docs/audit-a-draw.md); so "
+        "does whoever else has both. Refused while anything of the show is under way."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("show", help="the show's name in addresses")
+        parser.add_argument("--reason", default="", help="why, for the ledger")
+        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        (show,) = find_shows(options["show"])
+        try:
+            key = open_show_key(show.pk, actor=actor_of(options["name"]), reason=options["reason"])
+        except ActionRefused as refusal:
+            raise CommandError(str(refusal)) from None
+        self.stdout.write(key.hex())
