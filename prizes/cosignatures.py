@@ -1,6 +1,7 @@
 """What witnesses have cosigned, and how many have to have (docs/ledger.md, "Witnesses")."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import Count, F, OuterRef, Subquery
@@ -68,10 +69,12 @@ def quorum_reached(show: Show, at_least_size: int, before_ms: int | None = None)
     return there >= _quorum_of(show, len(names))[0]
 
 
-def witnessed_size(show: Show, at_least: int, at_most: int, before_ms: int) -> int | None:
-    """The checkpoint of these sizes that most witnesses have cosigned before this moment; the smallest of several."""
+def witnessed_size(
+    show: Show, names: Collection[str], at_least: int, at_most: int, before_ms: int
+) -> int | None:
+    """The checkpoint of these sizes that most of these witnesses have cosigned before this moment; the smallest one."""
     seen = Cosignature.objects.filter(
-        show=show, size__gte=at_least, size__lte=at_most, at_ms__lt=before_ms
+        show=show, witness__in=names, size__gte=at_least, size__lte=at_most, at_ms__lt=before_ms
     ).order_by()
     by_size = seen.values("size").annotate(count=Count("witness", distinct=True)).order_by("-count", "size")
     first = by_size.first()

@@ -68,7 +68,8 @@ def _build_log(draw: Draw, size: int) -> dict[str, Any]:
     steps = [draw.committed_ledger, draw.segment.freeze.ledger, draw.sealed_ledger, draw.beacon_ledger]
     steps += [draw.started_ledger, draw.drawn_ledger, draw.published_ledger]
     positions = {known(step) for step in steps} | {row.ledger for row in draw.revealed.all()}
-    seen = witnessed_size(draw.show, sealed, size, beacon_known_at(draw)) or sealed
+    names = [row["name"] for row in draw.promised["witnesses"]]
+    seen = witnessed_size(draw.show, names, sealed, size, beacon_known_at(draw)) or sealed
     notes = dict(
         LedgerCheckpoint.objects.filter(show=draw.show_id, size__in=[size, seen]).values_list("size", "note")
     )

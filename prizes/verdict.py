@@ -288,10 +288,10 @@ def who_has_seen(draw: Draw, rules: dict[str, Any]) -> Seen:
         return Seen(named, needed, [])
     due = _beacon_due(draw)
     most = EVER if draw.published_ledger is None else draw.published_ledger + 1
-    size = witnessed_size(draw.show, draw.sealed_ledger + 1, most, due)
+    names = [row["name"] for row in named]
+    size = witnessed_size(draw.show, names, draw.sealed_ledger + 1, most, due)
     if size is None:
         return Seen(named, needed, [])
-    names = [row["name"] for row in named]
     rows = Cosignature.objects.filter(show=draw.show_id, size=size, witness__in=names, at_ms__lt=due)
     return Seen(named, needed, list(rows.order_by("witness").values_list("witness", "at_ms")))
 
