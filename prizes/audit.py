@@ -15,6 +15,7 @@ from engagement.core.digests import parse_canonical
 from engagement.ledger.audit import Check, KeptNote, audit_ledger
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
+from engagement.ledger.tree import count_entries
 from engagement.models import LONGEST_ACTOR, LedgerEntry, Show
 from engagement.vault import VaultError, open_secret
 from prizes.core.digests import audit_key, beacon_id, draw_key, rules_digest
@@ -368,6 +369,21 @@ def told_wins(show_id: int, before: int) -> Iterator[ToldWin]:
             raise ValueError(f"the record of {name} is not the one in the ledger")
         for winner in winners:
             yield ToldWin(entry.position, winner, name, moved_up)
+
+
+def check_wins_elsewhere(draw: Draw, record: bytes) -> Check:
+    """Whoever wins here and has a row of a win elsewhere has really won there: the ledger tells of it."""
+    winners = [row["pseudonym"] for row in json.loads(record)["winners"]]
+    rows = Win.objects.filter(show=draw.show_id, pseudonym__in=winners).exclude(draw=draw.pk)
+    elsewhere = set(rows.values_list("pseudonym", flat=True))
+    if not elsewhere:
+        return Check("wins elsewhere", True, "none of the winners has a win in another draw")
+    try:
+        told = {row.pseudonym for row in told_wins(draw.show_id, before=count_entries(draw.show))}
+    except ValueError as error:
+        return Check("wins elsewhere", False, str(error))
+    untold = ", ".join(sorted(elsewhere - told))
+    return Check("wins elsewhere", not untold, untold and f"rows that the ledger does not tell of: {untold}")
 
 
 def _winners_of(draw: Draw | None, told: dict[str, Any]) -> list[str] | None:

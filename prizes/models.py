@@ -341,6 +341,8 @@ class Draw(models.Model):
     @property
     def sealed_prior(self) -> Prior:
         """What the seal fixes of earlier draws."""
+        if not self.prior:
+            raise ValueError("it was sealed by an earlier version, and has to be drawn by that")
         told = json.loads(self.prior)
         wins = {bytes.fromhex(row["pseudonym"]): row["draw_id"] for row in told["wins"]}
         return Prior(wins, told["pending"], bytes.fromhex(self.previous_seal))

@@ -1,6 +1,7 @@
 """What is published of a draw beside its roll: the precommitment, and the record with what became of the prizes."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -38,7 +39,12 @@ def precommitment_of(draw: Draw) -> bytes:
 
 def record_of(draw: Draw) -> PublishedRecord:
     """The drawn record with the present dispositions, its log and its signature; FileNotFoundError where it is lost."""
-    return _record(draw, draw.key, draw.record_digest, canonical_json(dispositions_of(draw)))
+    return record_with(draw, dispositions_of(draw))
+
+
+def record_with(draw: Draw, dispositions: Sequence[dict[str, Any]]) -> PublishedRecord:
+    """The same with the dispositions of another moment; ValueError where they are none."""
+    return _record(draw, draw.key, draw.record_digest, canonical_json(list(dispositions)))
 
 
 @lru_cache(maxsize=8)  # a record of a hundred winners has 200 KB

@@ -19,7 +19,7 @@ from prizes.audit import as_published
 from prizes.evidence.content import PackedFile, format_csv, list_odds, timeline_row
 from prizes.evidence.state import DrawNow, State
 from prizes.models import Freeze
-from prizes.publication import precommitment_of
+from prizes.publication import precommitment_of, record_with
 from prizes.software import VERIFIER
 
 CHUNK = 1 << 20
@@ -164,12 +164,20 @@ def stage_draw(staging: Staging, now: DrawNow) -> None:
     drawn = f"{folder}/record-as-drawn.json"
     if now.is_drawn and staging.take(drawn, files.record_name(draw.key), "the record as it was drawn"):
         record = (staging.folder / drawn).read_bytes()
-        published = as_published(record, now.dispositions)
+        published = _published(now, record)
         staging.write(f"{folder}/record.json", published, "the record with what became of the prizes")
     elif now.is_drawn:
         staging.missing.append(f"{folder}/record.json")
     if now.is_drawn:
         staging.write_json(f"{folder}/claims.json", now.claims, "who has claimed what")
+
+
+def _published(now: DrawNow, record: bytes) -> bytes:
+    """As the site gives it out, signed; what cannot be given out any more is packed as it is."""
+    try:
+        return record_with(now.draw, now.dispositions).content
+    except (ValueError, OSError):
+        return as_published(record, now.dispositions)
 
 
 def stage_totals(staging: Staging, state: State) -> None:

@@ -48,7 +48,7 @@ def verify(staging: Staging, state: State) -> list[Verdict]:
     verdicts = [_run(staging, "ledger", ledger_command(state))]
     for now in state.draws:
         if f"{now.folder}/record.json" in staging.packed:
-            verdicts.append(_run(staging, now.folder, draw_command(staging, now)))
+            verdicts.append(_run(staging, now.folder, draw_command(staging, now, state)))
             verdicts.append(
                 _check_here(now, (staging.folder / f"{now.folder}/record-as-drawn.json").read_bytes())
             )
@@ -65,7 +65,7 @@ def ledger_command(state: State) -> list[str]:
     return [LEDGER_VERIFIER.name, *keys, ENTRIES, CHECKPOINTS]
 
 
-def draw_command(staging: Staging, now: DrawNow) -> list[str]:
+def draw_command(staging: Staging, now: DrawNow, state: State) -> list[str]:
     """The record with all that there is beside it: the roll unless it is missing, the totals if they are packed."""
     beside = (
         f"{now.folder}/roll.bin",
@@ -77,7 +77,8 @@ def draw_command(staging: Staging, now: DrawNow) -> list[str]:
         if path not in staging.packed:
             break  # they are told apart by their order
         command.append(path)
-    return command
+    signed = public_keys(state) if now.draw.published_ledger is not None else []
+    return [*command, *(word for key in signed for word in ("--key", key))]
 
 
 def _run(staging: Staging, name: str, command: list[str]) -> Verdict:

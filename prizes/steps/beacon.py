@@ -10,6 +10,7 @@ from engagement.actions import ActionRefused, lock_segment, record_change
 from engagement.clock import from_ms, now_ms
 from engagement.ledger.append import SYSTEM, append_entry
 from prizes.core.digests import (
+    MIN_DICE_THROWS,
     beacon_round,
     dice_value,
     drand_time,
@@ -66,7 +67,7 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
 
 def throws_of(draw: Draw) -> int:
     """How often the dice are thrown for this draw, as promised in its rules."""
-    return int(draw.promised["beacon"]["throws"])
+    return int(draw.promised["beacon"].get("throws", MIN_DICE_THROWS))
 
 
 def account_of(actor: str) -> str:

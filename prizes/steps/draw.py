@@ -15,9 +15,8 @@ from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.core.phases import Phase
 from engagement.ledger.append import SYSTEM
-from engagement.ledger.tree import count_entries
 from engagement.models import Segment
-from prizes.audit import check_ledger, check_prior_wins, told_wins
+from prizes.audit import check_ledger, check_prior_wins, check_wins_elsewhere
 from prizes.core.digests import beacon_id, draw_key
 from prizes.core.dispositions import FORFEITED, WON, WON_ELSEWHERE, Change
 from prizes.core.record import Ranked, build_record, encode_record, select_listed
@@ -242,6 +241,7 @@ def check_record(draw: Draw, record: bytes) -> None:
         *run_second_check(record, *files, draw.excluded),
         *check_ledger(draw, ("arm", "freeze", "seal", "beacon", "start")),
         check_prior_wins(draw, record),
+        check_wins_elsewhere(draw, record),
     ]
     if failed := [check for check in checks if not check.ok]:
         raise Disagreement("; ".join(f"{check.name}: {check.detail}" for check in failed))
@@ -284,8 +284,6 @@ def _wins(draw: Draw, winners: list[dict[str, Any]]) -> list[Win]:
     names = [row["pseudonym"] for row in winners]
     elsewhere = Win.objects.filter(show=draw.show_id, pseudonym__in=names)
     taken = set(elsewhere.values_list("pseudonym", flat=True))
-    if taken:  # it is the ledger that says so, not a row that somebody may have added
-        taken &= {row.pseudonym for row in told_wins(draw.show_id, before=count_entries(draw.show))}
     rows = []
     for winner in winners:
         prize, _, piece = str(winner["prize"]).partition("-")

@@ -36,9 +36,10 @@ from prizes.evidence.state import State, read_state
 from prizes.files import fetch, record_name, roll_name
 from prizes.management.commands.evidence import Progress
 from prizes.models import Disposition, Draw, Freeze
-from prizes.steps import claims
+from prizes.steps import claims, freeze
 from prizes.steps.dispositions import LEDGER_ACTIONS
 from prizes.steps.publish import publish_segment
+from prizes.steps.spoil import spoil_segment
 from prizes.steps.void import void_segment
 from tests.cast import OPERATOR, armed_segment, make_show
 from tests.guards import tamper, without_guards
@@ -223,7 +224,7 @@ def test_files_are_stored_as_they_are_with_the_time_of_the_last_entry(night: Dra
 def test_totals_are_packed_and_checked_where_the_auditor_asks(night: Draw, tmp_path: Path) -> None:
     folder = unpack(pack_of_the_night(tmp_path, "--totals"))
     (command,) = [command for command in readme_commands(folder) if "verify_draw" in command]
-    assert command.endswith(f"segment-{night.segment_id}/totals.bin draw-{night.pk}/excluded.txt")
+    assert f"segment-{night.segment_id}/totals.bin draw-{night.pk}/excluded.txt --key " in command
     status, said = run(folder, command)
     assert (status, "tickets from shakes" in said) == (0, True)
     assert "shakes of every viewer" in (folder / "README.txt").read_text()
@@ -538,6 +539,20 @@ def test_a_segment_that_was_called_off_is_told(show: Show, tmp_path: Path) -> No
     report = (unpack(make(tmp_path)[0]) / "report.html").read_text()
     assert "called off before the freeze" in report
     assert "rain" in report
+
+
+def test_a_spoiled_segment_is_told_and_its_roll_is_packed(show: Show, tmp_path: Path) -> None:
+    segment = ended(armed_segment(show))
+    Draw.objects.update(attempts=3)
+    freeze.close_tally(segment, now_ms() + 60_000)
+    for number in range(segment.shards):
+        freeze.freeze_shard(segment.pk, number)
+    freeze.complete_freeze(segment.freeze)
+    spoil_segment(segment.pk, "the round was out")
+    folder = unpack(make(tmp_path)[0])
+    report, draw = (folder / "report.html").read_text(), segment.draws.get()
+    assert "spoiled: it got no seal in time" in report and "the round was out" in report
+    assert (folder / f"draw-{draw.pk}/roll.bin").exists()
 
 
 def test_rolls_for_auditors_only_are_noted(night: Draw, tmp_path: Path) -> None:
