@@ -1,7 +1,7 @@
 """What witnesses have cosigned, and how many have to have (docs/ledger.md, "Witnesses")."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db.models import Count, F, OuterRef, Subquery
@@ -56,17 +56,16 @@ def lines_by_size(show: Show) -> dict[int, list[str]]:
     return dict(found)
 
 
-def quorum_reached(show: Show, at_least_size: int, before_ms: int | None = None) -> bool:
+def quorum_reached(show: Show, at_least_size: int, rules: Mapping[str, Any] | None = None) -> bool:
     """Whether as many witnesses as have to have cosigned a checkpoint with these entries; true where none has to.
 
-    With `before_ms` (UTC ms), those count that have done so before, by their own clocks.
+    By the rules of a draw, once they are promised; else by what would be promised now.
     """
-    names = list(show.witnesses.values_list("name", flat=True))
+    rules = witness_rules(show) if rules is None else rules
+    names = [row["name"] for row in rules["witnesses"]]
     later = Cosignature.objects.filter(show=show, witness__in=names, size__gte=at_least_size)
-    if before_ms is not None:
-        later = later.filter(at_ms__lt=before_ms)
     there: int = later.order_by().values("witness").distinct().count()
-    return there >= _quorum_of(show, len(names))[0]
+    return there >= int(rules["quorum"])
 
 
 def witnessed_size(

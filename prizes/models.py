@@ -113,6 +113,10 @@ class PrizeList(models.Model):
     def clean(self) -> None:
         if (self.reveal_deadline_s or 0) >= (self.seal_margin_s or 0):
             raise ValidationError("The reveal deadline lies within the seal margin: it has to be shorter.")
+        if (self.publish_by_s or 0) < (self.seal_margin_s or 0) + MIN_PUBLISH_S:
+            raise ValidationError(
+                f"The time to publish has to be {MIN_PUBLISH_S} s longer than the seal margin, at least."
+            )
         if self.segment_id is not None:
             refuse_when_armed(self.segment)
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from engagement.actions import ActionRefused, Conflict, lock_segment
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import commit
-from engagement.core.phases import Phase
+from engagement.core.phases import CALLED_OFF, Phase
 from engagement.ledger.append import SYSTEM, append_entry
 from engagement.models import LedgerEntry, Segment
 from engagement.vault import lock_secret, open_secret
@@ -155,8 +155,8 @@ def _lock_draw(draw_id: int) -> Draw:
 
 
 def _refuse_early(draw: Draw) -> None:
-    if draw.segment.phase == Phase.VOID:
-        raise ActionRefused(f"{draw.segment} is void: nothing is drawn")
+    if draw.segment.phase in CALLED_OFF:
+        raise ActionRefused(f"{draw.segment} is {draw.segment.phase}: nothing is drawn")
     if draw.segment.phase in (Phase.ARMED, Phase.OPEN):
         raise ActionRefused(
             f"too early: {draw.segment} is {draw.segment.phase}, secrets are taken once its windows have ended. "

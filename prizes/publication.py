@@ -44,11 +44,16 @@ def record_of(draw: Draw) -> PublishedRecord:
 
 def record_with(draw: Draw, dispositions: Sequence[dict[str, Any]]) -> PublishedRecord:
     """The same with the dispositions of another moment; ValueError where they are none."""
-    return _record(draw, draw.key, draw.record_digest, canonical_json(list(dispositions)))
+    told = canonical_json(list(dispositions))
+    found = _record(draw, draw.key, draw.record_digest, told, draw.published_ledger)
+    if draw.published_ledger is not None and found.value.get("log", "") is None:
+        _record.cache_clear()  # a ledger that was damaged may be mended
+    return found
 
 
 @lru_cache(maxsize=8)  # a record of a hundred winners has 200 KB
-def _record(draw: Draw, key: str, sha256: str, dispositions: bytes) -> PublishedRecord:
+def _record(draw: Draw, key: str, sha256: str, dispositions: bytes, published: int | None) -> PublishedRecord:
+    """`published` is where the ledger tells of it: before that there is no log."""
     record = with_dispositions(read_drawn(key, sha256), parse_canonical(dispositions))
     if record["$format"] == FORMAT:
         record["log"] = log_of(draw)

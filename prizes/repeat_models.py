@@ -9,7 +9,7 @@ from engagement.models import LONGEST_ACTOR, LONGEST_REASON, Segment
 class Repeat(models.Model):
     """One person asks with a reason, another one agrees; then there is a draft with the same prizes."""
 
-    segment = models.OneToOneField(Segment, models.PROTECT, related_name="repeat")
+    segment = models.ForeignKey(Segment, models.PROTECT, related_name="asked_repeats")
     reason = models.CharField(max_length=LONGEST_REASON)
     asked_by = models.CharField(max_length=LONGEST_ACTOR)
     agreed_by = models.CharField(max_length=LONGEST_ACTOR, blank=True)

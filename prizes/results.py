@@ -111,13 +111,22 @@ def describe_prizes_of(draw: Draw, wins: list[Win]) -> list[Prize]:
     return [_prize(row) for row in draw.segment.announced_prizes if row["id"] in held]
 
 
+# Columns of a draw that grow with its show, and that nobody is told of with a win.
+LONG = [f"draw__{name}" for name in ("rules", "excluded", "classes", "prior")]
+
+
 def describe_wins(show_id: int, only: Iterable[str] | None = None) -> Wins:
     """What the gateways tell each winner of a show's published draws: of all, or `only` of these pseudonyms."""
     wins = Win.objects.filter(show=show_id, draw__step=Draw.Step.PUBLISHED)
     if only is not None:
         wins = wins.filter(pseudonym__in=set(only))
     found: Wins = {}
-    for win in wins.select_related("draw__segment").defer("draw__rules").order_by("pk").iterator(1_000):
+    for win in (
+        wins.select_related("draw__segment")
+        .defer("draw__rules", "draw__excluded", "draw__classes", "draw__prior")
+        .order_by("pk")
+        .iterator(1_000)
+    ):
         found.setdefault(bytes.fromhex(win.pseudonym), []).append(_describe_win(win))
     return found
 

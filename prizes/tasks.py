@@ -32,6 +32,7 @@ from prizes.witnesses import ask_witnesses
 
 # A step that was queued and never ended (a killed worker, a lost message) is queued again after that.
 DISPATCH_S = 3
+PUBLISH_LEAD_MS = 30_000  # so long before the promised time what nobody has published is published
 CONDUCTED_AT_ONCE = 40  # segments, and draws, in a second
 
 
@@ -50,7 +51,12 @@ def conduct_draws() -> None:
     for segment in _going(phase=Phase.DRAWN, publish_at_once=True):
         dispatch(publish_task, segment.pk)
     # Nobody withholds a result: it is public in the time that the rules promise.
-    overdue = Draw.objects.filter(step=Draw.Step.DRAWN, publish_by_ms__lte=now, attempts__lt=MAX_ATTEMPTS)
+    overdue = Draw.objects.filter(
+        step=Draw.Step.DRAWN,
+        segment__phase=Phase.DRAWN,
+        publish_by_ms__lte=now + PUBLISH_LEAD_MS,
+        attempts__lt=MAX_ATTEMPTS,
+    )
     for segment_id in overdue.order_by("publish_by_ms").values_list("segment", flat=True)[:CONDUCTED_AT_ONCE]:
         dispatch(publish_task, segment_id)
     for draw_id in find_due(now):

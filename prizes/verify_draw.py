@@ -432,7 +432,10 @@ def check_later_rules(rules: Any) -> None:
     by = rules["publish_by_s"]
     require(60 <= by <= 31_536_000, f"60 .. 31536000 s to publish, got {by}")
     names = [row["name"] for row in rules["witnesses"]]
+    keys = [parse_key(row["key"], COSIGNATURE) for row in rules["witnesses"]]
     require(len(set(names)) == len(names), f"each witness once, got {names}")
+    require(len({key.public for key in keys}) == len(keys), "each key of a witness once, whatever its name")
+    expect("names in the keys of the witnesses", names, [key.name for key in keys])
     require(rules["quorum"] <= len(names), f"a quorum of at most {len(names)}, got {rules['quorum']}")
     require(rules["unwitnessed"] in ("wait", "go on"), "`wait` or `go on` without witnesses")
     require(rules["repeats"] != rules["draw_id"], "a draw that repeats another one")
@@ -1995,9 +1998,10 @@ def check_witnesses(case: Case) -> str:
     told = open_note(log["sealed"]["checkpoint"], [*case.notaries, *keys]).seen
     due = beacon_due_or_thrown(case)
     in_time = sorted((at, name) for name, at in told.items() if at * 1000 < due)
-    if len(in_time) < rules["quorum"]:
+    if len(in_time) < max(1, rules["quorum"]):
         lack = f"{len(in_time)} of {len(keys)} given witnesses signed the seal in time, {rules['quorum']} were promised"
-        require(rules["unwitnessed"] == "go on", f"witnesses before {due}: {lack}")
+        promised = rules["quorum"] > 0 and rules["unwitnessed"] == "wait"
+        require(not promised, f"witnesses before {due}: {lack}")
         return f"NOT WITNESSED: {lack}; the rules let the draw go on"
     names = ", ".join(f"{name} at {at}" for at, name in in_time)
     return f"{len(in_time)} of {len(named)} named witnesses saw the seal before the beacon: {names}"
@@ -2020,6 +2024,9 @@ def check_earlier(case: Case) -> str:
         expect("digest of an earlier record", digest_of(record), record["digest"])
         if case.given.keys:
             check_signed_record(case, record)
+            check_statements(
+                Case(record, None, None, case.given)
+            )  # with its log nobody hides when it was drawn
         records[record["rules"]["draw_id"]] = record
     prior, pending = prior_wins(case), case.record.get("pending", [])
     missing = sorted({*prior.values(), *pending} - set(records))
@@ -2032,7 +2039,16 @@ def check_earlier(case: Case) -> str:
     for draw_id, record in records.items():
         if draw_id in pending or record["ledger"]["seal"] < case.record["ledger"]["seal"]:
             check_named(case, record, pending)
+    check_seal_before(case, list(records.values()))
     return f"{len(prior)} prior wins, as in {len(records)} earlier records"
+
+
+def check_seal_before(case: Case, records: Sequence[Any]) -> None:
+    """The seals of a show are a chain: a draw whose record is not among those that were given is missed."""
+    before = [row for row in records if row["ledger"]["seal"] < case.record["ledger"]["seal"]]
+    last = max(before, key=lambda row: int(row["ledger"]["seal"]))["seal"]["digest"] if before else "00" * 32
+    named = case.record["seal"].get("previous", last)
+    require(last == named, f"the record with the seal {named}, which was made before this one")
 
 
 def check_named(case: Case, record: Any, pending: Sequence[str]) -> None:

@@ -15,9 +15,11 @@ from engagement.refusals import Refused
 
 AT_ONCE = 50
 
+WON_ELSEWHERE = "won in another draw"
+
 PUBLIC_ACTIONS = frozenset({
     # what is promised, and who may take part
-    "arm", "gateway key", "exclude", "include", "canaries",
+    "arm", "gateway key", "exclude", "include",
     # the window and the roll
     "open", "opened", "close", "closing", "void", "fence", "fence again", "freeze", "spoil", "ask repeat", "repeat",
     # secrets, seal, beacon
@@ -90,8 +92,13 @@ def prove_entries(show: Show, positions: Iterable[int], size: int) -> list[dict[
 
 
 def is_public(entry: LedgerEntry) -> bool:
-    """Whether everybody may read what an entry says."""
-    return entry.action in PUBLIC_ACTIONS and entry.salt != ""
+    """Whether everybody may read what an entry says.
+
+    Who has won elsewhere forfeits as soon as it is drawn: that would name a winner before the stage does. The record
+    has it, once it is published.
+    """
+    named_early = entry.action == "forfeit" and entry.reason == WON_ELSEWHERE
+    return entry.action in PUBLIC_ACTIONS and entry.salt != "" and not named_early
 
 
 def list_statements(row: LedgerCheckpoint, note: WholeNote, after: int) -> dict[str, Any]:

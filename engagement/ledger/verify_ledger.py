@@ -296,6 +296,8 @@ class Story:
         own = entry.draws or ((entry.segment,) if entry.segment else ())
         fault = self._repeat(entry) or self._after_end(entry, own) or self._out_of_order(entry, own)
         for what in {*own, entry.segment}:  # a segment is as far as the first of its draws
+            if entry.action == "forfeit" and self._rank(what) == RANKS["drawn"]:
+                continue  # somebody who had won elsewhere: that is told before the publication
             if self._rank(what) <= RANKS.get(entry.action, -2):
                 self.reached[what] = entry.action
         if entry.action in ENDS:

@@ -109,7 +109,7 @@ async def list_draws(
     if show is None:
         raise Refused(404, "no_such_show", f"there is no show {slug!r}")
     draws = Draw.objects.filter(show=show, pk__gt=after).select_related("segment", "show").order_by("pk")
-    found = [draw async for draw in draws.defer("rules", "excluded", "classes")[: DRAWS_AT_ONCE + 1]]
+    found = [draw async for draw in draws.defer("rules", "excluded", "classes", "prior")[: DRAWS_AT_ONCE + 1]]
     shown = found[:DRAWS_AT_ONCE]
     more = len(found) > len(shown)
     page = {
@@ -202,7 +202,7 @@ async def list_winners(
     **described(
         "The record of a draw",
         "The whole account of a published draw, with what became of the prizes until now. Canonical JSON; the entity "
-        "tag is the record's own digest.",
+        "tag is the SHA-256 of the bytes.",
         Record,
         "The record.",
     ),
@@ -212,7 +212,7 @@ async def get_record(request: HttpRequest, draw_id: DrawNumber) -> HttpResponse:
     if draw.step != Draw.Step.PUBLISHED:
         raise _not_published(draw)
     record = await sync_to_async(record_of)(draw)
-    return answer_document(request, record.content, cache=ASK_AGAIN, tag=tag_of(record.digest))
+    return answer_document(request, record.content, cache=ASK_AGAIN)
 
 
 @get(

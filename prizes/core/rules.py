@@ -74,15 +74,15 @@ def build_rules(
 ) -> dict[str, Any]:
     """Return the rules of one draw as a JSON value; its digest is the draw's rules digest.
 
-    `prizes` are in drawing order, one winner each, with the keys id, celebrity, brand, garment, size, title
-    (text), value_minor (integer, minor units of `currency`, three capital letters). `windows` have feed,
-    delay_ms (behind the studio) and window_ms (length). `parties` have name and commitment, in the order of
-    the seal. `seal_margin_s` are the seconds from the freeze to the beacon's round, `reveal_deadline_s` those
-    from the last reveal to it, `claim_s` those that a winner has to claim, `publish_by_s` those from the seal until
-    the result is public. `throws` is the number of throws of dice. `witnesses` have name and key (the text of a public
-    key, docs/ledger.md); `quorum` of them sign the seal before the round, and `unwitnessed` says what happens without
-    them. `repeats` is the id of the spoiled draw whose prizes are drawn again. Commitments and digests are 64 hex
-    digits. Raises ValueError that says what was expected and what came.
+    `prizes` are in drawing order, one winner each, with the keys id, celebrity, brand, garment, size, title (text),
+    value_minor (integer, minor units of `currency`, three capital letters). `windows` have feed, delay_ms (behind
+    the studio) and window_ms (length). `parties` have name and commitment, in the order of the seal.
+    `seal_margin_s` are the seconds from the freeze to the beacon's round, `reveal_deadline_s` those from the last
+    reveal to it, `claim_s` those that a winner has to claim, `publish_by_s` those from the seal until the result is
+    public, a minute longer than the margin at least. `throws` is the number of throws of dice. `witnesses` have
+    name and key (the text of a public key, docs/ledger.md); `quorum` of them sign the seal before the round, and
+    `unwitnessed` says what happens without them. `repeats` is the id of the spoiled draw whose prizes are drawn
+    again. Commitments and digests are 64 hex digits. Raises ValueError that says what was expected and what came.
     Source: docs/draw.md, section 1.
 
     >>> build_rules(**EXAMPLE)["tmax"]
@@ -106,7 +106,7 @@ def build_rules(
         "k_show_commitment": _digest("k_show_commitment", k_show_commitment),
         "parties": _check_parties(parties),
         "prizes": checked_prizes,
-        "publish_by_s": _within("publish_by_s", publish_by_s, MIN_PUBLISH_S, MAX_PUBLISH_S),
+        "publish_by_s": _within("publish_by_s", publish_by_s, seal_margin_s + MIN_PUBLISH_S, MAX_PUBLISH_S),
         "quorum": _within("quorum", quorum, 0, len(checked_witnesses)),
         "repeats": repeats,
         "reserves": _within("reserves", reserves, 0, len(checked_prizes) + MAX_EXTRA_RESERVES),
@@ -176,7 +176,8 @@ def _check_parties(parties: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]
 def _check_witnesses(witnesses: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     rows = [_fields("witness", witness, _WITNESS_FIELDS) for witness in witnesses]
     _distinct("witness", [_text("witness name", row["name"]) for row in rows])
-    _distinct("key of a witness", [_text("witness key", row["key"]) for row in rows])
+    # One key is one witness, whatever names it has.
+    _distinct("key of a witness", [_text("witness key", row["key"]).split("+", 2)[-1] for row in rows])
     return rows
 
 

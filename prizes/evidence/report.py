@@ -126,7 +126,9 @@ def _is_promise(name: str) -> bool:
 
 def _state_of(draw: Draw) -> str:
     if draw.segment.phase == Phase.VOID:
-        return "called off before the freeze; nothing is drawn"
+        frozen = getattr(draw.segment, "freeze", None)
+        late = frozen is not None and frozen.frozen_at_ms is not None  # the first version let it be
+        return f"called off {'after' if late else 'before'} the freeze; nothing is drawn"
     if draw.step == Draw.Step.SPOILED:
         return "spoiled: it got no seal in time; nothing is drawn from this roll"
     if draw.disagreement:

@@ -185,10 +185,13 @@ def wait_for_witnesses(segment: Segment) -> None:
 
     From the freeze on the time of the seal is fixed: witnesses who do not answer by then would not see it, either.
     """
-    if all(draw.promised.get("unwitnessed") != "wait" for draw in segment.draws.all()):
+    promised = [draw.promised for draw in segment.draws.all()]
+    waiting = [rules for rules in promised if rules.get("unwitnessed") == "wait"]
+    if not waiting:
         return
     fence = LedgerEntry.objects.filter(show=segment.show_id, action="fence").order_by("-position").first()
-    if fence is not None and not quorum_reached(segment.show, fence.position + 1):
+    size = 0 if fence is None else fence.position + 1
+    if not all(quorum_reached(segment.show, size, rules) for rules in waiting):
         raise Waiting(
             "waiting for witnesses: not enough of them have seen the fence (the ledger's page says who)"
         )

@@ -32,8 +32,8 @@ def repeat_segment(segment_id: int, *, actor: str, reason: str = "", now: int | 
         raise ActionRefused(
             f"{segment} is {segment.phase}: only the prizes of a spoiled segment are drawn again"
         )
-    asked = Repeat.objects.filter(segment=segment).first()
-    if asked is None:
+    asked = Repeat.objects.filter(segment=segment).select_related("draft").order_by("-pk").first()
+    if asked is None or (asked.draft is not None and asked.draft.phase == Phase.VOID):
         if not reason.strip():
             raise ActionRefused("to draw again needs a reason")
         asked = Repeat.objects.create(segment=segment, reason=reason.strip(), asked_by=actor)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from engagement.actions import ActionRefused
 from engagement.clock import from_ms, now_ms
-from engagement.core.phases import Phase
+from engagement.core.phases import CALLED_OFF, Phase
 from engagement.paging import Page, newest_first
 from engagement.vault import open_secret
 from prizes.models import Commitment, Draw, Party, PrizeList, Reveal
@@ -141,7 +141,9 @@ def _drafts(own: list[Party]) -> dict[int, list[dict[str, Any]]]:
 
 def _draws(own: list[Party], now: int) -> dict[int, list[dict[str, Any]]]:
     """By party, the newest draws that wait for it or have its secret; in a fixed number of queries."""
-    draws = Draw.objects.filter(show__in=[party.show_id for party in own]).exclude(segment__phase=Phase.VOID)
+    draws = Draw.objects.filter(show__in=[party.show_id for party in own]).exclude(
+        segment__phase__in=CALLED_OFF
+    )
     related = draws.select_related("segment__freeze", "prize_list").prefetch_related("revealed")
     newest = related.order_by("-pk")[:DRAWS_AT_ONCE]
     rows = sorted(newest, key=lambda draw: (-draw.segment.position, draw.prize_list.number))

@@ -75,7 +75,7 @@ def test_a_draft_that_was_renamed_or_deleted_is_followed_and_nothing_that_is_typ
     night.set_up("rename", first, "Prelude")
     expect(row(room, first)).to_contain_text("Prelude")
 
-    reason = row(room, first).locator("[name=reason]")
+    reason = row(room, first).locator("[data-action=void] [name=reason]")
     reason.fill("the host fell ill")
     night.set_up("delete", second)
     expect(room.locator("#warnings")).to_contain_text("The rundown was changed")

@@ -8,18 +8,18 @@ import pytest
 from django.test import Client
 from redis.exceptions import ConnectionError as RedisAway
 
-from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.ledger.append import SYSTEM
 from engagement.models import LedgerEntry, Segment, Show
 from prizes import tasks
+from prizes.audit import check_signed
 from prizes.files import fetch, record_name
 from prizes.models import Draw
 from prizes.steps.claims import find_due
 from prizes.steps.draw import request_draw
 from prizes.steps.freeze import freeze_shard
 from prizes.steps.publish import publish_segment
-from tests.cast import OPERATOR, armed_segment, make_show
+from tests.cast import OPERATOR, arm, armed_segment, make_segment, make_show
 from tests.clock import Clock
 from tests.disks import fill, small_disk
 from tests.guards import without_guards
@@ -143,17 +143,23 @@ def test_a_result_that_cannot_be_published_by_itself_waits_for_the_button(show: 
     assert draw.step == Draw.Step.PUBLISHED and (draw.attempts, draw.trouble) == (0, "")
 
 
-def test_a_result_that_nobody_publishes_is_published_in_the_promised_time(show: Show, queued: Any) -> None:
-    draw = run_all(ended(armed_segment(show)))
-    assert draw.publish_by_ms == draw.sealed_at_ms + 1000 * draw.promised["publish_by_s"]
+def test_a_result_that_nobody_publishes_is_published_in_the_promised_time(
+    show: Show, queued: Any, clock: Clock
+) -> None:
+    segment = make_segment(show)
+    segment.prize_lists.update(publish_by_s=200)
+    draw = run_all(ended(arm(segment)))
+    assert draw.sealed_at_ms is not None and draw.publish_by_ms == draw.sealed_at_ms + 200_000
     work(queued, seconds=3)
     assert Draw.objects.get(pk=draw.pk).step == Draw.Step.DRAWN
-    with without_guards():
-        Draw.objects.filter(pk=draw.pk).update(publish_by_ms=now_ms() - 1)
+    clock.set(draw.publish_by_ms - tasks.PUBLISH_LEAD_MS)
     work(queued, seconds=3)
-    assert Draw.objects.get(pk=draw.pk).step == Draw.Step.PUBLISHED
+    published = Draw.objects.select_related("show", "segment__freeze").get(pk=draw.pk)
     told = LedgerEntry.objects.get(show=show, action="publish")
-    assert told.actor == SYSTEM
+    assert published.step == Draw.Step.PUBLISHED and told.actor == SYSTEM
+    assert told.at_ms <= draw.publish_by_ms and check_signed(published) == (
+        "published record", True, "signed, and its log holds"
+    )  # fmt: skip
 
 
 def test_one_draw_that_cannot_be_settled_does_not_stop_the_others(

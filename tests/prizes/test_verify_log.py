@@ -56,6 +56,14 @@ def test_the_record_of_a_night_is_signed_and_told_step_by_step_in_the_log(draw: 
     assert told["statements"].startswith("8 statements under the signed checkpoint of ")
 
 
+def test_who_reads_the_record_before_the_publication_does_not_keep_it_without_its_log(show: Show) -> None:
+    ranked = Draw.objects.select_related("show", "segment__freeze").get(pk=nights.ranked(show).pk)
+    assert record_of(ranked).value["log"] is None
+    publish_segment(ranked.segment_id, actor=OPERATOR)
+    ranked.refresh_from_db()
+    assert record_of(ranked).value["log"] is not None
+
+
 def test_without_the_key_nothing_of_it_is_claimed(draw: Draw) -> None:
     assert {"signature", "statements"}.isdisjoint(
         check.name for check in verify_draw(record_of(draw).content)

@@ -62,7 +62,7 @@ def test_a_change_of_any_rule_changes_the_digest():
         ({"void_rule": ""}, "void_rule as text"),
         ({"beacon_kind": "lottery"}, "drand, dice, local, got 'lottery'"),
         ({"beacon_kind": "dice", "throws": 49}, r"throws of 50 \.\. 400, got 49"),
-        ({"publish_by_s": 59}, "publish_by_s of 60"),
+        ({"publish_by_s": 119}, "publish_by_s of 120"),
         ({"quorum": 1}, r"quorum of 0 \.\. 0, got 1"),
         ({"unwitnessed": "maybe"}, "unwitnessed of wait, go on, got 'maybe'"),
         ({"witnesses": [WITNESS, WITNESS]}, "'notary' again"),

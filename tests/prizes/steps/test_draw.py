@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,12 @@ from engagement.actions import ActionRefused, Conflict
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.phases import Phase
+from engagement.ledger import verify_ledger
+from engagement.ledger.checkpoints import keys_of, newest_checkpoint
+from engagement.ledger.core.checkpoints import format_vkey
+from engagement.ledger.export import export_entry
+from engagement.ledger.reading import read_entries
+from engagement.ledger.statements import is_public
 from engagement.models import LedgerEntry, Segment, Show
 from prizes import tasks
 from prizes.audit import audit_draw
@@ -319,7 +326,9 @@ def test_a_draw_waits_for_one_that_its_seal_names_and_says_so(show: Show) -> Non
     assert [check for check in audit_draw(other) if not check.ok] == []
 
 
-def test_who_wins_in_two_draws_keeps_the_first_and_a_reserve_gets_the_second(show: Show) -> None:
+def test_who_wins_in_two_draws_keeps_the_first_and_a_reserve_gets_the_second(
+    show: Show, tmp_path: Path
+) -> None:
     """The first draw stops, the second is sealed without it and drawn, and then the first goes on."""
     two = dict.fromkeys(list(VIEWERS)[:2], 100)
     first = ended(armed_segment(show, quantity=2), two)
@@ -344,6 +353,14 @@ def test_who_wins_in_two_draws_keeps_the_first_and_a_reserve_gets_the_second(sho
     for draw in (row, other):
         draw.refresh_from_db()
         assert [check for check in audit_draw(draw) if not check.ok] == []
+    path = tmp_path / "entries.jsonl"
+    path.write_bytes(b"".join(map(export_entry, read_entries(show, 0, 10_000))))
+    signed, newest = tmp_path / "latest.txt", newest_checkpoint(show)
+    assert newest is not None
+    signed.write_text(newest.note)
+    assert verify_ledger.main(["--key", format_vkey(keys_of(show)[0]), str(path), str(signed)]) == 0
+    told = LedgerEntry.objects.get(show=show, action="forfeit")
+    assert not is_public(told)  # it would name a winner before the stage does
 
 
 def test_draws_of_a_show_run_in_the_order_of_their_seals(show: Show) -> None:

@@ -11,6 +11,7 @@ from prizes.models import Draw, Repeat
 from prizes.steps.arm import arm_segment
 from prizes.steps.repeat import repeat_segment
 from prizes.steps.spoil import spoil_segment
+from prizes.steps.void import void_segment
 from tests.cast import OPERATOR, armed_segment, make_segment
 from tests.prizes.pipeline import ended
 
@@ -47,6 +48,15 @@ def test_two_people_have_the_prizes_drawn_again_and_the_rules_name_the_spoiled_d
         (row.action, row.actor) for row in LedgerEntry.objects.filter(show=show, action__contains="repeat")
     ]
     assert told == [("ask repeat", "dirk"), ("repeat", "dora")]
+
+
+def test_a_repeat_that_was_called_off_can_be_asked_for_again(spoiled: Segment) -> None:
+    for _ in range(2):
+        repeat_segment(spoiled.pk, actor="dirk", reason="the round was out")
+        made = repeat_segment(spoiled.pk, actor="dora").draft
+        assert made is not None
+        void_segment(made.pk, actor=OPERATOR, reason="rain")
+    assert Repeat.objects.filter(segment=spoiled).count() == 2
 
 
 def test_the_same_garment_is_not_armed_again_behind_anybodys_back(show: Show, spoiled: Segment) -> None:

@@ -134,6 +134,14 @@ def test_a_spoiled_draw_keeps_its_roll_and_serves_its_receipts(
     assert (row["step"], row["segment"]["phase"]) == ("spoiled", "spoiled")
 
 
+def test_nobody_reveals_anything_of_what_was_spoiled(show: Show) -> None:
+    segment = ended(armed_with_notary(show))
+    go_on(segment)
+    spoil_segment(segment.pk, "the disk is gone")
+    with pytest.raises(ActionRefused, match="is spoiled: nothing is drawn"):
+        reveal_secret(segment.draws.get().pk, "notary", SECRET, actor="notary")
+
+
 def test_a_void_draw_stays_on_the_list(show: Show, client: Client) -> None:
     segment = armed_segment(show)
     void_segment(segment.pk, actor=OPERATOR, reason="rain")
