@@ -359,8 +359,8 @@ def test_who_wins_in_two_draws_keeps_the_first_and_a_reserve_gets_the_second(
     assert newest is not None
     signed.write_text(newest.note)
     assert verify_ledger.main(["--key", format_vkey(keys_of(show)[0]), str(path), str(signed)]) == 0
-    told = LedgerEntry.objects.get(show=show, action="forfeit")
-    assert not is_public(told)  # it would name a winner before the stage does
+    told = LedgerEntry.objects.filter(show=show, action="forfeit")
+    assert told and not any(map(is_public, told))  # it would name a winner before the stage does
 
 
 def test_draws_of_a_show_run_in_the_order_of_their_seals(show: Show) -> None:
