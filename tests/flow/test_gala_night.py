@@ -97,7 +97,12 @@ def run_the_second_segment_by_hand(night: Night, segment: int, tmp_path: Path) -
     assert summary["phones_connected"] == 60 and sum(acknowledged.values()) > 0
     assert differing_viewers(acknowledged, frozen_totals(night, segment)) == []
     stubs = summary["segments"][str(segment)]["stubs"]
-    assert all(acknowledged[viewer] == total for viewer, total in stubs.items()) and len(stubs) > 40
+    assert {
+        viewer: (acknowledged[viewer], total)
+        for viewer, total in stubs.items()
+        if acknowledged[viewer] != total
+    } == {}
+    assert len(stubs) > 40
     assert summary["stubs"] == {"kept": len(stubs), "certified": len(stubs), "missing": 0, "wrong": {}}
     assert summary["results_seen"][str(draw)] == 60
     assert "NOT OK" not in night.expect("audit_draw", str(draw))
