@@ -16,7 +16,7 @@ def test_once():
     assert before
 """
 ALWAYS = "def test_always():\n    assert False\n"
-OFTEN = "import pytest\n\n@pytest.mark.parametrize('n', range(6))\ndef test_often(n):\n    assert False\n"
+OFTEN = "import pytest\n\n@pytest.mark.parametrize('n', range(4))\ndef test_often(n):\n    assert False\n"
 FINE = "def test_fine():\n    pass\n"
 
 
