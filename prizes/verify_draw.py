@@ -52,7 +52,7 @@ import struct
 import sys
 import time
 from bisect import bisect_right
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, NamedTuple, Sequence, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, NamedTuple, Sequence, Tuple, Union
 
 # --- 1. Shapes (docs/draw.md, sections 1 and 7) ---
 # A dict names every field there is, a list holds any number of its one member.
@@ -311,7 +311,8 @@ class Given(NamedTuple):
     same show that were sealed before) canonical JSON, as are `stubs` and `gateway_keys`, the statements of the ledger
     with the keys that have signed them. `keys` are public keys of the organiser and `witnesses` those of
     witnesses, as text. `show_key` is the show's key of 32 bytes, once it was opened, `uids` the ids of all who may be
-    in the roll. `tell` hears how far a long check is.
+    in the roll. `told` is the whole ledger, where it was checked before: it tells of seals whose draws were stopped,
+    and of the records of the first version, which nobody has signed. `tell` hears how far a long check is.
     """
 
     excluded: Iterable[bytes] = ()
@@ -323,6 +324,7 @@ class Given(NamedTuple):
     witnesses: Sequence[str] = ()
     show_key: bytes = b""
     uids: Iterable[int] = ()
+    told: Sequence[Told] = ()
     tell: Tell = no_progress
 
 
@@ -348,13 +350,19 @@ def verify_draw(
         case = Case(read_json(record, "record", RECORDS), roll, totals, given)
     except Exception as error:
         return [Check("record", False, clip(str(error) or repr(error)))]
+    checks = check_case(case)
+    checks += [check_receipt(case, number, data) for number, data in enumerate(given.receipts, 1)]
+    return checks + [check_stub(case, number, data) for number, data in enumerate(given.stubs, 1)]
+
+
+def check_case(case: Case) -> list[Check]:
+    """Every check but those of receipts and stubs, which may follow; `case.failed` has the names of those that fail."""
     checks = [Check("record", True, f"canonical JSON of {case.version}, known fields only")]
     for name, check in checks_for(case):
         checks.append(run(name, check, case))
         if not checks[-1].ok:
             case.failed.add(name)
-    checks += [check_receipt(case, number, data) for number, data in enumerate(given.receipts, 1)]
-    return checks + [check_stub(case, number, data) for number, data in enumerate(given.stubs, 1)]
+    return checks
 
 
 def run(name: str, check: Callable[[Case], str], case: Case) -> Check:
@@ -1897,18 +1905,21 @@ def check_statements(case: Case) -> str:
     told = [read_statement(case, top, row) for row in log["statements"]]
     require(increase([row.position for row in told]), "statements in the order of the log")
     require(all(a.at <= b.at for a, b in pairwise(told)), "statements whose times do not run backwards")
-    for action, position, at, says in expected_statements(case):
+    compare_steps(case, told, expected_statements(case))
+    return f"{len(told)} statements under the signed checkpoint of {top.size} entries of {top.origin}"
+
+
+def compare_steps(case: Case, told: Sequence[Told], expected: Iterable[Step]) -> None:
+    """Among these entries of the ledger each step stands once, where, when and as the record says."""
+    for action, position, at, says in expected:
         found = [row for row in told if row.action == action and says(row.details)]
         require(len(found) == 1, f"one statement {action!r} of this draw, got {len(found)}")
-        expect(
-            f"position of {action!r}",
-            position if position is not None else found[0].position,
-            found[0].position,
-        )
-        require(at is None or at(found[0].at), f"{action!r} at the time of the record, got {found[0].at}")
-    late = [row for row in told if row.action == "publish" and row.at > publish_by(case)]
-    require(not late, f"a publication until {publish_by(case)}, as promised")
-    return f"{len(told)} statements under the signed checkpoint of {top.size} entries of {top.origin}"
+        there = found[0]
+        expect(f"position of {action!r}", there.position if position is None else position, there.position)
+        require(at is None or at(there.at), f"{action!r} at the time of the record, got {there.at}")
+        if action == "publish" and case.version == V2:
+            by = publish_by(case)
+            require(there.at <= by, f"a publication until {by}, as promised, got {there.at}")
 
 
 def need_log(case: Case) -> Any:
@@ -1932,9 +1943,10 @@ def read_statement(case: Case, top: Checkpoint, row: Any) -> Told:
 
 Says = Callable[[Any], bool]
 Times = Union[Callable[[int], bool], None]
+Step = Tuple[str, Union[int, None], Times, Says]
 
 
-def expected_statements(case: Case) -> list[tuple[str, int | None, Times, Says]]:
+def expected_statements(case: Case) -> list[Step]:
     """Action, position (where the record names it), time, and what the details have to say."""
     record, draw, ledger = case.record, case.rules["draw_id"], case.record["ledger"]
     seal, roll, committed = record["seal"], record["roll"], record["precommitment"]
@@ -1942,7 +1954,7 @@ def expected_statements(case: Case) -> list[tuple[str, int | None, Times, Says]]
 
     def froze(details: Any) -> bool:
         return any(
-            row.get("draw_id") == draw
+            row.get("draw_id", draw) == draw  # the first version did not name it
             and (row.get("roll_header"), row.get("roll_root"), row.get("totals_digest"))
             == (roll["header"], roll["root"], roll["totals_digest"])
             for row in details.get("draws", [])
@@ -1980,7 +1992,8 @@ def publish_by(case: Case) -> int:
 
 def as_drawn(record: Any) -> Any:
     """The record as it was written when it was drawn: without what came later."""
-    drawn = {**record, "dispositions": [], "log": None, "signature": ""}
+    later = {} if record["$format"] == V1 else {"log": None, "signature": ""}
+    drawn = {**record, "dispositions": [], **later}
     return {**drawn, "digest": digest_of(drawn)}
 
 
@@ -2017,17 +2030,13 @@ def beacon_due_or_thrown(case: Case) -> int:
 
 def check_earlier(case: Case) -> str:
     """The prior wins are those of the show's other records: no more, no fewer."""
-    records = {}
-    for data in case.given.earlier:
-        record = read_json(data, "earlier record", RECORDS)
+    found = [read_earlier(data, tuple(case.given.keys)) for data in case.given.earlier]
+    for record in found:
         expect("show of an earlier record", case.rules["show_id"], record["rules"]["show_id"])
-        expect("digest of an earlier record", digest_of(record), record["digest"])
-        if case.given.keys:
-            check_signed_record(case, record)
-            check_statements(
-                Case(record, None, None, case.given)
-            )  # with its log nobody hides when it was drawn
-        records[record["rules"]["draw_id"]] = record
+    old = [record for record in found if record["$format"] == V1] if case.given.keys else []
+    for record in old:
+        check_told_record(case, record)
+    records = {record["rules"]["draw_id"]: record for record in found}
     prior, pending = prior_wins(case), case.record.get("pending", [])
     missing = sorted({*prior.values(), *pending} - set(records))
     require(not missing, f"the records of all draws with prior wins, but not given: {', '.join(missing)}")
@@ -2040,13 +2049,36 @@ def check_earlier(case: Case) -> str:
         if draw_id in pending or record["ledger"]["seal"] < case.record["ledger"]["seal"]:
             check_named(case, record, pending)
     check_seal_before(case, list(records.values()))
-    return f"{len(prior)} prior wins, as in {len(records)} earlier records"
+    unsigned = f"; {len(old)} of {V1}, which prove arithmetic only: the ledger tells of them" if old else ""
+    return f"{len(prior)} prior wins, as in {len(records)} earlier records{unsigned}"
+
+
+@functools.lru_cache(maxsize=512)  # with a whole show each record is an earlier one of many
+def read_earlier(data: bytes, keys: tuple[str, ...]) -> Any:
+    """The record of an earlier draw, which its organiser has to have signed where there are keys."""
+    record = read_json(data, "earlier record", RECORDS)
+    expect("digest of an earlier record", digest_of(record), record["digest"])
+    if keys and record["$format"] == V2:
+        case = Case(record, None, None, Given(keys=keys))
+        check_signed_record(case, record)
+        check_statements(case)  # with its log nobody hides when it was drawn
+    return record
+
+
+def check_told_record(case: Case, record: Any) -> None:
+    """A record that nobody has signed proves a win only if a signed ledger has its digest: anybody can make one."""
+    told = {row.details.get("record") for row in case.given.told if row.action == "drawn"}
+    digest = hashlib.sha256(canonical(as_drawn(record))).hexdigest()
+    what = "an earlier record that is signed; those of shake-draw/v1 are not, and need the ledger: verify_show.py"
+    require(digest in told, what)
 
 
 def check_seal_before(case: Case, records: Sequence[Any]) -> None:
     """The seals of a show are a chain: a draw whose record is not among those that were given is missed."""
-    before = [row for row in records if row["ledger"]["seal"] < case.record["ledger"]["seal"]]
-    last = max(before, key=lambda row: int(row["ledger"]["seal"]))["seal"]["digest"] if before else "00" * 32
+    seals = {row.position: row.details.get("seal") for row in case.given.told if row.action == "seal"}
+    seals.update({row["ledger"]["seal"]: row["seal"]["digest"] for row in records})
+    before = [position for position in seals if position < case.record["ledger"]["seal"]]
+    last = seals[max(before)] if before else "00" * 32
     named = case.record["seal"].get("previous", last)
     require(last == named, f"the record with the seal {named}, which was made before this one")
 
