@@ -22,6 +22,8 @@ PUBLIC_ACTIONS = frozenset({
     "arm", "gateway key", "exclude", "include",
     # the window and the roll
     "open", "opened", "close", "closing", "void", "fence", "fence again", "freeze", "spoil", "ask repeat", "repeat",
+    # what was seen on air
+    "counts", "uncounted", "canaries", "canaries opened",
     # secrets, seal, beacon
     "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",
     # the draw and what became of the prizes

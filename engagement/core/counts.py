@@ -1,0 +1,154 @@
+"""What gateways have counted of a segment: the details of the ledger's entries `counts` (docs/ledger.md, "Counts").
+
+Figures never fall: what a gateway has once said stays, also when the gateway and its row in Redis are lost.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+MOST_GATEWAYS = 200  # are named in an entry; what further ones have counted stands in one sum
+LONGEST_NAME = 100
+SOURCES = ("app", "guest")  # of passes
+
+
+class Figures(NamedTuple):
+    """Of one gateway, or of several together: viewers who have reported, and shakes."""
+
+    viewers: int
+    shakes: int
+
+
+NOTHING = Figures(0, 0)
+
+
+class Counts(NamedTuple):
+    """The figures of each gateway in the order of their first mention, and of those that are not named."""
+
+    gateways: Mapping[str, Figures]
+    others: Figures = NOTHING
+
+    @property
+    def total(self) -> Figures:
+        """The sum over all gateways: at least what can be frozen, more where viewers have changed gateways."""
+        return add_up([*self.gateways.values(), self.others])
+
+
+def add_up(rows: Iterable[Figures]) -> Figures:
+    """The sum of some figures.
+
+    >>> add_up([Figures(1, 20), Figures(2, 5)])
+    Figures(viewers=3, shakes=25)
+    """
+    figures = list(rows)
+    return Figures(sum(row.viewers for row in figures), sum(row.shakes for row in figures))
+
+
+def merge_counts(before: Counts, found: Mapping[str, Figures]) -> Counts:
+    """What was told before, and what is found now: of each gateway the larger figures, and 200 of them by name.
+
+    >>> before = Counts({"one": Figures(5, 80)})
+    >>> merge_counts(before, {"one": Figures(6, 75), "two": Figures(1, 3)}).gateways["one"]
+    Figures(viewers=6, shakes=80)
+    >>> merge_counts(before, {}).total
+    Figures(viewers=5, shakes=80)
+    """
+    named = dict(before.gateways)
+    unnamed: list[Figures] = []
+    for name in sorted(found):
+        if name in named or len(named) < MOST_GATEWAYS:
+            named[name] = _larger(named.get(name, NOTHING), found[name])
+        else:
+            unnamed.append(found[name])
+    return Counts(named, _larger(before.others, add_up(unnamed)))
+
+
+def _larger(one: Figures, two: Figures) -> Figures:
+    return Figures(max(one.viewers, two.viewers), max(one.shakes, two.shakes))
+
+
+def describe_counts(counts: Counts) -> dict[str, Any]:
+    """The fields of an entry that tell them: sums, gateways by name, and the sum of the others where there are any.
+
+    >>> describe_counts(Counts({"one": Figures(5, 80)}))
+    {'viewers': 5, 'shakes': 80, 'gateways': [{'gateway': 'one', 'viewers': 5, 'shakes': 80}]}
+    """
+    others = {} if counts.others == NOTHING else {"others": counts.others._asdict()}
+    rows = [{"gateway": name, **figures._asdict()} for name, figures in counts.gateways.items()]
+    return {**counts.total._asdict(), "gateways": rows, **others}
+
+
+def parse_counts(details: Mapping[str, Any]) -> Counts:
+    """The inverse of `describe_counts`; ValueError for anything that it does not make.
+
+    >>> parse_counts(describe_counts(Counts({"one": Figures(5, 80)}))).total
+    Figures(viewers=5, shakes=80)
+    """
+    rows, others = details.get("gateways"), details.get("others")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("expected a list of gateways with what they have counted")
+    gateways = {str(row.get("gateway")): _figures(row) for row in rows}
+    counts = Counts(gateways, NOTHING if others is None else _figures(others))
+    if len(gateways) != len(rows) or _figures(details) != counts.total:
+        raise ValueError("expected each gateway once, and the sum of all of them")
+    return counts
+
+
+def _figures(row: Any) -> Figures:
+    values = _numbers(row, Figures._fields)
+    if values is None:
+        raise ValueError(f"expected counted viewers and shakes, got {row!r}"[:200])
+    return Figures(*values)
+
+
+def _numbers(row: Any, names: Iterable[str]) -> list[int] | None:
+    """The values of these fields, where it is an object that has them all, whole and not negative."""
+    values = [row.get(name) if isinstance(row, dict) else None for name in names]
+    numbers = [value for value in values if type(value) is int and value >= 0]
+    return numbers if len(numbers) == len(values) else None
+
+
+def read_row(row: Any) -> Figures | None:
+    """The figures in a gateway's live counters; None for a gateway that counts no viewers, or what is no such row.
+
+    `unsure` are shakes that another gateway may have counted, too: a ceiling has to hold them.
+
+    >>> read_row({"shakes": 70, "unsure": 5, "viewers": 3, "reports": 9, "clamped": 0})
+    Figures(viewers=3, shakes=75)
+    >>> read_row({"shakes": 70}) is None
+    True
+    """
+    values = _numbers(row, ("viewers", "shakes", "unsure"))
+    return None if values is None else Figures(values[0], values[1] + values[2])
+
+
+def passes_since(issued: Mapping[str, int], before: Mapping[str, Any]) -> dict[str, int]:
+    """Passes issued by source since the last entry, which said `before`; 0 where Redis has forgotten some.
+
+    >>> passes_since({"app": 7, "guest": 40}, {"app": 5, "guest": 50})
+    {'app': 2, 'guest': 0}
+    >>> passes_since({"guest": 3}, {})
+    {'app': 0, 'guest': 3}
+    """
+    return {source: max(0, issued.get(source, 0) - _number(before.get(source))) for source in SOURCES}
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int else 0
+
+
+class Excess(NamedTuple):
+    """By how much what was frozen is more than what was counted: 0 and 0 on an honest night."""
+
+    viewers: int
+    shakes: int
+
+
+def excess(counted: Figures, *, viewers: int, shakes: int) -> Excess:
+    """Compare frozen viewers (or the entries of a roll) and shakes with what the gateways had counted at the fence.
+
+    >>> excess(Figures(100, 5_000), viewers=98, shakes=5_000)
+    Excess(viewers=0, shakes=0)
+    >>> excess(Figures(100, 5_000), viewers=110, shakes=5_600)
+    Excess(viewers=10, shakes=600)
+    """
+    return Excess(max(0, viewers - counted.viewers), max(0, shakes - counted.shakes))

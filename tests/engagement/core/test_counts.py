@@ -1,0 +1,78 @@
+"""Counts: the larger figures of each gateway, a bounded number of names, and what is more than was counted."""
+
+from typing import Any
+
+import pytest
+
+from engagement.core.counts import (
+    MOST_GATEWAYS,
+    Counts,
+    Excess,
+    Figures,
+    describe_counts,
+    excess,
+    merge_counts,
+    parse_counts,
+    passes_since,
+    read_row,
+)
+from engagement.core.digests import canonical_json
+
+ONE = Counts({"b": Figures(5, 80)})
+
+
+def test_what_was_told_once_is_never_taken_back() -> None:
+    later = merge_counts(ONE, {"a": Figures(1, 7), "b": Figures(6, 70)})
+    assert list(later.gateways) == ["b", "a"] and later.gateways["b"] == Figures(6, 80)
+    assert merge_counts(later, {}) == later and later.total == Figures(7, 87)
+
+
+def test_of_very_many_gateways_some_are_named_and_the_sum_has_all() -> None:
+    many = {f"{number:0100}": Figures(10**6, 10**9) for number in range(MOST_GATEWAYS + 50)}
+    counts = merge_counts(Counts({}), many)
+    assert len(counts.gateways) == MOST_GATEWAYS and counts.others == Figures(50 * 10**6, 50 * 10**9)
+    assert counts.total == Figures(250 * 10**6, 250 * 10**9)
+    assert len(canonical_json(describe_counts(counts))) < 40_000
+    fewer = merge_counts(counts, {f"{number:0100}": Figures(1, 1) for number in range(MOST_GATEWAYS, 300)})
+    assert fewer.others == counts.others
+    assert parse_counts(describe_counts(fewer)) == fewer
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"gateways": None},
+        {"gateways": [7]},
+        {"gateways": [{"gateway": "b", "viewers": 5}]},
+        {"gateways": [{"gateway": "b", "viewers": 5, "shakes": -80}]},
+        {"gateways": [{"gateway": "b", "viewers": True, "shakes": 80}]},
+        {"gateways": [{"gateway": "b", "viewers": 5, "shakes": 80}] * 2},
+        {"viewers": 6},
+        {"others": {"viewers": 1, "shakes": 1}},
+        {"others": 7},
+    ],
+)
+def test_what_no_entry_says_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        parse_counts({**describe_counts(ONE), **changed})
+
+
+@pytest.mark.parametrize(
+    "row", [None, [], "7", {}, {"viewers": 1, "shakes": 2}, {"viewers": -1, "shakes": 2, "unsure": 0}]
+)
+def test_a_row_without_a_ceiling_has_no_figures(row: Any) -> None:
+    assert read_row(row) is None
+
+
+def test_passes_are_those_since_the_last_entry() -> None:
+    assert passes_since({"app": 5, "guest": 40, "other": 9}, {"app": 2, "guest": 40}) == {
+        "app": 3,
+        "guest": 0,
+    }
+    assert passes_since({}, {"app": "two", "guest": None}) == {"app": 0, "guest": 0}
+
+
+def test_more_than_was_counted_is_an_excess() -> None:
+    assert excess(Figures(5, 80), viewers=5, shakes=80) == Excess(0, 0)
+    assert excess(Figures(5, 80), viewers=6, shakes=10) == Excess(1, 0)
+    assert excess(Figures(5, 80), viewers=1, shakes=81) == Excess(0, 1)
