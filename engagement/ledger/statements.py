@@ -1,14 +1,15 @@
 """Public statements: the entries that everybody may read, each with its inclusion proof and a signed checkpoint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from engagement.core.digests import canonical_json
 from engagement.ledger.append import entry_body
 from engagement.ledger.checkpoints import newest_checkpoint
-from engagement.ledger.core.merkle import GrowingTree
+from engagement.ledger.core.merkle import GrowingTree, grow_tree
 from engagement.ledger.core.statements import build_statement
-from engagement.ledger.tree import ask_tree
+from engagement.ledger.tree import ask_tree, leaf_of
 from engagement.ledger.witnessed import WholeNote, whole_note
 from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 from engagement.refusals import Refused
@@ -106,9 +107,8 @@ def is_public(entry: LedgerEntry) -> bool:
 def list_statements(row: LedgerCheckpoint, note: WholeNote, after: int) -> dict[str, Any]:
     """The next public statements behind a position, `AT_ONCE` at most, under one checkpoint; and where to go on."""
     show = row.show
-    found = (
-        LedgerEntry.objects.filter(show=show, action__in=PUBLIC_ACTIONS).exclude(salt="").order_by("position")
-    )
+    public = LedgerEntry.objects.filter(show=show, action__in=PUBLIC_ACTIONS).exclude(salt="")
+    found = public.exclude(action="forfeit", reason=WON_ELSEWHERE).order_by("position")  # as is_public says
     entries = list(found.filter(position__gt=min(after, row.size), position__lt=row.size)[: AT_ONCE + 1])
     shown, more = entries[:AT_ONCE], len(entries) > AT_ONCE
 
@@ -121,6 +121,24 @@ def list_statements(row: LedgerCheckpoint, note: WholeNote, after: int) -> dict[
     except (KeyError, ValueError):
         raise Refused(404, "no_proof", "the ledger has lost what the proofs are made from") from None
     return {"size": row.size, "statements": rows, "next": shown[-1].position if more else None}
+
+
+def state_all(entries: Sequence[LedgerEntry], note: str, size: int) -> list[dict[str, Any]]:
+    """Every public one of these entries, which are those of a whole ledger in order, under the checkpoint in `note`.
+
+    The proofs are made from the entries as they are now: where that is not what was signed, they lead elsewhere, and an
+    entry that cannot be read any more has no statement. KeyError where there are fewer entries than were signed.
+    """
+    if len(entries) < size:
+        raise KeyError(len(entries))
+    tree = grow_tree(leaf_of(entry.digest) for entry in entries[:size])
+    rows = []
+    for position, entry in enumerate(entries[:size]):
+        if is_public(entry):
+            with suppress(ValueError):
+                body, previous = entry_body(entry), bytes.fromhex(entry.previous)
+                rows.append(build_statement(body, previous, tree.inclusion_proof(position, size), note))
+    return rows
 
 
 def _build(show: Show, entry: LedgerEntry, proof: list[bytes], note: WholeNote) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from engagement import tally
+from engagement.core.digests import canonical_json
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
+from engagement.ledger.core.cosignatures import add_lines
 from engagement.ledger.export import export_checkpoint, export_entry
+from engagement.ledger.statements import state_all
 from engagement.models import Segment
 from prizes import files
 from prizes.audit import as_published
@@ -25,6 +28,7 @@ from prizes.software import VERIFIER
 CHUNK = 1 << 20
 SUMS, MANIFEST, README, REPORT = "SHA256SUMS", "manifest.json", "README.txt", "report.html"
 ENTRIES, CHECKPOINTS = "ledger/entries.jsonl", "ledger/checkpoints.jsonl"
+STATEMENTS = "ledger/statements.jsonl"
 LEDGER_VERIFIER = VERIFIER.parent.parent / "engagement" / "ledger" / "verify_ledger.py"
 
 Tell = Callable[[str, int, int], None]
@@ -97,6 +101,7 @@ def stage_show(staging: Staging, state: State) -> None:
     staging.write(ENTRIES, b"".join(lines), "the ledger, an entry on each line")
     staging.write(CHECKPOINTS, notes, "all signed checkpoints, oldest first")
     staging.write("ledger/latest-checkpoint.txt", latest, "the last one as text, to be noted or co-signed")
+    _stage_statements(staging, state)
     staging.write(
         "ledger/keys.txt", "\n".join(public_keys(state)) + "\n", "the public keys of the checkpoints"
     )
@@ -114,6 +119,21 @@ def stage_show(staging: Staging, state: State) -> None:
     )
     for program in (VERIFIER, LEDGER_VERIFIER):
         staging.link(program.name, program, "a program that checks; standard library of Python only")
+
+
+def _stage_statements(staging: Staging, state: State) -> None:
+    """What everybody may read of the ledger, under the last checkpoint: it may be passed on by itself."""
+    if not state.checkpoints:
+        return
+    last = state.checkpoints[-1]
+    note = add_lines(last.note, state.cosignatures.get(last.size, ()))
+    try:
+        rows = state_all(state.entries, note, last.size)
+    except KeyError:  # entries were removed: the verifier of the ledger says which
+        staging.missing.append(STATEMENTS)
+        return
+    lines = b"".join(canonical_json(row) + b"\n" for row in rows)
+    staging.write(STATEMENTS, lines, "the public ones of the entries, each with its proof: for everybody")
 
 
 def public_keys(state: State) -> list[str]:

@@ -25,6 +25,7 @@ from engagement.core.digests import canonical_json
 from engagement.core.names import stage_name
 from engagement.keys import own
 from engagement.ledger.append import append_entry
+from engagement.ledger.statements import WON_ELSEWHERE, is_public
 from engagement.models import RollVisibility, Show
 from engagement.vault import open_secret
 from prizes.evidence import pack as packing
@@ -145,7 +146,13 @@ def test_the_files_of_a_pack(night: Draw, tmp_path: Path) -> None:
         *("timeline.json", "timeline.csv", "statistics.json"),
         *(
             f"ledger/{name}"
-            for name in ("entries.jsonl", "checkpoints.jsonl", "latest-checkpoint.txt", "keys.txt")
+            for name in (
+                "entries.jsonl",
+                "checkpoints.jsonl",
+                "statements.jsonl",
+                "latest-checkpoint.txt",
+                "keys.txt",
+            )
         ),
         *(f"{drawn}/{name}" for name in ("rules.json", "precommitment.json", "roll.bin", "claims.json")),
         *(f"{drawn}/{name}" for name in ("record.json", "record-as-drawn.json")),
@@ -210,6 +217,33 @@ def test_the_same_state_gives_the_same_bytes(night: Draw, tmp_path: Path) -> Non
     assert first.read_bytes() == second.read_bytes()
     append_entry(night.show, "void", reason="one more")
     assert make(tmp_path, name="c.zip")[0].read_bytes() != first.read_bytes()
+
+
+def test_every_public_entry_stands_in_the_pack_as_a_statement_that_may_be_passed_on(
+    night: Draw, tmp_path: Path
+) -> None:
+    folder = unpack(pack_of_the_night(tmp_path))
+    rows = [json.loads(line) for line in (folder / "ledger/statements.jsonl").read_text().splitlines()]
+    entries = night.show.ledger.order_by("position")
+    public = [entry.position for entry in entries if is_public(entry)]
+    assert [row["entry"]["position"] for row in rows] == public and len(public) > 8
+    assert not any("olga" in json.dumps(row) for row in rows)
+    key = (folder / "ledger/keys.txt").read_text().strip()
+    status, said = run(folder, f"python3 verify_ledger.py --key {key} ledger/statements.jsonl")
+    assert (status, f"{len(public)} statements are signed as they are here" in said) == (0, True)
+
+
+def test_a_win_that_was_lost_to_another_one_is_no_statement(show: Show, tmp_path: Path) -> None:
+    for reason in (WON_ELSEWHERE, "declined"):
+        append_entry(show, "forfeit", reason=reason)
+    rows = (unpack(make(tmp_path)[0]) / "ledger/statements.jsonl").read_text().splitlines()
+    assert [json.loads(row)["entry"]["reason"] for row in rows] == ["declined"]
+
+
+def test_where_entries_were_removed_there_are_no_statements(night: Draw, tmp_path: Path) -> None:
+    tamper("DELETE FROM engagement_ledgerentry WHERE action = 'drawn'")
+    _, said, status = make(tmp_path)
+    assert (status, "FAIL ledger/statements.jsonl is missing" in said) == (1, True)
 
 
 def test_files_are_stored_as_they_are_with_the_time_of_the_last_entry(night: Draw, tmp_path: Path) -> None:

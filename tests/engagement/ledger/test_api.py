@@ -15,7 +15,7 @@ from engagement.ledger.core.checkpoints import (
 )
 from engagement.ledger.core.merkle import check_consistency, check_inclusion, leaf_hash
 from engagement.ledger.core.statements import check_statement, person_digest
-from engagement.ledger.statements import PUBLIC_ACTIONS
+from engagement.ledger.statements import PUBLIC_ACTIONS, WON_ELSEWHERE
 from engagement.models import LedgerEntry, Show
 from prizes.evidence.content import ACTIONS
 from tests.cast import make_show
@@ -185,6 +185,15 @@ def test_all_public_entries_are_listed_in_pages_under_one_checkpoint(
     assert "immutable" in answer["Cache-Control"]
     tamper("DELETE FROM engagement_ledgerentry WHERE position = 11")
     assert client.get(f"{BASE}/statements").json()["code"] == "no_proof"
+
+
+def test_a_win_that_was_lost_to_another_one_is_not_listed_either(client: Client, show: Show) -> None:
+    """It would name a winner before the stage does."""
+    append_entry(show, "forfeit", reason=WON_ELSEWHERE)
+    append_entry(show, "forfeit", reason="declined")
+    assert client.get(f"{BASE}/statements/7").json()["code"] == "not_public"
+    told = client.get(f"{BASE}/statements").json()["statements"]
+    assert [row["entry"]["position"] for row in told] == [8]
 
 
 def test_what_only_auditors_read_is_no_public_statement(client: Client, show: Show) -> None:
