@@ -95,7 +95,7 @@ class Arrivals:
                         self._welcome(arrival, totals, wins)
                     if number % TOGETHER == TOGETHER - 1:
                         await asyncio.sleep(0)
-                await self._stubs.greet(arrival.session for arrival in self._batch)
+                await self._stubs.greet((arrival.session for arrival in self._batch), totals)
         except Exception:
             log.exception("welcomes failed, going on")
             for session, _ in self._batch:

@@ -1,11 +1,12 @@
 """Stubs: after its window a phone gets its total once more, signed (docs/protocol.md, "Stubs").
 
 They go with the acks of final reports, in the same write; to all who need no ack any more once for each feed, a moment
-after its window; and to those who come later, with their welcome. So every phone gets one for each connection, and
-another only if its total was raised. See docs/decisions/0037-stubs-are-signed-in-batches.md.
+after its window; and to those who come later, with their welcome, after the seal, too. So every phone gets one for each
+connection, and another only if its total was raised. See docs/decisions/0037-stubs-are-signed-in-batches.md.
 """
 
 import asyncio
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -14,6 +15,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engagement.clock import now_ms
+from engagement.core.phases import CALLED_OFF, REPORTING
 from engagement.core.show_state import SegmentState
 from engagement.gateway.audience import Audience, SignedStub
 from engagement.gateway.transport.socket import Frame
@@ -43,6 +45,9 @@ class Stubs:
         self._totals = totals
         self._audiences = audiences
         self._swept: set[tuple[str, str | None]] = set()  # plays and feeds
+        self._ended: set[str] = (
+            set()
+        )  # plays whose end this process was there for: its key is in their ledger
 
     def acknowledge(self, totals: SegmentTotals, written: dict[bytes, int]) -> None:
         """Tells phones what was written; those whose window is over get it signed."""
@@ -56,16 +61,19 @@ class Stubs:
         """Once for each feed, when the last reports of its phones are in."""
         known = {segment.key for audience in self._audiences.values() for segment in audience.state.segments}
         self._swept = {row for row in self._swept if row[0] in known}
+        self._ended &= known
         for audience in list(self._audiences.values()):
             for segment in audience.state.segments:
+                if may_sign(audience, segment):
+                    self._ended.add(segment.key)
                 for feed in _feeds_after(audience, segment, SETTLED_MS):
                     if audience.is_announced and (segment.key, feed) not in self._swept:
                         self._swept.add((segment.key, feed))
                         here = [one.viewer for one in audience if one.feed == feed and one.viewer is not None]
                         await self._hand_out(audience, segment, here)
 
-    async def greet(self, guests: Iterable[Guest]) -> None:
-        """Those who come after their window get what is known of them."""
+    async def greet(self, guests: Iterable[Guest], told: Mapping[tuple[str, bytes], int]) -> None:
+        """Those who come after their window get what is known of them; after the seal, what they were just told."""
         viewers: dict[Audience, list[bytes]] = {}
         for guest in guests:
             if guest.viewer is not None:
@@ -74,11 +82,24 @@ class Stubs:
             for segment in audience.state.segments:
                 if may_sign(audience, segment):
                     await self._hand_out(audience, segment, here)
+                elif self._may_still_sign(audience, segment):
+                    await self._sign_for(
+                        audience, segment, {viewer: told.get((segment.key, viewer), 0) for viewer in here}
+                    )
+
+    def _may_still_sign(self, audience: Audience, segment: SegmentState) -> bool:
+        """Whether a play takes no reports any more, whose ledger has the key of this process."""
+        over = segment.phase not in REPORTING and segment.phase not in CALLED_OFF
+        return over and segment.key in self._ended and segment.takes_key(audience.fingerprint)
 
     async def _hand_out(self, audience: Audience, segment: SegmentState, viewers: Iterable[bytes]) -> None:
-        """What is written of these viewers, signed; others get their turn in between."""
+        """What is written of these viewers, signed."""
         written = self._totals.totals_of(segment).written
-        for part in _parts((viewer, written.get(viewer, 0)) for viewer in viewers):
+        await self._sign_for(audience, segment, {viewer: written.get(viewer, 0) for viewer in viewers})
+
+    async def _sign_for(self, audience: Audience, segment: SegmentState, totals: Mapping[bytes, int]) -> None:
+        """Others get their turn in between."""
+        for part in _parts(totals.items()):
             _tell(audience, self._make(audience, segment, part))
             await asyncio.sleep(0)
 
@@ -126,11 +147,17 @@ def _without_stub(
     for viewer, total in written.items():
         for session in audience.by_viewer.get(viewer, ()):
             play, told = session.stubbed or least
-            if total > (told if play == segment.key else 0):
-                found = audience.reporting(segment.id, session.feed)
-                if found is not None and found.window.closes_at <= now:
-                    yield viewer, total
-                    break
+            is_more = total > (told if play == segment.key else 0)
+            if is_more and (
+                segment.phase not in REPORTING or _closes_at(audience, segment, session.feed) <= now
+            ):
+                yield viewer, total
+                break
+
+
+def _closes_at(audience: Audience, segment: SegmentState, feed: str | None) -> float:
+    found = audience.reporting(segment.id, feed)
+    return math.inf if found is None else found.window.closes_at
 
 
 def _tell(audience: Audience, stubs: Mapping[bytes, SignedStub]) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import transaction
 
 from engagement import tally
+from engagement.actions import announce_later, change_phase
 from engagement.clock import now_ms
 from engagement.core.digests import canonical_json
+from engagement.core.phases import Phase
 from engagement.gateway.stubs import SETTLED_MS, TOGETHER
 from engagement.ledger.core.stubs import check_stub, parse_stub
 from engagement.models import Segment
@@ -143,6 +146,44 @@ async def test_a_gateway_that_comes_later_signs_what_another_one_has_written(
             beats = tally.read_gateways(now_ms())
             assert beats[stub["gateway"]]["key"] == message["key"]
             assert len({beat["key"] for beat in beats.values()}) == len(beats), "each life has its own"
+
+
+@sync_to_async
+def seal(segment: Segment) -> None:
+    with transaction.atomic():
+        change_phase(Segment.objects.get(pk=segment.pk), Phase.CLOSING)
+        change_phase(Segment.objects.get(pk=segment.pk), Phase.SEALED, announced_seals=["5e" * 32])
+        announce_later(segment.show_id)
+
+
+async def test_whoever_comes_back_after_the_seal_gets_it_of_a_gateway_that_was_there(
+    gateway: str, closing: Segment, tmp_path: Path
+) -> None:
+    """Not of one that came later: its key is not in the ledger, so that its stub would prove nothing."""
+    slug, token = closing.show.slug, issue_pass(closing.show.slug, 79)
+    async with TestPhone(gateway, slug) as phone:
+        await phone.hello(token, feed="app")
+        await phone.shake(closing.pk, 7)
+        await phone.hear("ack", total=7)
+    async with TestPhone(gateway, slug) as screen:
+        await screen.hello(role="screen")
+        await until_closed(closing)
+        await asyncio.sleep(SETTLED_MS / 1000)
+        await seal(closing)
+        while (await screen.hear("state"))["segment"]["phase"] != "sealed":
+            pass
+    async with TestPhone(gateway, slug) as phone, TestPhone(gateway, slug) as stranger:
+        welcome = await phone.hello(token, feed="app")
+        assert welcome["state"]["segment"]["phase"] == "sealed" and welcome["total"] == 7
+        stub = checked(await phone.hear("stub"), closing)
+        assert stub["total"] == 7 and stub["pseudonym"] == welcome["viewer"]
+        await stranger.hello(issue_guest_pass(slug), feed="app")
+        assert await stranger.listen(0.5) == [], "who has shaken nothing is promised nothing"
+    with running_gateway(tmp_path / "later.log") as (address, _):
+        async with TestPhone(address, slug) as phone:
+            assert (await phone.hello(token, feed="app"))["total"] == 7
+            await asyncio.sleep(1.2)  # two heartbeats, and sweeps
+            assert [said for said in await phone.listen(0.5) if said["type"] == "stub"] == []
 
 
 async def test_a_total_behind_the_fence_is_never_signed(gateway: str, closing: Segment) -> None:
