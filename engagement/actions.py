@@ -198,6 +198,7 @@ def describe_segment(segment: Segment) -> SegmentState:
         shards=segment.shards,
         prizes=msgspec.convert(segment.announced_prizes, list[Prize]),
         seals=segment.announced_seals,
+        checkpoint=segment.announced_checkpoint,
     )
 
 

@@ -170,6 +170,9 @@ class Segment(models.Model):
     # What phones are told: written when the segment is armed, sealed and published; winners again with every claim.
     announced_prizes = models.JSONField(default=list, editable=False)
     announced_seals = models.JSONField(default=list, editable=False)
+    announced_checkpoint = models.TextField(
+        default="", editable=False
+    )  # signed over the seals, as they were made
     announced_results = models.JSONField(default=list, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)
 

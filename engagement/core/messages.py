@@ -117,6 +117,7 @@ class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     prizes: Annotated[list[Prize], Meta(max_length=MAX_PRIZES)]
     seal: str | UnsetType = UNSET
     seals: list[str] | UnsetType = UNSET  # where it has several draws, in the order of drawing
+    checkpoint: str | UnsetType = UNSET  # while it is sealed: the ledger with the seals in it, signed
 
 
 class Show(Struct, frozen=True, kw_only=True):

@@ -60,6 +60,7 @@ class SegmentState(Struct, frozen=True, kw_only=True):
     shards: int
     prizes: list[Prize]
     seals: list[str]  # one per draw
+    checkpoint: str = ""  # the signed ledger with the seals in it; "" where it could not be signed
 
     def takes_key(self, fingerprint: str) -> bool:
         """Whether its tally is for pseudonyms of the show key with this fingerprint; it stands in its name.
@@ -218,6 +219,8 @@ def _shift(segment: SegmentState, delay_ms: int) -> Segment:
         prizes=segment.prizes[:MAX_PRIZES],
         seal=segment.seals[0] if segment.seals else UNSET,
         seals=segment.seals if len(segment.seals) > 1 else UNSET,
+        # Once the beacon is known it shows no time any more.
+        checkpoint=segment.checkpoint or UNSET if segment.phase == Phase.SEALED else UNSET,
     )
 
 

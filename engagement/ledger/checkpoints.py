@@ -86,6 +86,14 @@ class Growth:
         return LedgerCheckpoint.objects.create(show=show, size=size, root=root.hex(), note=note, at_ms=now)
 
 
+def note_of_all(show: Show) -> str:
+    """The checkpoint of all entries that there are; "" where the ledger was damaged and is not signed any more."""
+    entries = LedgerEntry.objects.filter(show=show).order_by("-position")
+    last: int | None = entries.values_list("position", flat=True).first()
+    signed = newest_checkpoint(show)
+    return signed.note if signed is not None and last == signed.size - 1 else ""
+
+
 def newest_checkpoint(show: Show) -> LedgerCheckpoint | None:
     found: LedgerCheckpoint | None = LedgerCheckpoint.objects.filter(show=show).order_by("-size").first()
     return found

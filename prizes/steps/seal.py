@@ -8,6 +8,7 @@ from engagement.core.digests import canonical_json, commit
 from engagement.core.phases import Phase
 from engagement.ledger.append import SYSTEM, time_behind
 from engagement.ledger.audit import Check
+from engagement.ledger.checkpoints import note_of_all
 from engagement.models import LedgerEntry, Segment
 from engagement.vault import open_secret
 from prizes.audit import check_ledger
@@ -72,7 +73,7 @@ def _seal_all(segment_id: int) -> None:
     for draw in draws:
         wait_for_parties(draw, now)
     seals = [seal_draw(draw, segment, now) for draw in draws]
-    change_phase(segment, Phase.SEALED, announced_seals=seals)
+    change_phase(segment, Phase.SEALED, announced_seals=seals, announced_checkpoint=note_of_all(segment.show))
 
 
 def wait_for_parties(draw: Draw, now: int) -> None:

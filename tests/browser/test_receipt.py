@@ -97,6 +97,10 @@ def serve(page: Page, name: str, change: Callable[[str], str]) -> None:
     page.route(f"**/api/draws/*/{name}", forge)
 
 
+def answer(status: int, route: Route) -> None:
+    route.fulfill(status=status, body="{}")
+
+
 def always(text: str) -> Callable[[str], str]:
     return lambda _: text
 
@@ -129,7 +133,29 @@ def test_a_phone_that_took_part_finds_itself_in_the_draw_with_the_seal_that_it_s
     verdict, text = check(page)
     assert verdict == "won" and "You won: rank 1" in text and "This was a REHEARSAL" in text
     expect(page.locator("#steps")).to_contain_text("The seal is the one that this phone was shown")
-    expect(page.locator("#steps .holds")).to_have_count(11)
+    expect(page.locator("#steps .holds")).to_have_count(12)
+    # Also the ledger as it was signed before the draw.
+    expect(page.locator("#steps")).to_contain_text("which this phone keeps, has this seal")
+    kept = saved(page, "#keep-checkpoint")
+    origin, size, _, *_ = kept.split("\n")
+    about = f"http://{night.address}/api/shows/{evening['show']}/ledger/checkpoint/{size}"
+    assert kept == urllib.request.urlopen(about).read().decode()
+    # Somebody has the key and writes another history after the beacon: the one that the phone was shown stays.
+    other = night.set_up("sign", evening["show"], f"{origin}\n{size}\n{'A' * 43}=\n")
+    for note, found in ((other, "fraud_ledger"), (kept.replace(origin, "somebody"), "broken"), (kept, "won")):
+        [name] = page.evaluate("Object.keys(localStorage).filter((name) => name.endsWith('.checkpoints'))")
+        page.evaluate(
+            """([name, note]) => {
+              const [key] = Object.keys(JSON.parse(localStorage.getItem(name)));
+              localStorage.setItem(name, JSON.stringify({ [key]: note }));
+            }""",
+            [name, note],
+        )
+        assert check(page)[0] == found
+    for status, found in ((503, "failed"), (404, "fraud_ledger")):
+        page.unroute("**/ledger/statements/**")
+        page.route("**/ledger/statements/**", partial(answer, status))
+        assert check(page)[0] == found
 
 
 def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], published: Seeded) -> None:

@@ -42,7 +42,7 @@ def families() -> dict[str, set[str]]:
     phases = {str(phase) for phase in Phase} - {Phase.DRAFT}
     receipt, shake = static("receipt.js"), static("shake.js")
     verdicts = set(re.findall(r'verdict: "(\w+)"', receipt)) - {"taken"}
-    verdicts |= {"mismatch", "fraud_seal", "broken", "fraud_listed", "absent", "sealed"}
+    verdicts |= {"mismatch", "fraud_seal", "fraud_ledger", "broken", "fraud_listed", "absent", "sealed"}
     verdicts |= {"won", "moved_up", "claimed", "disqualified", "spoiled"}
     verdicts |= {reason.replace(" ", "_") for reason in STATUSES[FORFEITED]}
     return {
@@ -62,7 +62,7 @@ def families() -> dict[str, set[str]]:
         "why_": {name if name.startswith("beacon") else name.partition("_")[0] for name in GROUNDS},
         "verdict_": verdicts,
         "step_": set(re.findall(r'\b(?:step|require|equal|fromHex)\("(\w+)"', receipt))
-        | {"format", "signature_open"},
+        | {"format", "signature_open", "ledger_open"},
         "tickets_": {"one", "other"},
         "stub_": {"checked", "kept", "wrong", "equal", "too_few", "less", "less_uncertified", "uncertified"},
         "unlisted_": {"one", "other"},

@@ -103,11 +103,18 @@ const Keep = (() => {
 
   /**
    * The seals as this phone was first shown them, in the order of drawing, under epoch and segment: the page of the
-   * draw compares. No later one takes their place, but a new epoch numbers its segments anew.
+   * draw compares. No later one takes their place, but a new epoch numbers its segments anew. With them the ledger that
+   * has them, as it was signed before the draw: nobody can put another history in its place any more.
    */
-  function keepSeals(epoch, { id, seal, seals }) {
-    const [known, key] = [read("seals") || {}, `${epoch}-${id}`];
-    if (seal && !known[key]) write("seals", { ...known, [key]: seals || [seal] });
+  function keepSeals(epoch, { id, seal, seals, checkpoint }) {
+    const key = `${epoch}-${id}`;
+    keepFirst("seals", key, seal ? seals || [seal] : null);
+    keepFirst("checkpoints", key, checkpoint);
+  }
+
+  function keepFirst(name, key, value) {
+    const known = read(name) || {};
+    if (value && !known[key]) write(name, { ...known, [key]: value });
   }
 
   return { forget, identities, keepSeals, read, wins, write };

@@ -3,7 +3,7 @@
 
 (() => {
   const box = document.getElementById("receipt");
-  const { show, epoch, segment, record, receipt, seal, keys } = box.dataset;
+  const { show, epoch, segment, record, receipt, seal, keys, sealed } = box.dataset;
   const byId = (id) => document.getElementById(id);
 
   function read(name) {
@@ -52,6 +52,14 @@
     throw new Error(message);
   }
 
+  /** The entry of the seal in the ledger that this phone keeps; "" where the server says that there is none. */
+  async function sealIn(checkpoint) {
+    const size = Number(checkpoint.split("\n")[1]);
+    const answer = await fetch(`/api/shows/${show}/ledger/statements/${sealed}?size=${size}`);
+    if (answer.ok || answer.status === 404) return answer.ok ? answer.text() : "";
+    throw new Error(answer.statusText); // which accuses nobody
+  }
+
   const documents = async (pseudonym) => ({
     // A browser keeps receipts for ever; after a restore there is another seal, and another receipt.
     receipt: await fetchText(`${receipt}${pseudonym}?seal=${seal}`),
@@ -81,7 +89,7 @@
 
   // Who has lost something may want to complain, and needs both documents for it.
   const COMPLAINTS = [
-    "fraud", "fraud_seal", "fraud_listed", "broken", "skipped", "passed_over", "declined",
+    "fraud", "fraud_seal", "fraud_ledger", "fraud_listed", "broken", "skipped", "passed_over", "declined",
     "deadline_passed", "disqualified", "won_in_another_draw",
   ];
 
@@ -122,7 +130,11 @@
     if (who === null) return tell("nobody", Words.say("receipt_nobody"));
     const files = await documents(who.pseudonym);
     const seals = read("seals")?.[`${epoch}-${segment}`] ?? null; // of this very draw, not of a namesake
-    const result = await Receipt.check({ showId: show, ...who, ...files, seals, keys: keys.split(" ") });
+    const checkpoint = sealed ? (read("checkpoints")?.[`${epoch}-${segment}`] ?? "") : "";
+    const statement = checkpoint ? await sealIn(checkpoint) : "";
+    const given = { ...files, seals, checkpoint, statement, keys: keys.split(" ") };
+    const result = await Receipt.check({ showId: show, ...who, ...given });
+    offer("keep-checkpoint", checkpoint || null, `checkpoint-${show}-${segment}.txt`);
     return drawVerdict(result, who, files);
   }
 

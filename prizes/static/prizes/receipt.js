@@ -273,6 +273,29 @@ const Receipt = (() => {
     return !found.includes(null);
   }
 
+  // --- the ledger that this phone was shown with the seal (docs/ledger.md, "Formats") ---
+
+  const LEDGER = "shake-ledger/v2";
+
+  /** Whether the kept checkpoint has this seal, by the statement of the entry; false where no signature is checked. */
+  async function checkLedger({ seal, draw_id }, checkpoint, statement, keys) {
+    const text = checkpoint.slice(0, checkpoint.lastIndexOf("\n\n") + 1);
+    const [, size, root] = text.split("\n");
+    const signed = await isSigned(checkpoint, text, keys);
+    require("format", signed !== false, "the checkpoint that this phone keeps is not signed with the organiser's key");
+    require("ledger", statement !== "", `the server shows no entry of the seal among the first ${size}`);
+    const { entry, previous, proof } = parse("ledger", statement, [`${LEDGER}/statement`]);
+    const digest = await versionHash(LEDGER, "entry", fromHex("ledger", previous, 64), ascii(canonical(entry)));
+    const leaf = await sha256(Uint8Array.of(0), fromHex("ledger", digest, 64));
+    const siblings = proof.map((sibling) => fromHex("ledger", sibling, 64));
+    const holds = await leadsTo(toHex(fromBase64(root)), leaf, entry.position, Number(size), siblings);
+    require("ledger", holds, "the entry of the seal is not in the ledger that this phone was shown");
+    equal("ledger", "action", "seal", entry.action);
+    equal("ledger", "draw", draw_id, entry.details.draw);
+    equal("ledger", "seal", seal, entry.details.seal);
+    return signed !== null;
+  }
+
   /** The key of the draw; whether drand's signature is drand's is for the verifier to say. */
   async function checkKey(record) {
     const { kind, id, value, proof } = record.beacon;
@@ -436,14 +459,15 @@ const Receipt = (() => {
 
   /**
    * Checks everything, step by step. `record` is null before it is published; `seals` are those that this phone was
-   * shown, or null; `uid` and `salt` may be ""; `keys` are the organiser's. Returns
+   * shown, or null; `checkpoint` is the ledger that it was shown with them, or "", and `statement` what the server says
+   * of the seal in it; `uid` and `salt` may be ""; `keys` are the organiser's. Returns
    * {verdict, steps: [{key, ok, detail}], ...values}; `ok` is null for what could not be checked.
    */
   async function check(given) {
     const steps = [];
     const step = async (key, work) => {
       const result = await work();
-      steps.push({ key, ok: key === "signature" && result === false ? null : true, detail: "" });
+      steps.push({ key, ok: result === false ? null : true, detail: "" });
       return result;
     };
     try {
@@ -452,11 +476,13 @@ const Receipt = (() => {
       // A document may lack anything: what fails is a failed step, not an error of the page.
       const key = error instanceof Broken ? error.key : "format";
       steps.push({ key, ok: false, detail: error.message });
-      return { steps, verdict: { who: "mismatch", seen: "fraud_seal" }[key] ?? "broken", detail: error.message };
+      const verdicts = { who: "mismatch", seen: "fraud_seal", ledger: "fraud_ledger" };
+      return { steps, verdict: verdicts[key] ?? "broken", detail: error.message };
     }
   }
 
-  async function run(step, { showId, pseudonym, uid, salt, receipt: text, record: whole, seals, keys }) {
+  async function run(step, given) {
+    const { showId, pseudonym, uid, salt, receipt: text, record: whole, seals, checkpoint, statement, keys } = given;
     if (uid !== "") {
       await step("who", async () => equal("who", "pseudonym", await pseudonymOf(showId, uid, salt), pseudonym));
     }
@@ -468,6 +494,7 @@ const Receipt = (() => {
     const header = await step("roll", () => checkRoll(receipt));
     const entry = await step("proof", () => checkEntry(receipt, header));
     if (seals) await step("seen", () => require("seen", seals.includes(receipt.seal), `this phone was shown ${seals}`));
+    if (checkpoint) await step("ledger", () => checkLedger(receipt, checkpoint, statement, keys));
     const record = whole === null ? null : await step("record", () => checkRecord(whole, receipt));
     await step("signature", () => checkSignatures(receipt, record, keys));
     const open = receipt.seal === "" ? "spoiled" : "sealed";

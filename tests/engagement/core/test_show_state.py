@@ -106,6 +106,17 @@ def test_all_seals_are_told_where_a_segment_has_several_draws() -> None:
     assert fields["seal"] == "ab" * 32 and fields["seals"] == ["ab" * 32, "cd" * 32]
 
 
+def test_the_signed_ledger_is_told_with_a_seal_until_the_draw_and_where_there_is_one() -> None:
+    def told(phase: Phase, checkpoint: str) -> object:
+        sealed = msgspec.structs.replace(segment(7, phase), seals=["ab" * 32], checkpoint=checkpoint)
+        state = msgspec.structs.replace(demo_state(), segments=[sealed])
+        return shown(state, "tv")["segment"].get("checkpoint")
+
+    assert told(Phase.SEALED, "gala/gala\n7\n") == "gala/gala\n7\n"
+    assert told(Phase.SEALED, "") is None
+    assert told(Phase.DRAWN, "gala/gala\n7\n") is told(Phase.PUBLISHED, "gala/gala\n7\n") is None
+
+
 def test_the_show_key_is_never_told() -> None:
     state = msgspec.structs.replace(demo_state(), k_show="the-locked-key")
     assert "the-locked-key" not in encode(state_message(state, "tv"))
