@@ -37,9 +37,7 @@ def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
     """The receipt of a viewer in a sealed draw, as canonical JSON; FileNotFoundError where the roll is not stored."""
     header = bytes.fromhex(draw.roll_header)
     entries = parse_header(header).entries
-    with files.fetch(files.roll_name(draw.key)).open("rb") as roll:
-        _check_roll(draw, roll, HEADER_BYTES + entries * ENTRY_BYTES)
-        position, entry = _look_up(roll, entries, pseudonym)
+    position, entry = _find(draw, pseudonym)
     runs = read_runs(draw, runs_around(position, entries, entry is not None))
     version = version_of(draw.promised)
     receipt = build_receipt(
@@ -57,6 +55,19 @@ def make_receipt(draw: Draw, pseudonym: bytes) -> bytes:
     return canonical_json(receipt)
 
 
+def find_entry(draw: Draw, pseudonym: bytes) -> Entry | None:
+    """What the roll has of a viewer, without proof; FileNotFoundError where it is not stored."""
+    return _find(draw, pseudonym)[1]
+
+
+def _find(draw: Draw, pseudonym: bytes) -> tuple[int, Entry | None]:
+    """Where the viewer stands in the roll, or would stand."""
+    entries = parse_header(bytes.fromhex(draw.roll_header)).entries
+    with files.fetch(files.roll_name(draw.key)).open("rb") as roll:
+        _check_roll(draw, roll, HEADER_BYTES + entries * ENTRY_BYTES)
+        return _look_up(roll, entries, pseudonym)
+
+
 def _check_roll(draw: Draw, roll: BinaryIO, size: int) -> None:
     """A roll that was cut would make viewers absent who are in it."""
     if os.fstat(roll.fileno()).st_size != size or roll.read(HEADER_BYTES).hex() != draw.roll_header:
@@ -64,8 +75,6 @@ def _check_roll(draw: Draw, roll: BinaryIO, size: int) -> None:
 
 
 def _look_up(roll: BinaryIO, entries: int, pseudonym: bytes) -> tuple[int, Entry | None]:
-    """Where the viewer stands in the roll, or would stand."""
-
     def entry_at(index: int) -> bytes:
         return os.pread(roll.fileno(), ENTRY_BYTES, HEADER_BYTES + index * ENTRY_BYTES)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from prizes.views import accounts, certificates, claims, console, draws, parties, restore
+from prizes.views import accounts, certificates, claims, console, draws, parties, restore, stub_sheets
 
 urlpatterns = [
     path("login/", accounts.LogIn.as_view(), name="login"),
@@ -24,6 +24,7 @@ urlpatterns = [
     path("draws/<int:draw_id>/certificate/", certificates.certificate, name="certificate"),
     path("draws/<int:draw_id>/code.svg", certificates.code, name="draw_qr"),
     path("draws/<int:draw_id>/claim/", claims.claim_page, name="claim_page"),
+    path("stub/", stub_sheets.stub_sheet, name="stub_sheet"),
     path("verify_draw.py", draws.verifier, name="verifier"),
     path("witness.py", draws.witness, name="witness"),
 ]

@@ -1,12 +1,15 @@
 """Stubs on the phone page: checked, kept, offered as a file, and compared with the roll in plain words."""
 
+import base64
 import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+import zxingcpp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Page, Route, expect
 
@@ -108,6 +111,54 @@ def test_this_browser_agrees_with_the_known_answers(page: Page, gateway: Gateway
     table = "([table, total]) => Stubs.ticketsOf(table, total)"
     worth = {0: 0, 4: 0, 5: 1, 19: 1, 20: 2, 39: 2, 40: 3, 999: 3}
     assert {total: page.evaluate(table, [TABLE, total]) for total in worth} == worth
+
+
+# --- on paper ---
+
+GRAY = """async (png) => {
+  const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
+  const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+  const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0);
+  const { data } = pen.getImageData(0, 0, image.width, image.height);
+  return [image.height, image.width, Array.from({ length: data.length / 4 }, (_, place) => data[4 * place])];
+}"""
+
+
+def read_code(page: Page, png: bytes) -> str:
+    """What a reader of codes finds in a picture of the screen."""
+    height, width, gray = page.evaluate(GRAY, base64.b64encode(png).decode())
+    [found] = zxingcpp.read_barcodes(numpy.array(gray, dtype=numpy.uint8).reshape(height, width))
+    return str(found.text)
+
+
+def test_its_sheet_to_print_has_all_of_it_in_a_code_that_any_reader_gives_back(
+    page: Page, gateway: Gateway, shots: Path
+) -> None:
+    said = message(30)
+    gateway.say("stub", **said)
+    expect(page.locator("#stub-text")).to_contain_text("has checked")
+    with page.expect_popup() as opened:
+        page.locator("#stub form button").click()
+    sheet = opened.value
+    sheet.set_viewport_size({"width": 900, "height": 1270})
+    expect(sheet.locator("#sentence")).to_have_text(
+        "The server has signed that 30 shakes of this viewer are counted."
+    )
+    assert json.loads(read_code(page, sheet.locator("figure svg").screenshot())) == said["stub"]
+    for language in ("en", "zh"):
+        if language == "zh":
+            sheet.goto(sheet.url.replace("lang=en", "lang=zh"))
+            sheet.locator("textarea").fill(json.dumps(said["stub"], sort_keys=True, separators=(",", ":")))
+            sheet.locator("form button").last.click()
+            expect(sheet.locator("#sentence")).to_contain_text("30 次摇动被计入")
+        sheet.screenshot(path=shots / f"stub-sheet-{language}.png", full_page=True)
+    sheet.set_viewport_size({"width": 390, "height": 844})
+    sheet.screenshot(path=shots / "stub-sheet-phone.png", full_page=True)
+    assert sheet.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "nothing is cut off on a phone"
+    )
 
 
 # --- compared with the roll ---

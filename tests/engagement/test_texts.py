@@ -63,6 +63,7 @@ def families() -> dict[str, set[str]]:
         "verdict_": verdicts,
         "step_": set(re.findall(r'\b(?:step|require|equal|fromHex)\("(\w+)"', receipt))
         | {"format", "signature_open", "ledger_open"},
+        "sheet_": {"holds", "wrong", "unknown"},
         "tickets_": {"one", "other"},
         "stub_": {"checked", "kept", "wrong", "equal", "too_few", "less", "less_uncertified", "uncertified"},
         "unlisted_": {"one", "other"},

@@ -244,6 +244,7 @@ const Stubs = (() => {
     if (shown.file === file) return;
     URL.revokeObjectURL(link.href);
     link.href = URL.createObjectURL(new Blob([file], { type: "application/json" }));
+    Shake.byId("stub-file").value = file;
     link.download = `stub-${stub.show}-${stub.segment}-${stub.total}.json`;
     shown.file = file;
   }
