@@ -7,12 +7,13 @@ pseudonym's first byte: frozen one by one they concatenate to a sorted whole.
 again, in a database that was restored or made anew, must not find the tally of the first time.
 
 Keys (docs/redis.md), each behind the installation's name: `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`,
-`closed:{segment}`, `live:{segment}`, `gateways`, `flushed:{segment}`, `lost:{segment}`, `tally:life`.
+`closed:{segment}`, `live:{segment}`, `gateways`, `issued:{slug}`, `flushed:{segment}`, `lost:{segment}`, `tally:life`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import hiredis
 import msgspec
@@ -85,6 +86,10 @@ def _closed(segment: str) -> str:
     return own(f"closed:{segment}")
 
 
+def _issued(slug: str) -> str:
+    return own(f"issued:{slug}")
+
+
 # --- gateways write ---
 
 
@@ -142,18 +147,29 @@ async def confirm_flushed(redis: AsyncRedis, segment: str, gateway: str) -> None
 
 
 async def exchange_heartbeats(
-    redis: AsyncRedis, gateway: str, heartbeat: dict[str, Any], segments: list[str]
+    redis: AsyncRedis,
+    gateway: str,
+    heartbeat: dict[str, Any],
+    segments: list[str],
+    issued: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, int]], str]:
-    """Writes this gateway's heartbeat; returns those of all gateways, the live counters of the segments, and which
-    life of which server answered: when that changes, the server may have lost totals that were acknowledged."""
+    """Writes this gateway's heartbeat, and by show how many passes of each source it has issued (absolute figures).
+
+    Returns the heartbeats of all gateways, the live counters of the segments, and which life of which server answered:
+    when that changes, the server may have lost totals that were acknowledged.
+    """
     async with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
         pipe.get(own(LIFE))
+        for slug, passes in issued.items():
+            pipe.expire(_issued(slug), KEEP_S)
+            pipe.hset(_issued(slug), gateway, msgspec.json.encode(dict(passes)))
         pipe.hset(own(GATEWAYS), gateway, msgspec.json.encode(heartbeat))
         pipe.hgetall(own(GATEWAYS))
         for segment in segments:
             pipe.hgetall(own(f"live:{segment}"))
-        server, life, _, beats, *counters = await pipe.execute()
+        server, life, *answers = await pipe.execute()
+    beats, *counters = answers[2 * len(issued) + 1 :]
     if not _is_of(life, server):
         # Emptied, restarted or replaced: whoever notices first says so, with the time.
         life = f"{server['run_id']} {heartbeat['at']}".encode()
@@ -187,7 +203,26 @@ def _alive(beats: dict[Any, Any], now: int, silent_ms: int = ALIVE_MS) -> dict[s
 def read_live(segment: str) -> dict[str, int]:
     """The live counters of a segment: shakes, reports, clamped. For people to look at; the truth is frozen later."""
     found: Any = connect().hgetall(own(f"live:{segment}"))
-    return _sum_counters(found)
+    sums = _sum_counters(found)
+    return {name: sums[name] for name in ("shakes", "reports", "clamped") if name in sums}
+
+
+class Counted(NamedTuple):
+    """What Redis knows of the counting, as it is stored: the live counters of a segment by gateway, the heartbeats of
+    all gateways, and by gateway the passes of the show."""
+
+    live: dict[bytes, bytes]
+    beats: dict[bytes, bytes]
+    issued: dict[bytes, bytes]
+
+
+def read_counted(segment: str, slug: str) -> Counted:
+    """All of it in one round trip."""
+    with connect().pipeline(transaction=False) as pipe:
+        pipe.hgetall(own(f"live:{segment}"))
+        pipe.hgetall(own(GATEWAYS))
+        pipe.hgetall(_issued(slug))
+        return Counted(*pipe.execute())
 
 
 def read_gateways(now: int, silent_ms: int = ALIVE_MS) -> dict[str, dict[str, Any]]:

@@ -79,11 +79,13 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
         _check_host(headers)
         uid = _read_uid(await _read_body(receive))
         state = await _open_show(hub, slug)
+        hub.issued[slug]["app"] += 1
         return _answer(scope, headers, state, issue_pass(slug, uid))
     await _check_address(hub, str((scope.get("client") or ("",))[0]))
     state = await _open_show(hub, slug)
     if not state.guests:
         raise Refused(403, "no_guests", "this show takes the users of its apps only")
+    hub.issued[slug]["guest"] += 1
     return _answer(scope, headers, state, issue_guest_pass(slug))
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket as system_socket
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from time import monotonic_ns
 from typing import Any
@@ -76,6 +77,7 @@ class Hub:
         self._held: dict[str, ShowState] = {}  # the newest of a show that was told a state a moment ago
         self._server: str | None = None  # which Redis, and which of its lives, holds our totals
         self._explained = 0
+        self.issued: dict[str, Counter[str]] = defaultdict(Counter)  # passes, by show and source
         self._ending: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
 
@@ -260,7 +262,7 @@ class Hub:
         current = {slug: audience.current_key for slug, audience in self.audiences.items()}
         empty = {slug for slug, audience in self.audiences.items() if audience.is_empty}
         beats, live, server = await tally.exchange_heartbeats(
-            self.redis, self.name, self._heartbeat(now), list(current.values())
+            self.redis, self.name, self._heartbeat(now), list(current.values()), self.issued
         )
         if self._server is not None and server != self._server:
             log.warning(

@@ -19,6 +19,7 @@ from engagement.core.show_state import SegmentState
 
 log = logging.getLogger(__name__)
 
+COUNTERS = ("shakes", "reports", "clamped", "viewers", "unsure")
 BATCH = 10_000  # totals per transaction: bounds how long one flush can hold Redis
 
 
@@ -33,8 +34,13 @@ class SegmentTotals:
     dirty: dict[bytes, int] = field(default_factory=dict)
     writing: dict[bytes, int] = field(default_factory=dict)  # on its way
     written: dict[bytes, int] = field(default_factory=dict)  # and acknowledged
-    live: dict[str, int] = field(default_factory=lambda: {"shakes": 0, "reports": 0, "clamped": 0})
+    # `viewers`: who have reported here first; `unsure`: shakes on top of `shakes` that others may have counted, too.
+    live: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
     unknown: set[bytes] = field(default_factory=set)  # nobody could say what the tally holds of them
+    learned: dict[bytes, int] = field(default_factory=dict)  # what others have counted of `accepted`
+    counted_elsewhere: set[bytes] = field(
+        default_factory=set
+    )  # viewers in `accepted` who are not in `viewers`
     closed: bool = False
     confirmed: bool = False
 
@@ -66,7 +72,12 @@ class WriteBehind:
         totals.unknown.discard(viewer)
         if total > totals.written.get(viewer, 0):
             totals.written[viewer] = total
-            totals.accepted[viewer] = max(total, totals.accepted.get(viewer, 0))
+            if viewer not in totals.accepted:
+                totals.counted_elsewhere.add(viewer)
+            known = totals.accepted.get(viewer, 0)
+            if total > known:
+                totals.accepted[viewer] = total
+                totals.learned[viewer] = totals.learned.get(viewer, 0) + total - known
 
     def recall(self, totals: SegmentTotals, viewer: bytes) -> int:
         """What this process knows to be written of a viewer, while the tally cannot be asked."""
@@ -76,12 +87,16 @@ class WriteBehind:
 
     def accept(self, totals: SegmentTotals, viewer: bytes, total: int, *, clamped: bool) -> None:
         """Takes one clamped total; it is acknowledged once it is written, a repeated one at the next flush."""
-        known = totals.accepted.get(viewer, 0)
+        known = totals.accepted.get(viewer, -1)
         if total > known:
             totals.accepted[viewer] = total
+            if known < 0:
+                totals.live["viewers"] += 1
+                known = 0
             if viewer in totals.unknown:
                 # Another process may have counted most of it: live figures rather show a little less.
                 totals.unknown.remove(viewer)
+                totals.live["unsure"] += total
             else:
                 totals.live["shakes"] += total - known
         totals.dirty[viewer] = max(total, known)
@@ -98,6 +113,7 @@ class WriteBehind:
         """
         self._rewrites += 1
         for totals in self.segments.values():
+            _vouch(totals)
             totals.dirty = merge(totals.written, totals.dirty)
             totals.confirmed = False
             self._dirty_since = self._dirty_since or monotonic()
@@ -165,6 +181,14 @@ class WriteBehind:
         if not self._failing:
             log.warning("the tally cannot be written, %d totals wait in memory: %s", self.pending, error)
         self._failing = True
+
+
+def _vouch(totals: SegmentTotals) -> None:
+    """Counts what was only learned: it is written from here now, and whoever had counted it is gone, perhaps."""
+    totals.live["unsure"] += sum(totals.learned.values())
+    totals.live["viewers"] += len(totals.counted_elsewhere)
+    totals.learned.clear()
+    totals.counted_elsewhere.clear()
 
 
 def merge(one: dict[bytes, int], two: dict[bytes, int]) -> dict[bytes, int]:

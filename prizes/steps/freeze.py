@@ -5,12 +5,14 @@ or by compare-and-set: run twice, or killed and run again, it finds what is ther
 import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from django.db import transaction
 
 from engagement import tally
 from engagement.actions import Conflict, lock_segment, record_change
 from engagement.clock import now_ms
+from engagement.counts import Found, find_counts, record_counts, tell_uncounted
 from engagement.ledger.append import SYSTEM, time_behind
 from engagement.models import LedgerEntry, Segment
 from prizes.core.roll import pack_total
@@ -51,7 +53,7 @@ def close_tally(segment: Segment, now: int) -> Freeze:
         missing = _wait_for_gateways(segment, now)
         tally.close_tally(segment.key, segment.shards)
         tally.check_fence(segment.key, range(segment.shards))
-        return _record_fence(segment, missing, now)
+        return _record_fence(segment, missing, find_counts(segment), now)
     try:
         tally.check_fence(segment.key, missing_shards(freeze))
     except tally.TallyLost:
@@ -76,13 +78,14 @@ def _wait_for_recovery(segment: Segment, now: int) -> None:
 
 
 @transaction.atomic
-def _record_fence(segment: Segment, missing: list[str], now: int) -> Freeze:
+def _record_fence(segment: Segment, missing: list[str], counted: Found, now: int) -> Freeze:
     segment = lock_segment(segment.pk)
     freeze, created = Freeze.objects.get_or_create(
         segment=segment,
         defaults={"shards": segment.shards, "fenced_at_ms": now, "missing_gateways": missing},
     )
     if created:
+        record_counts(segment, counted, now=now, fence=True)
         record_change(segment, "fence", actor=SYSTEM, now=now, details={"missing_gateways": missing})
     return freeze
 
@@ -98,10 +101,11 @@ def _fence_again(freeze: Freeze, now: int) -> None:
         raise Waiting("Redis has lost the tally; waiting for the gateways to write it again")
     tally.close_tally(segment.key, segment.shards)
     tally.check_fence(segment.key, shards)
+    counted = find_counts(segment)
     with transaction.atomic():
-        record_change(
-            lock_segment(segment.pk), "fence again", actor=SYSTEM, now=now, details={"shards": len(shards)}
-        )
+        segment = lock_segment(segment.pk)
+        record_counts(segment, counted, now=now, fence=True)
+        record_change(segment, "fence again", actor=SYSTEM, now=now, details={"shards": len(shards)})
 
 
 def missing_shards(freeze: Freeze) -> list[int]:
@@ -198,7 +202,7 @@ def wait_for_witnesses(segment: Segment) -> None:
 
 
 @transaction.atomic
-def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, dict[str, object]]) -> None:
+def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, dict[str, Any]]) -> None:
     segment = lock_segment(freeze.segment_id)
     now = time_behind(segment.show, now_ms())
     counts = {
@@ -216,6 +220,8 @@ def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, d
     }
     entry = record_change(segment, "freeze", actor=SYSTEM, now=now, details=details)
     Freeze.objects.filter(pk=freeze.pk).update(ledger=entry.position)
+    entries = max((int(columns["entries"]) for columns in rolls.values()), default=0)
+    tell_uncounted(segment, **counts, entries=entries, now=now)
     for draw in segment.draws.all():
         reveal_house(draw, now=now)
 
@@ -226,7 +232,7 @@ def _join_totals(segment: Segment, shards: list[FrozenShard]) -> str:
         return join_totals(paths, path).sha256.hex()
 
 
-def _make_roll(draw: Draw, shards: list[FrozenShard], totals_digest: str) -> dict[str, object]:
+def _make_roll(draw: Draw, shards: list[FrozenShard], totals_digest: str) -> dict[str, Any]:
     table, _ = _ticket_rules(draw)
     parts = [_checked(part_name(draw.key, shard.number), shard.parts[draw.draw_id]) for shard in shards]
     tell = progress_of(draw.segment_id, f"making the roll of {draw}")

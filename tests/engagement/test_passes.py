@@ -1,5 +1,6 @@
 """Passes, and the two addresses where they are handed out."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -10,9 +11,10 @@ from asgiref.testing import ApplicationCommunicator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engagement import tally
 from engagement.actions import announce_later
 from engagement.clock import now_ms
-from engagement.gateway.hub import stop_hub
+from engagement.gateway.hub import get_hub, stop_hub
 from engagement.healing import heal_states
 from engagement.models import Show
 from engagement.passes import GUEST_BIT, LEEWAY_MS, BadPass, check_pass, issue_guest_pass, issue_pass
@@ -216,3 +218,20 @@ async def test_a_huge_body_is_refused(show: Show, settings) -> None:
     settings.HOST_API_KEYS = [KEY]
     answer = await ask(f"/api/shows/{show.slug}/users/passes", "x" * 5000, authorization=f"Bearer {KEY}")
     assert answer.status == 413
+
+
+async def test_passes_are_counted_by_source_where_they_are_issued(
+    show: Show, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.HOST_API_KEYS = ["key"]
+    for _ in range(2):
+        await ask(f"/api/shows/{show.slug}/passes")
+    await ask(f"/api/shows/{show.slug}/users/passes", '{"uid": 7}', authorization="Bearer key")
+    await ask(f"/api/shows/{show.slug}/users/passes", '{"uid": -7}', authorization="Bearer key")  # refused
+    hub = await get_hub()
+    assert hub.issued == {show.slug: {"guest": 2, "app": 1}}
+    await hub._beat()
+    counted = await asyncio.to_thread(tally.read_counted, "no-segment", show.slug)
+    assert {name.decode(): json.loads(row) for name, row in counted.issued.items()} == {
+        hub.name: {"guest": 2, "app": 1}
+    }

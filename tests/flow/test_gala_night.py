@@ -46,7 +46,7 @@ def check_the_segment_that_played_by_itself(summary: dict) -> None:
     assert summary["viewers_that_differ"] == summary["stubs_that_differ"] == []
     assert summary["stubs"] == {"kept": 200, "certified": 200, "missing": 0, "wrong": {}}
     assert summary["verified"] is True and len(summary["winners"]) == 3
-    before = ["arm", "open", "opened", "closing", "fence", "freeze", "reveal", "seal"]
+    before = ["arm", "open", "opened", "closing", "counts", "fence", "freeze", "reveal", "seal"]
     after = ["start", "beacon", "drawn", "publish", "claim"]
     assert list(summary["phases"]) == before + after
     assert set(summary["claims"].values()) == {"claimed"} and len(summary["claims"]) == 3

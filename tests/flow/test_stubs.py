@@ -59,15 +59,28 @@ def test_phones_of_a_gateway_that_was_killed_get_their_stubs_from_another_one(
         summary = night.wait_for(out, show, 90)
         keys = entries(night, "gateway key")
         [seal] = entries(night, "seal")
+        counts, uncounted = entries(night, "counts"), entries(night, "uncounted")
         interrupt(show)
         assert night.ends_within(15), night.output()
     assert summary["viewers_that_differ"] == summary["stubs_that_differ"] == []
     assert summary["stubs"] == {"kept": PHONES, "certified": PHONES, "missing": 0, "wrong": {}}
     assert summary["phones_that_shook"] == PHONES and summary["verified"] is True
+    check_counts(counts[-1], summary, killed)
+    assert counts[-1]["position"] < seal["position"] and uncounted == []
     by_name = {key["gateway"]: key for key in keys}
     assert killed in by_name and len(by_name) == len(keys) >= 2
     assert len({key["key"] for key in keys}) == len(keys)
     assert all(key["position"] < seal["position"] for key in keys)
+
+
+def check_counts(counts: dict[str, Any], summary: dict[str, Any], killed: str) -> None:
+    """What was counted at the fence: with the gateway that was killed, and never below the roll."""
+    assert counts["fence"] and counts["complete"] and killed in counts["silent"]
+    by_name = {row["gateway"]: row for row in counts["gateways"]}
+    assert killed in by_name and by_name[killed]["viewers"] > PHONES // 4 and len(by_name) >= 2
+    assert summary["entries"] <= counts["viewers"] < 2 * PHONES
+    assert summary["shakes_frozen"] <= counts["shakes"] < 2 * summary["shakes_frozen"]
+    assert counts["passes"]["guest"] == counts["issued"]["guest"] == PHONES
 
 
 def entries_or_none(night: Night, action: str) -> list[dict[str, Any]]:

@@ -207,7 +207,9 @@ def test_statistics_tell_figures_and_exact_odds(night: Draw, tmp_path: Path) -> 
 
 
 def test_clamped_reports_are_told_while_the_counters_live(night: Draw, tmp_path: Path) -> None:
-    tally.connect().hset(own(f"live:{night.segment.key}"), "gw", '{"shakes":5,"reports":3,"clamped":1}')
+    row = '{"shakes":5,"reports":3,"clamped":1,"viewers":2,"unsure":4}'
+    tally.connect().delete(own(f"live:{night.segment.key}"))
+    tally.connect().hset(own(f"live:{night.segment.key}"), "gw", row)
     live = read_json(unpack(make(tmp_path)[0]), "statistics.json")[0]["live"]
     assert live == {"clamped": 1, "reports": 3, "shakes": 5}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -101,6 +102,8 @@ async def test_while_redis_hangs_totals_wait_and_only_the_largest_of_each(behind
         "shakes": 12,
         "reports": 4,
         "clamped": 1,
+        "viewers": 2,
+        "unsure": 0,
     }
 
 
@@ -201,3 +204,103 @@ async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(be
     await behind._redis.set(own("show:demo"), pack_state(DEMO_STATE))
     assert (await hub.audience("demo")).state == DEMO_STATE
     await hub.redis.aclose(close_connection_pool=True)
+
+
+# --- what is counted is never less than what is written ---
+
+
+async def ceiling(*gateways: WriteBehind, of: str = SEGMENT.key) -> tuple[int, int]:
+    """Viewers and shakes of all these gateways together, as their rows in Redis say."""
+    redis = gateways[0]._redis
+    rows = [msgspec.json.decode(row) for row in (await redis.hgetall(own(f"live:{of}"))).values()]
+    return sum(row["viewers"] for row in rows), sum(row["shakes"] + row["unsure"] for row in rows)
+
+
+async def test_a_viewer_who_changes_gateways_is_counted_once(behind: Watched) -> None:
+    other = WriteBehind(behind._redis, "other", lambda totals, batch: None)
+    here, there = behind.totals_of(SEGMENT), other.totals_of(SEGMENT)
+    behind.accept(here, ONE, 50, clamped=False)
+    await behind.flush()
+    other.learn(there, ONE, (await held(behind, ONE))[0])
+    other.accept(there, ONE, 50, clamped=False)  # said again
+    other.accept(there, ONE, 80, clamped=False)
+    await other.flush()
+    behind.learn(here, ONE, 80)  # and back
+    behind.accept(here, ONE, 90, clamped=False)
+    await behind.flush()
+    assert await ceiling(behind, other) == (1, 90) and await held(behind, ONE) == [90]
+
+
+async def test_what_was_stuffed_into_the_tally_is_counted_by_nobody_even_if_its_phone_comes(
+    behind: Watched,
+) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.learn(totals, ONE, 500)
+    behind.accept(totals, ONE, 510, clamped=False)
+    await behind.flush()
+    assert await held(behind, ONE) == [510] and await ceiling(behind) == (0, 10)
+
+
+async def test_after_redis_was_emptied_a_gateway_counts_what_it_gives_back_for_others(
+    behind: Watched,
+) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.learn(totals, ONE, 50)  # of a gateway that is gone by now
+    behind.accept(totals, TWO, 7, clamped=False)
+    behind.learn(totals, TWO, 9)
+    behind.accept(totals, TWO, 12, clamped=False)
+    await behind._redis.flushall()
+    for _ in range(2):
+        behind.rewrite_all()
+        await behind.flush()
+        assert await held(behind, ONE, TWO) == [50, 12] and await ceiling(behind) == (2, 62)
+
+
+async def test_who_came_while_redis_was_away_is_counted_in_full(behind: Watched) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.recall(totals, ONE)
+    behind.accept(totals, ONE, 40, clamped=False)
+    behind.accept(totals, TWO, 0, clamped=False)  # has reported, too
+    behind.accept(totals, TWO, 3, clamped=False)
+    await behind.flush()
+    assert await ceiling(behind) == (2, 43) and totals.live["shakes"] == 3
+
+
+async def test_however_viewers_and_gateways_come_and_go_the_counts_are_never_below_the_tally(
+    behind: Watched,
+) -> None:
+    """Gateways are killed, Redis is emptied or not asked, viewers go around: seeded, and compared at every step."""
+    chance = random.Random(20_260_201)
+    viewers = [bytes([number]) * 14 for number in range(6)]
+    shaken = dict.fromkeys(viewers, 0)
+
+    def make(number: int) -> WriteBehind:
+        return WriteBehind(behind._redis, f"g{number}", lambda totals, batch: None)
+
+    gateways, born = [make(0), make(1), make(2)], 3
+    for _ in range(1_500):
+        gateway, viewer, what = chance.choice(gateways), chance.choice(viewers), chance.random()
+        totals = gateway.totals_of(SEGMENT)
+        if what < 0.30:
+            gateway.learn(totals, viewer, (await held(behind, viewer))[0])
+        elif what < 0.34:
+            gateway.recall(totals, viewer)
+        elif what < 0.75:
+            shaken[viewer] += chance.randrange(4)
+            gateway.accept(totals, viewer, chance.randrange(shaken[viewer] + 1), clamped=False)
+        elif what < 0.97:
+            await gateway.flush()
+        elif what < 0.99:
+            # Killed, with all that it had not written.
+            gateways[gateways.index(gateway)], born = (
+                make(born),
+                born + 1,
+            )
+        else:
+            await behind._redis.flushall()
+            for one in gateways:
+                one.rewrite_all()
+        totals_now = await held(behind, *viewers)
+        count, shakes = await ceiling(behind)
+        assert count >= sum(total > 0 for total in totals_now) and shakes >= sum(totals_now)
+    assert born > 10 and sum(totals_now) > 0

@@ -75,7 +75,17 @@ def test_a_segment_goes_from_its_last_shake_to_verified_winners(show: Show) -> N
     segment = ended(armed_segment(show))
     draw = run_all(segment)
     assert segment.phase == Phase.DRAWN
-    assert actions_of(segment) == ["arm", "fence", "freeze", "reveal", "seal", "start", "beacon", "drawn"]
+    assert actions_of(segment) == [
+        "arm",
+        "counts",
+        "fence",
+        "freeze",
+        "reveal",
+        "seal",
+        "start",
+        "beacon",
+        "drawn",
+    ]
     assert draw.entries == len([total for total in VIEWERS.values() if total])
     assert draw.segment.freeze.shakes == sum(VIEWERS.values())
     assert [check for check in audit_draw(draw) if not check.ok] == []
@@ -143,7 +153,8 @@ def test_two_prize_lists_are_drawn_in_their_order_with_one_win_per_viewer(show: 
 
 BEFORE_THE_SEAL = [
     "close_tally", "freeze_shard", "_dump_shard", "sort_shard", "_make_part", "complete_freeze", "_join_totals",
-    "_make_roll", "_record_freeze", "record_change", "reveal_house", "seal_segment", "seal_draw", "build_seal",
+    "_make_roll", "_record_freeze", "find_counts", "record_counts", "tell_uncounted", "record_change", "reveal_house",
+    "seal_segment", "seal_draw", "build_seal",
 ]  # fmt: skip
 AFTER_IT = [
     "start_draw", "ensure_beacon", "set_beacon", "rank_part", "rank_roll", "make_record", "check_record",
@@ -196,7 +207,17 @@ def test_killed_anywhere_and_run_again_every_step_is_done_once_with_the_same_byt
         run_all(segment)
     draw = run_all(segment)
     assert segment.phase == Phase.DRAWN
-    assert actions_of(segment) == ["arm", "fence", "freeze", "reveal", "seal", "start", "beacon", "drawn"]
+    assert actions_of(segment) == [
+        "arm",
+        "counts",
+        "fence",
+        "freeze",
+        "reveal",
+        "seal",
+        "start",
+        "beacon",
+        "drawn",
+    ]
     assert draw.wins.count() == 2
     assert [check for check in audit_draw(draw) if not check.ok] == []
     assert files_of(draw) == undisturbed
@@ -450,7 +471,17 @@ def test_twenty_deliveries_in_parallel_give_one_result(show: Show) -> None:
     assert "done" in answers
     assert "Disagreement" not in answers
     assert segment.phase == Phase.DRAWN
-    assert actions_of(segment) == ["arm", "fence", "freeze", "reveal", "seal", "start", "beacon", "drawn"]
+    assert actions_of(segment) == [
+        "arm",
+        "counts",
+        "fence",
+        "freeze",
+        "reveal",
+        "seal",
+        "start",
+        "beacon",
+        "drawn",
+    ]
     assert Win.objects.count() == 2
     assert Freeze.objects.count() == 1
 

@@ -1,6 +1,8 @@
 """From the last shake to the roll: nothing acknowledged is lost, and nothing comes in late."""
 
+import hashlib
 import json
+from typing import Any
 
 import pytest
 
@@ -8,11 +10,13 @@ from engagement import tally
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
 from engagement.keys import own
-from engagement.models import Segment, Show
+from engagement.models import LedgerEntry, Segment, Show
 from prizes import tasks
 from prizes.audit import audit_draw
+from prizes.core.roll import pack_total
+from prizes.engine import count_shard
 from prizes.exclusions import exclude_viewer
-from prizes.files import fetch, record_name, roll_name, shard_name
+from prizes.files import fetch, part_name, record_name, roll_name, shard_name, writing
 from prizes.models import Exclusion, FrozenShard, PrizeList
 from prizes.steps import freeze
 from tests.cast import (
@@ -23,11 +27,13 @@ from tests.cast import (
     make_segment,
     put_on_air,
 )
+from tests.guards import without_guards
 from tests.prizes.pipeline import (
     actions_of,
     ended,
     rolled_back,
     run_all,
+    stuff_tally,
     write_tally,
 )
 
@@ -149,3 +155,66 @@ def test_the_mark_of_a_first_play_closes_nothing_of_the_second(show: Show) -> No
     with pytest.raises(tally.TallyLost):
         tally.check_fence(second.key, range(second.shards))
     assert list(tally.read_frozen(first.key, 0)) == []
+
+
+# --- what was counted on air ---
+
+
+def told_of(segment: Segment, action: str) -> list[dict[str, Any]]:
+    entries = LedgerEntry.objects.filter(show=segment.show_id, action=action).order_by("position")
+    return [json.loads(entry.details) for entry in entries]
+
+
+def test_what_was_counted_stands_in_the_ledger_before_the_fence_and_the_roll(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 40, bytes([8]) * 14: 2})
+    run_all(segment)
+    assert actions_of(segment)[1:4] == ["counts", "fence", "freeze"]
+    [counts] = told_of(segment, "counts")
+    assert counts["fence"] and counts["complete"] and (counts["viewers"], counts["shakes"]) == (2, 42)
+    assert told_of(segment, "uncounted") == []
+
+
+def test_rows_that_were_added_behind_the_backs_of_the_gateways_are_told(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 40})
+    stuff_tally(segment, {bytes([number]) * 14: 150 for number in range(10, 20)})
+    draw = run_all(segment)
+    [uncounted] = told_of(segment, "uncounted")
+    assert uncounted["counted"] == {"viewers": 1, "shakes": 40}
+    assert (uncounted["viewers"], uncounted["shakes"], uncounted["entries"]) == (11, 1_540, 11)
+    assert draw.segment.phase == Phase.DRAWN  # it stops nothing
+    assert actions_of(segment)[1:5] == ["counts", "fence", "freeze", "uncounted"]
+
+
+def test_a_frozen_shard_that_was_stuffed_in_files_and_database_is_told(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 40})
+    fenced = freeze.close_tally(segment, now_ms())
+    for number in freeze.missing_shards(fenced):
+        freeze.freeze_shard(segment.pk, number)
+    shard = FrozenShard.objects.get(number=tally.shard_of(bytes([7]), segment.shards))
+    rows = b"".join(pack_total(bytes([7]) * 13 + bytes([last]), 40) for last in range(5))
+    fetch(shard_name(segment.key, shard.number)).write_bytes(rows)
+    for draw in segment.draws.all():
+        with writing(part_name(draw.key, shard.number)) as path:
+            count_shard(fetch(shard_name(segment.key, shard.number)), *freeze._ticket_rules(draw), path)
+        parts = {draw.draw_id: freeze._sha256(fetch(part_name(draw.key, shard.number)))}
+    # As the owner of the database does, who leaves the counts as they were.
+    with without_guards():
+        FrozenShard.objects.filter(pk=shard.pk).update(sha256=hashlib.sha256(rows).hexdigest(), parts=parts)
+    run_all(segment)
+    [uncounted] = told_of(segment, "uncounted")
+    assert (uncounted["viewers"], uncounted["entries"], uncounted["counted"]["viewers"]) == (1, 5, 1)
+
+
+def test_a_tally_that_was_lost_behind_the_fence_is_counted_once_more(show: Show) -> None:
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 40})
+    freeze.close_tally(segment, now_ms())
+    redis = tally.connect()
+    redis.delete(own(f"closed:{segment.key}"), own(f"live:{segment.key}"))
+    for number in range(segment.shards):
+        redis.delete(own(f"frozen:{segment.key}:{number}"))
+    redis.set(own(f"lost:{segment.key}"), now_ms() - 60_000)
+    write_tally(segment, {bytes([7]) * 14: 40, bytes([8]) * 14: 5})
+    run_all(segment)
+    first, second = told_of(segment, "counts")
+    assert first["viewers"] == 1 and second["fence"] and second["viewers"] == 3 and second["shakes"] == 85
+    assert told_of(segment, "uncounted") == []
