@@ -6,6 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VERIFIER = HERE / "verify_draw.py"
+SHOW_VERIFIER = HERE / "verify_show.py"
 WITNESS = HERE / "witness.py"
 
 

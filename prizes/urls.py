@@ -26,5 +26,6 @@ urlpatterns = [
     path("draws/<int:draw_id>/claim/", claims.claim_page, name="claim_page"),
     path("stub/", stub_sheets.stub_sheet, name="stub_sheet"),
     path("verify_draw.py", draws.verifier, name="verifier"),
+    path("verify_show.py", draws.show_verifier, name="show_verifier"),
     path("witness.py", draws.witness, name="witness"),
 ]

@@ -32,7 +32,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, BinaryIO, Dict, NamedTuple, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Collection, Dict, NamedTuple, Sequence, Tuple
 
 GENESIS = "0" * 64
 STATEMENT = "shake-ledger/v2/statement"
@@ -231,6 +231,15 @@ def check_steps(told: Sequence[Entry]) -> Check:
     return Check("steps", True, f"{len(told)} entries: no second seal, and nothing after its end")
 
 
+def check_complete(files: Files) -> Check:
+    """Of all entries, those that everybody may read are among the statements: for who was given both."""
+    told = {row.entry.position for row in files.statements}
+    missing = [f"{action} in entry {position}" for position, action in files.public if position not in told]
+    if missing:
+        return Check("complete", False, clip("everybody may read these, but not told: " + ", ".join(missing)))
+    return Check("complete", True, f"all {len(files.public)} public entries are told to everybody")
+
+
 def check_inclusion(checkpoints: Sequence[Checkpoint], proofs: Proofs) -> list[Check]:
     """An entry whose leaf is known is under a signed root."""
     roots = {checkpoint.size: checkpoint.root for checkpoint in checkpoints}
@@ -257,6 +266,24 @@ ONCE = {*ORDER, *ENDS, "reveal"}
 GOES_ON = {*RANKS, "open", "opened", "closing", "fence", "fence again", "reveal", "start"} - {
     *ENDS
 }  # after no end
+
+
+# What everybody may read: docs/ledger.md, "A public statement".
+PUBLIC = frozenset((
+    "arm", "exclude", "include", "gateway key",
+    "open", "opened", "close", "closing", "void", "spoil", "fence", "fence again", "freeze", "ask repeat", "repeat",
+    "counts", "uncounted", "canaries", "canaries opened",
+    "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",
+    "draw", "start", "drawn", "disagreement", "publish",
+    "claim", "forfeit", "disqualify", "move up", "skip reserve",
+    "restore", "open key",
+))  # fmt: skip
+
+
+def is_public(entry: dict[str, Any]) -> bool:
+    """Whether everybody may read an auditors' line; a win that was lost to another one would name a winner early."""
+    named_early = (entry["action"], entry["reason"]) == ("forfeit", "won in another draw")
+    return entry["action"] in PUBLIC and "by" in entry and not named_early
 
 
 class Entry(NamedTuple):
@@ -387,10 +414,15 @@ KINDS = {1: "a pipe: save it as a file first", 2: "a device", 4: "a directory", 
 
 
 class Files:
-    """What was found in the files. Of entries only that is kept which is compared: memory stays small."""
+    """What was found in the files. Of entries only that is kept which is compared: memory stays small.
 
-    def __init__(self) -> None:
+    `keep` are actions whose entries are wanted whole; `kept` are these, as they stand in the file.
+    """
+
+    def __init__(self, keep: Collection[str] = ()) -> None:
+        self.keep, self.kept = keep, []  # type: Collection[str], list[dict[str, Any]]
         self.entries: list[Entry] = []
+        self.public: list[tuple[int, str]] = []  # position and action of entries that everybody may read
         self.statements: list[Statement] = []
         self.notes: list[tuple[str, str]] = []  # name of the file, signed note
         self.proofs: list[tuple[str, dict[str, Any]]] = []
@@ -407,6 +439,10 @@ class Files:
         elif is_entry(value):
             at_most("entries", len(self.entries), MAX_ROWS)
             self.entries.append(make_entry(value, value["digest"], explain_line(value)))
+            if is_public(value):
+                self.public.append((value["position"], value["action"]))
+            if value["action"] in self.keep:
+                self.kept.append(value)
         elif value.get("$format") == STATEMENT:
             at_most("statements", len(self.statements), MAX_STATEMENTS)
             self.statements.append(read_statement(name, value))
@@ -438,12 +474,17 @@ def read_files(names: Sequence[str]) -> Files:
     """Sorts what is in the files; what cannot be read is a failed check."""
     files = Files()
     for name in names:
-        try:
-            with open_file(name) as file:
-                read_file(files, name, file)
-        except (OSError, ValueError, RecursionError) as error:
-            files.faults.append(Check("file " + name, False, clip(str(error))))
+        add_file(files, name, lambda name=name: open_file(name))  # type: ignore[misc]
     return files
+
+
+def add_file(files: Files, name: str, open_it: Callable[[], Any]) -> None:
+    """Reads one file, wherever it is."""
+    try:
+        with open_it() as file:
+            read_file(files, name, file)
+    except (OSError, ValueError, RecursionError) as error:
+        files.faults.append(Check("file " + name, False, clip(str(error))))
 
 
 def open_file(name: str) -> Any:

@@ -23,7 +23,7 @@ from prizes.evidence.content import PackedFile, format_csv, list_odds, timeline_
 from prizes.evidence.state import DrawNow, State
 from prizes.models import Freeze
 from prizes.publication import precommitment_of, record_with
-from prizes.software import VERIFIER
+from prizes.software import SHOW_VERIFIER, VERIFIER
 
 CHUNK = 1 << 20
 SUMS, MANIFEST, README, REPORT = "SHA256SUMS", "manifest.json", "README.txt", "report.html"
@@ -117,7 +117,7 @@ def stage_show(staging: Staging, state: State) -> None:
     staging.write_json(
         "statistics.json", [_statistics(state, row) for row in state.segments], "figures per segment"
     )
-    for program in (VERIFIER, LEDGER_VERIFIER):
+    for program in (VERIFIER, LEDGER_VERIFIER, SHOW_VERIFIER):
         staging.link(program.name, program, "a program that checks; standard library of Python only")
 
 

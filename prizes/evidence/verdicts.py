@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from engagement.ledger.audit import Check
 from prizes.audit import check_drawn, check_prior_wins
-from prizes.evidence.staging import CHECKPOINTS, ENTRIES, LEDGER_VERIFIER, Staging, public_keys
+from prizes.evidence.content import format_sums
+from prizes.evidence.staging import CHECKPOINTS, ENTRIES, LEDGER_VERIFIER, SUMS, Staging, public_keys
 from prizes.evidence.state import DrawNow, State
-from prizes.software import VERIFIER
+from prizes.software import SHOW_VERIFIER, VERIFIER
 
 HERE = "On the organiser's server: files, database and ledger of the draw compared. This cannot be repeated elsewhere."
 TIMEOUT_S = 900.0  # for a slow machine; 35 million entries take 20 s
@@ -53,10 +54,32 @@ def verify(staging: Staging, state: State) -> list[Verdict]:
                 _check_here(now, (staging.folder / f"{now.folder}/record-as-drawn.json").read_bytes())
             )
     for verdict in verdicts:
-        staging.write(
-            verdict.path, f"{verdict.heading}\n{verdict.output}", "what was checked, and what was found"
-        )
-    return verdicts
+        _keep(staging, verdict)
+    whole = _run_on_all(staging, state)
+    _keep(staging, whole)
+    return [whole, *verdicts]
+
+
+def _keep(staging: Staging, verdict: Verdict) -> None:
+    content = f"{verdict.heading}\n{verdict.output}"
+    staging.write(verdict.path, content, "what was checked, and what was found")
+
+
+def _run_on_all(staging: Staging, state: State) -> Verdict:
+    """The whole pack, as far as it is: what is written later is for people, and no check reads it.
+
+    The list of files is the one so far; the receiver's has more lines, and its check says the same.
+    """
+    (staging.folder / SUMS).write_text(format_sums(staging.packed.values()), encoding="utf-8")
+    return _run(staging, "show", show_command(state), "--links")  # large files are only linked to
+
+
+def show_command(state: State) -> list[str]:
+    """All of the pack at once, with the keys in it, and with those of witnesses whom the rules of a draw name."""
+    named = {row["key"] for now in state.draws for row in now.draw.promised.get("witnesses", [])}
+    known = [word for key in public_keys(state) for word in ("--key", key)]
+    seen = [word for key in state.witnesses if key in named for word in ("--witness", key)]
+    return [SHOW_VERIFIER.name, ".", *known, *seen]
 
 
 def ledger_command(state: State) -> list[str]:
@@ -81,13 +104,13 @@ def draw_command(staging: Staging, now: DrawNow, state: State) -> list[str]:
     return [*command, *(word for key in signed for word in ("--key", key))]
 
 
-def _run(staging: Staging, name: str, command: list[str]) -> Verdict:
+def _run(staging: Staging, name: str, command: list[str], *more: str) -> Verdict:
     """Neither the environment nor the working directory adds code of somebody else (-I)."""
     staging.tell(f"checking {name}", 0, 0)
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
-            [sys.executable, "-I", *command],
+            [sys.executable, "-I", *command, *more],
             cwd=staging.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -24,7 +24,7 @@ from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
 from prizes.models import Beacon, Draw
 from prizes.publication import BrokenRecord, PublishedRecord, record_of
-from prizes.software import VERIFIER, WITNESS
+from prizes.software import SHOW_VERIFIER, VERIFIER, WITNESS
 from prizes.story import (
     describe_beacon,
     describe_odds,
@@ -82,6 +82,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "outcome": describe_outcome(language, draw, rules, record) if told else None,
         "downloads": _downloads(draw, record),
         "verifier": _describe_verifier(rules),
+        "show_verifier": _describe_show_verifier(),
         "keys": " ".join(map(format_vkey, keys_of(draw.show))),
         "origin": request.build_absolute_uri("/"),
     }
@@ -150,6 +151,12 @@ def answer_program(request: HttpRequest, name: str, content: bytes) -> HttpRespo
 
 
 @require_safe
+def show_verifier(request: HttpRequest) -> HttpResponse:
+    """The program that checks the evidence pack of a show; the two others stand beside it."""
+    return answer_program(request, SHOW_VERIFIER.name, _read_show_verifier())
+
+
+@require_safe
 def witness(request: HttpRequest) -> HttpResponse:
     """The program that a witness runs."""
     return answer_program(request, WITNESS.name, WITNESS.read_bytes())
@@ -161,6 +168,20 @@ def _read_verifier() -> bytes:
         return VERIFIER.read_bytes()
     except FileNotFoundError:
         raise Http404("the verifier is not on this server") from None
+
+
+@cache
+def _read_show_verifier() -> bytes:
+    return SHOW_VERIFIER.read_bytes()
+
+
+def _describe_show_verifier() -> dict[str, Any]:
+    content = _read_show_verifier()
+    return {
+        "address": reverse("show_verifier"),
+        "size": group(len(content)),
+        "sha256": sha256(content).hexdigest(),
+    }
 
 
 def _describe_verifier(rules: dict[str, Any]) -> dict[str, Any]:

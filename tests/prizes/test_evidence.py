@@ -129,6 +129,7 @@ def test_the_pack_verifies_on_a_machine_without_the_project(night: Draw, tmp_pat
     commands = readme_commands(folder)
     assert [command.split()[:2] for command in commands] == [
         ["sha256sum", "-c"],
+        ["python3", "verify_show.py"],
         ["python3", "verify_draw.py"],
         ["python3", "verify_ledger.py"],
     ]
@@ -142,7 +143,8 @@ def test_the_files_of_a_pack(night: Draw, tmp_path: Path) -> None:
     drawn, armed = (f"draw-{draw.pk}" for draw in Draw.objects.order_by("pk"))
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
-        *("README.txt", "report.html", "manifest.json", "SHA256SUMS", "verify_draw.py", "verify_ledger.py"),
+        *("README.txt", "report.html", "manifest.json", "SHA256SUMS"),
+        *("verify_draw.py", "verify_ledger.py", "verify_show.py"),
         *("timeline.json", "timeline.csv", "statistics.json"),
         *(
             f"ledger/{name}"
@@ -157,7 +159,7 @@ def test_the_files_of_a_pack(night: Draw, tmp_path: Path) -> None:
         *(f"{drawn}/{name}" for name in ("rules.json", "precommitment.json", "roll.bin", "claims.json")),
         *(f"{drawn}/{name}" for name in ("record.json", "record-as-drawn.json")),
         *(f"{armed}/{name}" for name in ("rules.json", "precommitment.json")),
-        *(f"verification/{name}.txt" for name in ("ledger", drawn, f"{drawn}-on-the-server")),
+        *(f"verification/{name}.txt" for name in ("show", "ledger", drawn, f"{drawn}-on-the-server")),
     }
     assert {row["path"] for row in read_json(folder, "manifest.json")["files"]} == names - {
         "manifest.json",
@@ -368,7 +370,7 @@ def test_a_changed_byte_in_any_file_is_named_by_sha256sum(night: Draw, tmp_path:
 
 def test_a_changed_byte_in_what_is_proved_is_named_by_the_verifiers(night: Draw, tmp_path: Path) -> None:
     folder = unpack(pack_of_the_night(tmp_path, "--totals"))
-    _, draw_command, ledger_command = readme_commands(folder)
+    _, _, draw_command, ledger_command = readme_commands(folder)
     signed = (folder / "ledger/checkpoints.jsonl").read_bytes().index(b'"note":"') + 40
     for name, at, command in (
         (f"draw-{night.pk}/record.json", None, draw_command),
@@ -680,6 +682,7 @@ def test_the_summary_for_machines_names_what_was_made(night: Draw, tmp_path: Pat
     assert summary["sha256"] == hashlib.sha256(pack.read_bytes()).hexdigest()
     assert summary["bytes"] == pack.stat().st_size
     assert {row["name"]: row["ok"] for row in summary["verdicts"]} == {
+        "show": True,
         "ledger": True,
         f"draw-{night.pk}": True,
         f"draw-{night.pk}-on-the-server": True,

@@ -10,19 +10,18 @@ from pathlib import Path
 import pytest
 
 from engagement.core.digests import canonical_json
-from engagement.ledger import verify_ledger
 from engagement.ledger.append import append_entry
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.statements import statement
-from prizes import verify_draw
 from tests.cast import make_show
 from tests.engagement.ledger.test_verify_statements import write_entries
+from tests.prizes import shows
 from tests.prizes.test_verify_draw import ALLOWED, NEWER_THAN_3_8, lay_out, make_drawn
 from tests.prizes.test_verify_receipts import make_receipt
 from tests.pythons import VERSIONS, find_python
 
-PROGRAMS = {"verify_draw.py": Path(verify_draw.__file__), "verify_ledger.py": Path(verify_ledger.__file__)}
+PROGRAMS = {path.name: path for path in shows.PROGRAMS}
 FILES = ["record.json", "roll.bin", "totals.bin", "excluded.txt"]
 
 
@@ -105,7 +104,7 @@ def test_they_are_written_for_python_3_8_with_the_standard_library(program: Path
     tree = ast.parse(program.read_text(), feature_version=(3, 8))
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert set(names) <= ALLOWED | {"base64"}
+    assert set(names) <= ALLOWED | {"stat", "types", "zipfile"}
     assert not any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert used & NEWER_THAN_3_8 == set()
