@@ -26,6 +26,7 @@ from prizes.engine import audit_sample
 from prizes.files import exists, fetch, record_name, roll_name, totals_name
 from prizes.kept_rows import check_exclusions, check_rows, check_shards
 from prizes.models import Disqualification, Draw, Reveal, Win
+from prizes.on_air import check_canaries, check_counts
 from prizes.publication import dispositions_of, record_of
 from prizes.second_check import run_second_check
 
@@ -52,6 +53,8 @@ def audit_draw(draw: Draw, kept: Iterable[KeptNote] = ()) -> list[Check]:
         check_exclusions(draw),
         check_rows(draw, content),
         check_shards(draw, roll, totals),
+        check_counts(draw, roll, totals),
+        check_canaries(draw, roll),
         check_signed(draw),
         *(row for row in audit_ledger(draw.show, kept) if row.name.startswith("file ")),
     ]

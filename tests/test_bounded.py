@@ -28,6 +28,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import DjangoDbBlocker
 
+from engagement import counts
 from engagement.broadcast import CHECKED
 from engagement.clock import from_ms
 from engagement.core.digests import commit
@@ -395,8 +396,14 @@ def open_key(night: Night) -> None:
     call("show_key", night.show.slug, "--reason", "audit")
 
 
+def commit_canaries(night: Night) -> None:
+    promise = ("--commitment", "ab" * 32, "--count", 1)
+    call("canaries", "commit", night.waiting.segment_id, "notary", *promise)
+
+
 COMMANDS: dict[str, Run] = {
     "audit_draw": lambda night: call("audit_draw", night.small_published.pk),
+    "canaries": commit_canaries,
     "commit": lambda night: call("commit", night.draft.pk, "notary", "--commitment", "ab" * 32),
     "confirm_restore": confirm,
     "show_key": open_key,
@@ -438,6 +445,7 @@ def measure(run: Run, night: Night) -> Cost:
     """What it asks the database for; nothing of what it does stays there."""
     forget_marks()
     draw_api._sealed.clear()
+    counts._told.clear()
     witnesses.asking = witnesses.Asking()
     connect().delete(own(CHECKED))
     size: object = 0

@@ -76,7 +76,7 @@ def verify_ledger(files: Files, keys: Sequence[Key]) -> list[Check]:
         checks += [check_statements(files, signed)]
     told = files.entries or sorted({row.entry for row in files.statements}, key=lambda row: row.position)
     if told:
-        checks += [check_times(told), check_steps(told)]
+        checks += [check_times(told), check_steps(told, whole=bool(files.entries))]
     return checks + check_inclusion(checkpoints, files.proofs)
 
 
@@ -221,9 +221,12 @@ def check_times(told: Sequence[Entry]) -> Check:
     return Check("times", True, f"{len(told)} entries, none before the one before it")
 
 
-def check_steps(told: Sequence[Entry]) -> Check:
-    """What happens once has happened once, in its order, and nothing went on after its end."""
-    story = Story()
+def check_steps(told: Sequence[Entry], whole: bool) -> Check:
+    """What happens once has happened once, in its order, and nothing went on after its end.
+
+    `whole`: these are all entries, so that what another one rests on has to be there, too.
+    """
+    story = Story(whole)
     for entry in told:
         fault = story.follow(entry)
         if fault:
@@ -262,7 +265,8 @@ ORDER = {name: rank for rank, name in enumerate(("arm", "freeze", "seal", "beaco
 PRIZES = ("claim", "forfeit", "disqualify", "move up", "skip reserve")
 ENDS = ("void", "spoil")  # in place of the seal, never after it
 RANKS = {**ORDER, **dict.fromkeys(PRIZES, len(ORDER)), **dict.fromkeys(ENDS, ORDER["freeze"])}
-ONCE = {*ORDER, *ENDS, "reveal"}
+CANARIES = ("canaries", "canaries opened")
+ONCE = {*ORDER, *ENDS, *CANARIES, "reveal"}
 GOES_ON = {*RANKS, "open", "opened", "closing", "fence", "fence again", "reveal", "start"} - {
     *ENDS
 }  # after no end
@@ -299,6 +303,8 @@ class Entry(NamedTuple):
     segment: str  # "" where it is about none
     draws: tuple[str, ...]
     once: tuple[str, ...]  # what this action is done to once
+    counted: tuple[int, ...] = ()  # of `counts`: viewers and shakes; nothing where they do not add up
+    promise: str = ""  # of canaries: the commitment, or what was opened gives as one
 
 
 class Statement(NamedTuple):
@@ -313,7 +319,10 @@ class Statement(NamedTuple):
 class Story:
     """What has happened to each segment and draw so far: what was done to it once, how far it is, how it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool) -> None:
+        self.whole = whole
+        self.counted: dict[str, tuple[int, ...]] = {}
+        self.promised: dict[str, str] = {}
         self.done: dict[tuple[str, str], int] = {}
         self.reached: dict[str, str] = {}
         self.ended: dict[str, str] = {}
@@ -322,6 +331,7 @@ class Story:
         """What cannot be after all that was before; "" for nothing."""
         own = entry.draws or ((entry.segment,) if entry.segment else ())
         fault = self._repeat(entry) or self._after_end(entry, own) or self._out_of_order(entry, own)
+        fault = fault or self._seen_on_air(entry)
         for what in {*own, entry.segment}:  # a segment is as far as the first of its draws
             if entry.action == "forfeit" and self._rank(what) == RANKS["drawn"]:
                 continue  # somebody who had won elsewhere: that is told before the publication
@@ -353,6 +363,34 @@ class Story:
                 return f"{entry.action} of {what} after {self.reached[what]}"
         return ""
 
+    def _seen_on_air(self, entry: Entry) -> str:
+        """Counts do not fall, and are told before the freeze, like canaries, which are opened as they were promised."""
+        frozen = self._rank(entry.segment) >= RANKS["freeze"]
+        if entry.action in ("counts", "canaries") and frozen:
+            return f"{entry.action} of {entry.segment} after {self.reached[entry.segment]}"
+        if entry.action == "counts":
+            return self._follow_counts(entry)
+        return self._follow_canaries(entry) if entry.action in CANARIES else ""
+
+    def _follow_counts(self, entry: Entry) -> str:
+        if not entry.counted:
+            return "counts that do not add up"
+        (play,) = entry.draws or (entry.segment,)
+        before = self.counted.get(play, (0, 0))
+        self.counted[play] = entry.counted
+        fell = any(now < then for now, then in zip(entry.counted, before))
+        return f"counts of {play} fall from {before} to {entry.counted}" if fell else ""
+
+    def _follow_canaries(self, entry: Entry) -> str:
+        (what,) = entry.once
+        if entry.action == "canaries":
+            self.promised[what] = entry.promise
+            return ""
+        if self.promised.get(what, "" if self.whole else entry.promise) != entry.promise or not entry.promise:
+            return f"the {what} are not those that were committed to"
+        over = self._rank(entry.segment) >= RANKS["publish"] or entry.segment in self.ended
+        return f"the {what} are opened before the publication" if self.whole and not over else ""
+
 
 def make_entry(value: dict[str, Any], digest: str, fault: str) -> Entry:
     """What is kept of an entry that has the fields of `BODY`, and `previous`."""
@@ -364,8 +402,44 @@ def make_entry(value: dict[str, Any], digest: str, fault: str) -> Entry:
     once = draws or ((segment,) if segment else ())
     if action == "reveal":
         once = tuple(f"the secret of {details.get('party')} in {draw}" for draw in draws)
+    if action in CANARIES:
+        once = (f"canaries of {details.get('name')} for {details.get('play')}",)
+    if action == "counts" and is_text(details.get("play")):
+        draws = (details["play"],)
     place = value["show"], value["position"], value["at"], value["previous"]
-    return Entry(*place, digest, fault, action, segment, draws, once if action in ONCE else ())
+    entry = Entry(*place, digest, fault, action, segment, draws, once if action in ONCE else ())
+    if action == "counts":
+        return entry._replace(counted=read_counts(details))
+    return entry._replace(promise=read_promise(value["show"], details)) if action in CANARIES else entry
+
+
+def read_counts(details: dict[str, Any]) -> tuple[int, ...]:
+    """Viewers and shakes of an entry `counts`; nothing where they are not the sums of its rows."""
+    rows = details.get("gateways")
+    if not isinstance(rows, list):
+        return ()
+    rows = [*rows, details["others"]] if "others" in details else rows
+    sums = []
+    for name in ("viewers", "shakes"):
+        values: list[Any] = [row.get(name) if isinstance(row, dict) else None for row in [details, *rows]]
+        if not all(map(is_number, values)) or values[0] != sum(values[1:]):
+            return ()
+        sums.append(values[0])
+    return tuple(sums)
+
+
+def read_promise(show: str, details: dict[str, Any]) -> str:
+    """The commitment of an entry `canaries`, or that which an entry `canaries opened` gives; "" for what is none."""
+    if "commitment" in details:
+        return str(details["commitment"])
+    rows, name, salt = details.get("canaries"), details.get("name"), details.get("salt")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return ""
+    viewers = [row.get("pseudonym") for row in rows]
+    if not all(map(is_text, [name, salt, *viewers])):
+        return ""
+    fields = show.encode("utf-8"), str(name).encode("utf-8"), from_hex(str(salt))
+    return tagged_hash(b"shake-ledger/v2/canaries", *fields, canonical_json(sorted(viewers))).hex()
 
 
 def is_text(value: Any) -> bool:

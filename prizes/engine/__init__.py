@@ -20,7 +20,7 @@ from prizes.engine.rolls import (
     make_tree,
 )
 from prizes.engine.streams import Progress
-from prizes.engine.totals import ShardSummary, join_totals, sort_shard
+from prizes.engine.totals import ShardSummary, add_totals, join_totals, sort_shard
 from prizes.engine.tree import Tree
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "RollSummary",
     "ShardSummary",
     "Tree",
+    "add_totals",
     "audit_sample",
     "count_shard",
     "join_roll",

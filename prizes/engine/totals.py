@@ -60,6 +60,22 @@ def join_totals(shards: Sequence[Path], out: Path) -> ShardSummary:
     return written.summary()
 
 
+class Added(NamedTuple):
+    """How many rows totals have, and the sum of their shakes."""
+
+    viewers: int
+    shakes: int
+
+
+def add_totals(path: Path) -> Added:
+    """Add up a file of totals; ValueError for a row more or less than whole."""
+    viewers, shakes = count_rows(path, TOTAL_BYTES), 0
+    with open(path, "rb") as file:
+        for chunk in read_chunks(file, CHUNK_ROWS * TOTAL_BYTES):
+            shakes += int(np.frombuffer(chunk, TOTAL)["total"].sum(dtype=np.uint64))
+    return Added(viewers, shakes)
+
+
 class _Written:
     """Counts and hashes the rows on their way to a file."""
 

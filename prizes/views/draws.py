@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms
 from engagement.core.phases import CALLED_OFF
-from engagement.languages import choose_language
+from engagement.languages import choose_language, say
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import RollVisibility
@@ -23,6 +23,7 @@ from prizes import files
 from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
 from prizes.models import Beacon, Draw
+from prizes.on_air import uncounted_of
 from prizes.publication import BrokenRecord, PublishedRecord, record_of
 from prizes.software import SHOW_VERIFIER, VERIFIER, WITNESS
 from prizes.story import (
@@ -73,6 +74,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "rehearsal": rules["beacon"]["kind"] == Beacon.LOCAL,
         "verdict": describe_verdict(language, draw, record, request.build_absolute_uri("/")),
         "publish_by": _publish_by(draw),
+        "uncounted": _say_uncounted(language, draw),
         "void_reason": void_reason(draw) if draw.segment.phase in CALLED_OFF else None,
         "promise": describe_promise(language, rules),
         "timeline": timeline(language, draw),
@@ -94,6 +96,15 @@ def _publish_by(draw: Draw) -> str:
     if draw.publish_by_ms is None or draw.step == Draw.Step.PUBLISHED:
         return ""
     return f"{from_ms(draw.publish_by_ms):%Y-%m-%d %H:%M:%S}"
+
+
+def _say_uncounted(language: str, draw: Draw) -> str:
+    """Where more was frozen than the gateways had counted: how much; else nothing."""
+    told = uncounted_of(draw)
+    if told is None:
+        return ""
+    counted = {f"counted_{name}": told["counted"][name] for name in ("viewers", "shakes")}
+    return say(language, "draw_uncounted", viewers=told["viewers"], shakes=told["shakes"], **counted)
 
 
 def may_see(draw: Draw, user: Any) -> bool:

@@ -353,6 +353,7 @@
         count.resume(message.viewer, message.epoch, message.state.segment?.id ?? null, message.total);
         Shake.setText("show", Words.localized(message.show, "title"));
         Shake.setText("you", Words.say("you_are", { name: Shake.stageName(message.viewer) }));
+        Shake.setText("number", message.viewer);
         reporter.moment = "";
         takeState(message.state);
       },

@@ -1,15 +1,18 @@
 """The check without the project, of what is public: statements under checkpoints that were kept, and what they tell."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from engagement.core.counts import Counts, Figures, describe_counts
 from engagement.ledger import verify_ledger
 from engagement.ledger.append import append_entry
 from engagement.ledger.checkpoints import keys_of
+from engagement.ledger.core.canaries import Canary, canaries_commitment, describe_canaries
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.export import export_checkpoint, export_entry
 from engagement.ledger.statements import statement
@@ -278,3 +281,119 @@ def test_a_statement_needs_a_signature_of_a_known_key(tmp_path: Path, settings: 
     found = check(show, statements)
     assert "its checkpoint is not signed" in found["statements"]
     assert any(name.startswith("signature of") for name in found)
+
+
+# --- what was seen on air ---
+
+SALT, VIEWERS = bytes(range(32)), ["11" * 14, "00" * 14]
+PLAY = {"segment": 1, "play": "1-a-play"}
+MINE: dict[str, Any] = {**PLAY, "name": "notary"}
+COMMITTED = {
+    **MINE,
+    "count": 2,
+    "commitment": canaries_commitment("gala", "notary", SALT, VIEWERS).hex(),
+}
+OPENED: dict[str, Any] = {
+    **MINE,
+    "salt": SALT.hex(),
+    "canaries": describe_canaries(Canary(viewer, 7) for viewer in VIEWERS),
+}
+
+
+def counted(many: int, shaken: int, **fields: Any) -> tuple[str, dict[str, Any]]:
+    counts = Counts({"one": Figures(many, shaken)}, Figures(1, 2))
+    return "counts", {**PLAY, **describe_counts(counts), **fields}
+
+
+def on_air(
+    *before: tuple[str, dict[str, Any]], after: tuple[tuple[str, dict[str, Any]], ...] = ()
+) -> list[tuple[str, dict[str, Any]]]:
+    """The night with something told before its freeze, and something after its publication."""
+    fence, publish = place_of("fence"), place_of("publish") + 1
+    return [*NIGHT[:fence], *before, *NIGHT[fence:publish], *after, *NIGHT[publish:]]
+
+
+def test_counts_that_grow_and_canaries_that_fit_hold(tmp_path: Path) -> None:
+    before = (counted(5, 80), ("canaries", COMMITTED), counted(5, 81), counted(6, 90))
+    show = tell(on_air(*before, after=(("uncounted", PLAY), ("canaries opened", OPENED))))
+    assert check(show, *write_entries(show, tmp_path), write_statements(show, tmp_path))["steps"] == ""
+
+
+@pytest.mark.parametrize(
+    ("later", "fault"),
+    [
+        (counted(4, 80), r"counts of 1-a-play fall from \(6, 82\) to \(5, 82\)"),
+        (counted(5, 79), "fall"),
+        (counted(5, 80, viewers=500), "do not add up"),
+        (counted(5, 80, shakes=None), "do not add up"),
+        (counted(5, 80, gateways=None), "do not add up"),
+        (counted(5, 80, gateways=[7]), "do not add up"),
+        (counted(5, 80, others=[7]), "do not add up"),
+        (counted(5, 80, play=7), ""),  # of no play: of its segment
+    ],
+)
+def test_counts_that_fall_or_do_not_add_up_are_told(tmp_path: Path, later: Any, fault: str) -> None:
+    show = tell(on_air(counted(5, 80), later))
+    said = check(show, write_statements(show, tmp_path))["steps"]
+    assert re.search(fault, said) if fault else said == ""
+
+
+@pytest.mark.parametrize("late", [counted(5, 80), ("canaries", COMMITTED)])
+def test_what_was_seen_on_air_is_told_before_the_freeze(tmp_path: Path, late: Any) -> None:
+    show = tell(on_air(after=(late,)))
+    assert f"{late[0]} of segment 1 after publish" in check(show, write_statements(show, tmp_path))["steps"]
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        {**OPENED, "salt": SALT.hex()[2:]},
+        {**OPENED, "salt": 7},
+        {**OPENED, "canaries": OPENED["canaries"][1:]},
+        {**OPENED, "canaries": [7]},
+        {**OPENED, "canaries": None},
+        {**OPENED, "canaries": [{"pseudonym": 7}]},
+        {**COMMITTED, "commitment": "00" * 32},
+    ],
+)
+def test_canaries_that_do_not_fit_their_commitment_are_told(tmp_path: Path, opened: Any) -> None:
+    show = tell(on_air(("canaries", COMMITTED), after=(("canaries opened", opened),)))
+    assert "are not those that were committed to" in check(show, write_statements(show, tmp_path))["steps"]
+
+
+COMMIT, OPEN = ("canaries", COMMITTED), ("canaries opened", OPENED)
+
+
+@pytest.mark.parametrize(
+    ("story", "fault"),
+    [
+        (on_air(COMMIT, COMMIT), "a second canaries of canaries of notary for 1-a-play"),
+        (on_air(COMMIT, after=(OPEN, OPEN)), "a second canaries opened of canaries of notary"),
+        (on_air(COMMIT, OPEN), "are opened before the publication"),
+        (on_air(after=(OPEN,)), "are not those that were committed to"),
+    ],
+)
+def test_canaries_are_committed_and_opened_once_and_after_the_publication(
+    tmp_path: Path, story: Any, fault: str
+) -> None:
+    show = tell(story)
+    assert fault in check(show, *write_entries(show, tmp_path))["steps"]
+
+
+def test_an_opening_alone_shows_that_it_fits_no_other_statement(tmp_path: Path) -> None:
+    """Without the other entries nobody knows what was committed to, or that it was not published yet."""
+    show = tell([("arm", {"segment": 1, "rules": {DRAW: "ab"}}), ("canaries opened", OPENED)])
+    assert check(show, write_statements(show, tmp_path))["steps"] == ""
+    assert "are not those" in check(show, *write_entries(show, tmp_path))["steps"]
+
+
+def test_canaries_of_a_spoiled_segment_may_be_opened(tmp_path: Path) -> None:
+    freeze = place_of("freeze") + 1
+    story = [
+        ("canaries", COMMITTED),
+        *NIGHT[:freeze],
+        ("spoil", {"segment": 1}),
+        ("canaries opened", OPENED),
+    ]
+    show = tell(story)
+    assert check(show, *write_entries(show, tmp_path))["steps"] == ""

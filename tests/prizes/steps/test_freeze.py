@@ -182,6 +182,7 @@ def test_rows_that_were_added_behind_the_backs_of_the_gateways_are_told(show: Sh
     assert uncounted["counted"] == {"viewers": 1, "shakes": 40}
     assert (uncounted["viewers"], uncounted["shakes"], uncounted["entries"]) == (11, 1_540, 11)
     assert draw.segment.phase == Phase.DRAWN  # it stops nothing
+    assert [check.name for check in audit_draw(draw) if not check.ok] == ["counts"]
     assert actions_of(segment)[1:5] == ["counts", "fence", "freeze", "uncounted"]
 
 

@@ -41,6 +41,7 @@ const Texts = {
   "moment_spoiled": "This segment got no seal in time. Nothing is drawn; its list of entries stays public.",
   "moment_void": "This segment was called off. Nothing is drawn.",
 
+  "your_number": "Your number in this show",
   "you_are": "You are {name}",
   "again": "Try again",
   "tap": "Tap",
@@ -287,6 +288,7 @@ const Texts = {
   "draw_windows": "Windows",
   "draw_window": "{feed}: {length} s, {delay} s behind the studio",
   "draw_repeats": "Drawn again",
+  "draw_uncounted": "More was frozen than the servers had counted on air: {viewers} viewers and {shakes} shakes against {counted_viewers} and {counted_shakes}. The organiser has to explain it.",
   "draw_repeats_note": "These are the prizes of {draw}, which was spoiled. Two people have agreed to draw them again.",
   "draw_calling_off": "Calling off",
   "draw_secrets": "Secrets",

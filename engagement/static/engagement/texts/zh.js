@@ -41,6 +41,7 @@ const Texts = {
   "moment_spoiled": "本环节未能按时封存，不进行抽奖；名单仍然公开。",
   "moment_void": "本轮已取消，不抽奖。",
 
+  "your_number": "您在本场节目中的编号",
   "you_are": "您是 {name}",
   "again": "重试",
   "tap": "点击",
@@ -287,6 +288,7 @@ const Texts = {
   "draw_windows": "时间窗口",
   "draw_window": "{feed}：{length} 秒，比演播室晚 {delay} 秒",
   "draw_repeats": "重新抽奖",
+  "draw_uncounted": "冻结的数据多于直播时服务器的计数：{viewers} 位观众、{shakes} 次摇动，而计数为 {counted_viewers} 位、{counted_shakes} 次。主办方必须作出解释。",
   "draw_repeats_note": "这些是 {draw} 的奖品，该次抽奖已作废；经两人同意后重新抽奖。",
   "draw_calling_off": "取消",
   "draw_secrets": "秘密",

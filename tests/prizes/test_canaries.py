@@ -1,0 +1,305 @@
+"""Canaries of a notary: committed to before the freeze, opened after the publication, and compared with the roll."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models import QuerySet
+from django.test import Client
+
+from engagement.actions import ActionRefused, Conflict
+from engagement.core.phases import Phase
+from engagement.ledger.core.canaries import Canary, canaries_commitment
+from engagement.models import LedgerEntry, Segment, Show
+from prizes import tasks
+from prizes.audit import audit_draw
+from prizes.canaries import commit_canaries, open_canaries
+from prizes.exclusions import exclude_viewer
+from prizes.models import Draw, Exclusion
+from prizes.on_air import MOST_COMMITMENTS, check_canaries, check_counts, uncounted_of
+from prizes.steps import draw as drawing
+from prizes.steps.freeze import freeze_shard
+from prizes.steps.publish import publish_segment
+from tests.cast import DIRECTOR, armed_segment, break_of, make_show
+from tests.guards import without_guards
+from tests.prizes.pipeline import VIEWERS, ended, run_all, stuff_tally
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SALT = bytes(range(32))
+ONE, TWO = (viewer.hex() for viewer in sorted(VIEWERS)[:2])
+TOLD = [Canary(ONE, VIEWERS[bytes.fromhex(ONE)]), Canary(TWO, VIEWERS[bytes.fromhex(TWO)])]
+
+
+@pytest.fixture
+def show() -> Show:
+    return make_show(slug="gala")
+
+
+def digest(*viewers: str, name: str = "notary") -> str:
+    return canaries_commitment("gala", name, SALT, viewers or (ONE, TWO)).hex()
+
+
+def commit(segment: Segment, name: str = "notary", count: int = 2) -> LedgerEntry:
+    return commit_canaries(segment.pk, name, digest(name=name), count, actor="nora")
+
+
+def publish(segment: Segment, totals: dict[bytes, int] | None = None) -> Draw:
+    """From the end of the window to the publication."""
+    segment = ended(segment, totals)
+    tasks.advance_seal(segment.pk, lambda number: freeze_shard(segment.pk, number))
+    drawing.run_draw(segment.draws.get().pk)
+    publish_segment(segment.pk, actor=DIRECTOR)
+    return segment.draws.select_related("segment__freeze", "show").get()
+
+
+def reveal(segment: Segment, canaries: list[Canary] | None = None, name: str = "notary") -> LedgerEntry:
+    return open_canaries(segment.pk, name, SALT.hex(), TOLD if canaries is None else canaries, actor="nora")
+
+
+def detail(draw: Draw, name: str = "canaries") -> tuple[bool, str]:
+    [check] = [check for check in audit_draw(draw) if check.name == name]
+    return check.ok, check.detail
+
+
+def test_canaries_that_are_in_the_roll_hold(show: Show) -> None:
+    segment = armed_segment(show)
+    entry = commit(segment)
+    assert json.loads(entry.details) == {
+        "segment": segment.pk,
+        "play": segment.key,
+        "name": "notary",
+        "count": 2,
+        "commitment": digest(),
+    }
+    draw = publish(segment)
+    assert detail(draw) == (True, "opened: none; not opened yet: 1")
+    opened = reveal(segment)
+    assert json.loads(opened.details)["canaries"] == [row._asdict() for row in sorted(TOLD)]
+    assert detail(draw) == (True, "opened: notary; not opened yet: 0")
+    assert detail(draw, "counts")[0] and uncounted_of(draw) is None and break_of(show) is None
+    assert all(check.ok for check in audit_draw(draw))
+
+
+def test_a_canary_whose_entry_was_dropped_is_named(show: Show) -> None:
+    segment = armed_segment(show)
+    commit(segment)
+    dropped = {viewer: total for viewer, total in VIEWERS.items() if viewer.hex() != TWO}
+    draw = publish(segment, dropped)
+    reveal(segment)
+    ok, said = detail(draw)
+    assert not ok and f"{TWO} of notary was told {TOLD[1].total} shakes" in said and ONE not in said
+    assert "the roll has 0" in said
+
+
+def test_a_canary_with_fewer_tickets_than_its_phone_was_told_is_named(show: Show) -> None:
+    segment = armed_segment(show)
+    commit(segment)
+    draw = publish(segment)
+    reveal(segment, [TOLD[0], Canary(TWO, 160)])
+    assert "was told 160 shakes, which are 10 tickets" in detail(draw)[1]
+
+
+def test_a_canary_that_was_told_nothing_or_is_excluded_need_not_be_in_the_roll(show: Show) -> None:
+    exclude_viewer(Exclusion(show=show, pseudonym=TWO), actor=DIRECTOR)
+    segment = armed_segment(show)
+    stranger = "fe" * 14
+    commit_canaries(segment.pk, "notary", digest(stranger, TWO), 2, actor="nora")
+    draw = publish(segment)
+    reveal(segment, [Canary(stranger, 0), TOLD[1]])
+    assert detail(draw) == (True, "opened: notary; not opened yet: 0")
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAFT, Phase.SEALED, Phase.PUBLISHED, Phase.VOID])
+def test_a_commitment_is_taken_from_the_arming_until_the_freeze(show: Show, phase: Phase) -> None:
+    segment = armed_segment(show)
+    Segment.objects.filter(pk=segment.pk).update(phase=phase, opens_at="2026-01-01T00:00Z")
+    with pytest.raises(Conflict, match="from its arming until its freeze"):
+        commit(segment)
+
+
+def test_after_the_freeze_nobody_commits_although_the_segment_is_not_sealed(show: Show) -> None:
+    segment = ended(armed_segment(show))
+    commit(segment, "before")
+    draw = segment.draws.get()
+    tasks.advance_seal(segment.pk, lambda number: freeze_shard(segment.pk, number))
+    Segment.objects.filter(pk=segment.pk).update(phase=Phase.CLOSING)
+    assert Segment.objects.get(pk=draw.segment_id).freeze.frozen_at_ms is not None
+    with pytest.raises(Conflict, match="until its freeze"):
+        commit(segment, "after")
+
+
+def test_a_name_commits_once_and_names_are_few(show: Show) -> None:
+    segment = armed_segment(show)
+    commit(segment)
+    with pytest.raises(Conflict, match="has committed to canaries"):
+        commit(segment, " notary ")
+    for number in range(MOST_COMMITMENTS - 1):
+        commit(segment, f"notary {number}")
+    with pytest.raises(ActionRefused, match="has 20 commitments already"):
+        commit(segment, "one more")
+    assert commit(armed_segment(show)).position  # another segment
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "why"),
+    [
+        ("", 2, "a name"),
+        ("n" * 61, 2, "a name"),
+        ("no\ntary", 2, "a name"),
+        ("a", 0, "1 to 100"),
+        ("a", 101, "1 to"),
+    ],
+)
+def test_what_is_no_commitment_is_refused(show: Show, name: str, count: int, why: str) -> None:
+    segment = armed_segment(show)
+    with pytest.raises(ActionRefused, match=why):
+        commit_canaries(segment.pk, name, digest(), count, actor="nora")
+    with pytest.raises(ActionRefused, match="64 hex digits"):
+        commit_canaries(segment.pk, "notary", "ab", 2, actor="nora")
+    assert not LedgerEntry.objects.filter(action="canaries").exists()
+
+
+def test_an_opening_that_does_not_fit_or_comes_early_or_twice_is_refused(show: Show) -> None:
+    segment = armed_segment(show)
+    commit(segment)
+    with pytest.raises(ActionRefused, match="opened after the publication"):
+        reveal(segment)
+    publish(segment)
+    with pytest.raises(ActionRefused, match="do not fit the commitment"):
+        reveal(segment, [TOLD[0], Canary("fe" * 14, 3)])
+    with pytest.raises(ActionRefused, match="committed to no canaries"):
+        reveal(segment, name="charity")
+    with pytest.raises(ActionRefused, match="64 hex digits"):
+        open_canaries(segment.pk, "notary", "ab", TOLD, actor="nora")
+    reveal(segment)
+    with pytest.raises(Conflict, match="has opened the canaries of"):
+        reveal(segment)
+    assert LedgerEntry.objects.filter(action="canaries opened").count() == 1
+
+
+def test_what_the_ledger_cannot_have_told_is_a_failed_check(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prizes import on_air
+
+    segment = armed_segment(show)
+    commit(segment)
+    draw = publish(segment)
+    for opened in ({"canaries": [], "salt": "00" * 32}, {"canaries": 7, "salt": ""}):
+        rows = [on_air.Commitment({"name": "notary", "count": 2, "commitment": digest()}, opened)]
+        monkeypatch.setattr(on_air, "commitments_for", lambda *_, rows=rows: rows)
+        assert detail(draw)[0] is False
+
+
+# --- counts ---
+
+
+def test_a_draw_without_counts_is_none_of_ours_and_one_that_was_not_read_is_not_compared(
+    show: Show, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from prizes import on_air
+
+    draw = publish(armed_segment(show))
+    monkeypatch.setattr(on_air, "ceiling_of", lambda *_: None)
+    assert detail(draw, "counts") == (True, "NOT COMPARED: not everything could be read when it was counted")
+    monkeypatch.setattr(on_air, "last_counts", lambda *_: None)
+    assert detail(draw, "counts") == (False, "the ledger does not say what was counted")
+    monkeypatch.setattr(on_air, "version_of", lambda *_: "shake-draw/v1")
+    assert detail(draw, "counts") == (True, "of the first version: nothing was counted")
+    monkeypatch.undo()
+    (tmp_path / "roll").write_bytes(bytes(64))
+    (tmp_path / "totals").write_bytes(bytes(17))
+    assert check_counts(draw, tmp_path / "roll", tmp_path / "totals").ok is False
+    assert check_canaries(draw, tmp_path / "roll").ok
+
+
+@pytest.fixture
+def stuffed(show: Show) -> Draw:
+    """Drawn from ten viewers more than any gateway has counted."""
+    segment = ended(armed_segment(show), {bytes([7]) * 14: 40})
+    stuff_tally(segment, {bytes([number]) * 14: 150 for number in range(10, 20)})
+    return run_all(segment)
+
+
+def test_everybody_sees_that_more_was_frozen_than_was_counted(stuffed: Draw, client: Client) -> None:
+    page = client.get(f"/draws/{stuffed.pk}/").content.decode()
+    assert "11 viewers and 1,540 shakes against 1 and 40" in page
+    assert "冻结的数据多于" in client.get(f"/draws/{stuffed.pk}/?lang=zh").content.decode()
+
+
+@pytest.mark.parametrize("details", ["{", "[]", '{"viewers":1,"shakes":2,"counted":7}'])
+def test_what_somebody_has_written_into_the_ledger_by_hand_breaks_no_page(
+    stuffed: Draw, client: Client, details: str
+) -> None:
+    with without_guards():
+        QuerySet.update(LedgerEntry.objects.filter(action="uncounted"), details=details)
+    assert uncounted_of(stuffed) is None
+    assert "counted on air" not in client.get(f"/draws/{stuffed.pk}/").content.decode()
+
+
+def test_before_the_freeze_nothing_is_told(show: Show) -> None:
+    assert uncounted_of(armed_segment(show).draws.get()) is None
+
+
+# --- on a terminal ---
+
+
+def canaries(*arguments: Any) -> dict[str, Any]:
+    out = io.StringIO()
+    call_command("canaries", *map(str, arguments), "--json", stdout=out)
+    said: dict[str, Any] = json.loads(out.getvalue())
+    return said
+
+
+def test_a_notary_commits_and_opens_on_a_terminal(show: Show, tmp_path: Path) -> None:
+    segment = armed_segment(show)
+    viewers, kept, stub = tmp_path / "viewers.txt", tmp_path / "kept.json", tmp_path / "stub.json"
+    viewers.write_text(f"{ONE.upper()}\n\n{TWO}\n")
+    said = canaries("commit", segment.pk, "notary", "--pseudonyms", viewers, "--file", kept)
+    assert (said["count"], said["name"]) == (2, "notary") and kept.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(CommandError, match="cannot write"):
+        canaries("commit", segment.pk, "charity", "--pseudonyms", viewers, "--file", kept)
+    with pytest.raises(CommandError, match="has committed"):
+        canaries("commit", segment.pk, "notary", "--pseudonyms", viewers, "--file", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    draw = publish(segment)
+    told = {"segment": segment.key, "pseudonym": ONE, "total": TOLD[0].total}
+    stub.write_text(json.dumps({"stub": told, "gateway_key": {}}))
+    low = tmp_path / "low.json"
+    low.write_text(json.dumps({**told, "total": 0}))
+    opened = canaries("open", segment.pk, "notary", "--file", kept, "--stub", stub, "--stub", low)
+    assert opened["canaries"] == [TOLD[0]._asdict(), {"pseudonym": TWO, "total": 0}]
+    assert detail(draw)[0]
+
+
+def test_what_the_terminal_cannot_use_is_said(show: Show, tmp_path: Path) -> None:
+    segment, there = armed_segment(show), tmp_path / "there.json"
+    there.write_text(json.dumps({"segment": "another"}))
+    not_json, broken = tmp_path / "no.json", tmp_path / "broken.json"
+    not_json.write_text("[")
+    broken.write_bytes(b"\xff")
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps({"salt": SALT.hex(), "pseudonyms": [ONE, TWO]}))
+    tries: list[tuple[list[Any], str]] = [
+        (["commit", 0, "n", "--commitment", digest()], "there is no segment 0"),
+        (["commit", segment.pk, "n"], "expected --pseudonyms and --file"),
+        (["commit", segment.pk, "n", "--commitment", digest()], "1 to 100 canaries, got 0"),
+        (["commit", segment.pk, "n", "--pseudonyms", there, "--file", tmp_path / "x"], "hex digits"),
+        (["commit", segment.pk, "n", "--pseudonyms", tmp_path / "none", "--file", tmp_path / "x"], "cannot read"),
+        (["open", segment.pk, "n"], "expected --file"),
+        (["open", segment.pk, "n", "--file", there], "the file of a commitment"),
+        (["open", segment.pk, "n", "--file", not_json], "a JSON object"),
+        (["open", segment.pk, "n", "--file", broken], "cannot read"),
+        (["open", segment.pk, "n", "--file", kept, "--stub", there], "what a phone was told"),
+        (["open", segment.pk, "n", "--file", kept], "after the publication"),
+    ]  # fmt: skip
+    for arguments, why in tries:
+        with pytest.raises(CommandError, match=why):
+            canaries(*arguments)
+    out = io.StringIO()
+    call_command("canaries", "commit", segment.pk, "n", "--commitment", digest(), "--count", 2, stdout=out)
+    assert out.getvalue().startswith("Canaries of n committed to: entry ")
