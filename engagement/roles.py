@@ -24,7 +24,7 @@ _APPROVES = Q(
         "confirm_restore",
     ]
 )
-_INVITES = Q(codename__regex=r"^(add|change|delete)_(party|witness|quorum)$")
+_INVITES = Q(codename__regex=r"^(add|change|delete)_(party|witness|quorum|stamper)$")
 _VERIFIES = Q(codename__in=["audit_draw"])
 
 ROLES = {

@@ -17,7 +17,10 @@ OLDEST_S = 15.0
 GATEWAY_S = 3.0
 MARK_S = 3.0  # how often a worker marks
 # What each process must have marked; the conductor's are its tasks, which are due once a second.
-MARKS = {"worker": ("worker",), "conductor": ("conduct", "conduct_draws", "conduct_witnesses")}
+MARKS = {
+    "worker": ("worker",),
+    "conductor": ("conduct", "conduct_draws", "conduct_witnesses", "conduct_stampers"),
+}
 
 
 def mark(name: str) -> None:

@@ -333,6 +333,7 @@ CELERY_TASK_ROUTES = {
     "engagement.tasks.conduct": {"queue": "conductor"},
     "prizes.tasks.conduct_draws": {"queue": "conductor"},
     "prizes.tasks.conduct_witnesses": {"queue": "conductor"},
+    "prizes.tasks.conduct_stampers": {"queue": "conductor"},
 }
 CELERY_BEAT_SCHEDULE = {
     # `expires`: when no worker lives, a second later the message is worth nothing.
@@ -343,6 +344,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 1.0,
         "options": {"expires": 2},
     },
+    "conduct stampers": {"task": "prizes.tasks.conduct_stampers", "schedule": 1.0, "options": {"expires": 2}},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"

@@ -1,4 +1,7 @@
-"""The administration of the draw side: prize lists, prizes, parties and exclusions; draws and wins to read."""
+"""The administration of the draw side: prize lists, prizes, parties and exclusions; draws and wins to read.
+
+That of those outside who watch a show is in prizes/outside_admin.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,22 +18,20 @@ from django.http import HttpRequest
 
 from engagement.actions import ActionRefused
 from engagement.admin import (
-    LATE,
     AnnouncingAdmin,
     NewestShows,
     PagedAdmin,
     ReadOnlyAdmin,
-    lock_show,
     name_choice,
     refuse_unless_draft,
 )
 from engagement.core.phases import Phase
 from engagement.models import EDITABLE, Segment, Show
 from engagement.positions import OrderedFormSet, give_place
+from prizes import outside_admin as outside_admin  # it is registered, too
 from prizes.core.rules import MAX_EXTRA_RESERVES
 from prizes.exclusions import exclude_viewer, include_viewer
 from prizes.models import (
-    Cosignature,
     DiceEntry,
     Disposition,
     Disqualification,
@@ -41,12 +42,9 @@ from prizes.models import (
     Party,
     Prize,
     PrizeList,
-    Quorum,
     Win,
-    Witness,
 )
 from prizes.parties import commitments_of
-from prizes.witness_models import was_armed
 
 COMMITTED = (
     "Rules that are committed to contain the list of exclusions of this show: it cannot change any more."
@@ -195,67 +193,6 @@ def is_waited_for(party: Party) -> bool:
         segment__phase=Phase.VOID
     )
     return any(party.name in commitments_of(draw) for draw in armed)
-
-
-class FixedWhenArmedAdmin(PagedAdmin):
-    """Stands in the rules of every draw of a show: nothing of it changes once a segment of the show was armed."""
-
-    list_filter = (("show", NewestShows),)
-    autocomplete_fields = ("show",)
-    list_select_related = ("show",)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return not (obj and was_armed(obj.show)) and super().has_delete_permission(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        fixed = set(form.changed_data) - self.always
-        if fixed and was_armed(lock_show(obj.show)):
-            raise PermissionDenied(LATE)
-        super().save_model(request, obj, form, change)
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        if was_armed(lock_show(obj.show)):
-            raise PermissionDenied(LATE)
-        super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        for obj in queryset:
-            self.delete_model(request, obj)
-
-    always: frozenset[str] = frozenset()  # fields that may change all the same
-
-
-@admin.register(Witness)
-class WitnessAdmin(FixedWhenArmedAdmin):
-    """Who cosigns the checkpoints of a show. One that moves keeps its key: its address may always change."""
-
-    list_display = ("name", "show", "url", "known", "trouble")
-    fields = ("show", "key", "url", "known", "trouble")
-    always = frozenset({"url"})
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        said = ("known", "trouble")
-        return (*said, "show", "key") if obj is not None else said
-
-
-@admin.register(Quorum)
-class QuorumAdmin(FixedWhenArmedAdmin):
-    """How many of them have to have cosigned a seal, and what the draw does without them."""
-
-    list_display = ("show", "needed", "unwitnessed")
-    fields = ("show", "needed", "unwitnessed")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        if obj is None:
-            return ()
-        return self.fields if was_armed(obj.show) else ("show",)
-
-
-@admin.register(Cosignature)
-class CosignatureAdmin(ReadOnlyAdmin):
-    list_display = ("show", "size", "witness", "at_ms")
-    list_filter = (("show", NewestShows),)
-    list_select_related = ("show",)
 
 
 class AccountAdmin(UserAdmin[User]):

@@ -52,9 +52,11 @@ class PrizesConfig(AppConfig):
         from prizes.cosignatures import describe_witnesses, read_below
         from prizes.logins import remember_login
         from prizes.results import describe_wins
+        from prizes.stamps import describe_stampers
 
         wins.describe_wins = describe_wins
         witnessed.describe_witnesses, witnessed.read_below = describe_witnesses, read_below
+        witnessed.describe_stampers = describe_stampers
         user_logged_in.connect(remember_login)
         guards.register(
             guards.frozen_columns("prizes_draw", PROMISED),
@@ -72,4 +74,5 @@ class PrizesConfig(AppConfig):
             guards.append_only("prizes_reveal"),
             guards.append_only("prizes_disposition"),
             guards.append_only("prizes_cosignature"),
+            guards.append_only("prizes_stamp"),
         )

@@ -1,4 +1,5 @@
-"""The rounds of drand (docs/draw.md, section 5). The only module that opens connections to the outside.
+"""The rounds of drand (docs/draw.md, section 5). With prizes/errands.py the only module that opens
+connections to the outside.
 
 No source is trusted: every signature is verified here, against the public key that the chain's hash fixes.
 """

@@ -4,6 +4,7 @@ For whoever has lifted the guards. What a seal or a digest covers is checked whe
 for the columns beside it, and for the shards that the roll was made of.
 """
 
+import base64
 import hashlib
 import json
 from bisect import bisect_left
@@ -20,11 +21,13 @@ from engagement.ledger.audit import Check
 from engagement.models import LedgerEntry
 from engagement.tally import shard_of
 from engagement.vault import VaultError, open_secret
+from prizes import verify_draw as verifier
 from prizes.core.digests import HOUSE
 from prizes.core.record import FORMAT
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, TOTAL_BYTES
 from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw
+from prizes.stamps import promised_stampers, tell_stamps
 
 # Between the moment that a row has and its entry, where the clocks of two servers differ: entries never run backwards.
 CLOCKS_MS = 60_000
@@ -63,6 +66,7 @@ def _compare(draw: Draw, record: dict[str, Any]) -> Iterator[Compared]:
     shows = set(draw.wins.values_list("show", flat=True)) - {draw.show_id}
     yield Compared("other shows of its wins", sorted(shows), [])
     yield from _of_freeze(draw, record)
+    yield from _of_stamps(draw)
 
 
 def _of_draw(draw: Draw, record: dict[str, Any]) -> Iterator[Compared]:
@@ -145,6 +149,26 @@ def _of_freeze(draw: Draw, record: dict[str, Any]) -> Iterator[Compared]:
     yield Compared("viewers", freeze.viewers, details.get("viewers"))
     yield Compared("shakes", freeze.shakes, details.get("shakes"))
     yield Compared("shards", freeze.shards, draw.segment.shards)
+
+
+def _of_stamps(draw: Draw) -> Iterator[Compared]:
+    """What was stamped when, by whom, and that none is missing of those of which the ledger tells."""
+    named = {row["name"]: row["certificate"] for row in promised_stampers(draw.promised)}
+    for row in draw.stamps.all():
+        anchor, token = base64.b64decode(row.certificate), base64.b64decode(row.token)
+        digest = hashlib.sha256(anchor).hexdigest()
+        yield Compared(f"certificate of {row.stamper}", digest, named.get(row.stamper))
+        yield Compared(f"time that {row.stamper} stamped", row.at_ms, _stamped(token, anchor, draw.seal))
+    if publish := _entry(draw, "publish", {}):
+        told = json.loads(publish.details).get("stamps", {})
+        yield Compared("time stamps", tell_stamps(draw), told.get(draw.draw_id, {}))
+
+
+def _stamped(token: bytes, anchor: bytes, seal: str) -> int | str:
+    try:
+        return verifier.check_token(token, anchor, bytes.fromhex(seal))
+    except verifier.Wrong as error:
+        return str(error)
 
 
 def check_exclusions(draw: Draw) -> Check:

@@ -16,6 +16,8 @@ from prizes.core.record import Prior
 from prizes.core.rules import MAX_CLAIM_S, MAX_PUBLISH_S, MIN_PUBLISH_S
 from prizes.core.tickets import TicketTable
 from prizes.repeat_models import Repeat as Repeat
+from prizes.stamp_models import Stamp as Stamp
+from prizes.stamp_models import Stamper as Stamper
 from prizes.witness_models import Cosignature as Cosignature
 from prizes.witness_models import Quorum as Quorum
 from prizes.witness_models import Witness as Witness

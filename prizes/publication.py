@@ -10,13 +10,13 @@ from engagement.ledger.checkpoints import sign_text
 from engagement.ledger.core.cosignatures import add_lines
 from engagement.ledger.statements import prove_entries
 from engagement.ledger.tree import ask_tree
-from engagement.models import LedgerCheckpoint, LedgerEntry
+from engagement.models import LedgerCheckpoint
 from prizes import files
-from prizes.core.digests import beacon_round, drand_time
 from prizes.core.receipt import build_precommitment
 from prizes.core.record import FORMAT, encode_record, parse_record, record_statement, with_dispositions
 from prizes.cosignatures import cosigned, witnessed_size
-from prizes.models import Beacon, Draw, known
+from prizes.models import Draw, known
+from prizes.stamps import beacon_known_at, stamps_of
 
 
 class BrokenRecord(ValueError):
@@ -80,7 +80,8 @@ def _build_log(draw: Draw, size: int) -> dict[str, Any]:
     steps += [draw.started_ledger, draw.drawn_ledger, draw.published_ledger]
     positions = {known(step) for step in steps} | {row.ledger for row in draw.revealed.all()}
     names = [row["name"] for row in draw.promised["witnesses"]]
-    seen = witnessed_size(draw.show, names, sealed, size, beacon_known_at(draw)) or sealed
+    due = beacon_known_at(draw)
+    seen = witnessed_size(draw.show, names, sealed, size, due) or sealed
     notes = dict(
         LedgerCheckpoint.objects.filter(show=draw.show_id, size__in=[size, seen]).values_list("size", "note")
     )
@@ -93,21 +94,11 @@ def _build_log(draw: Draw, size: int) -> dict[str, Any]:
             "proof": [node.hex() for node in proof],
         },
         "statements": prove_entries(draw.show, positions, size),
+        "stamps": [
+            {"name": row.stamper, "certificate": row.certificate, "token": row.token}
+            for row in stamps_of(draw, due)
+        ],
     }
-
-
-def beacon_known_at(draw: Draw) -> int:
-    """Before this moment nobody could know the beacon of a sealed draw, in UTC ms; of dice and of local bytes, when
-    the ledger says that they were there. KeyError where the ledger has lost that entry.
-    """
-    if draw.beacon_kind == Beacon.DRAND:
-        frozen = known(draw.segment.freeze.frozen_at_ms) // 1000
-        return drand_time(beacon_round(draw.beacon_kind, frozen, draw.promised["seal_margin_s"])) * 1000
-    told = LedgerEntry.objects.filter(show=draw.show_id, position=known(draw.beacon_ledger))
-    at_ms: int | None = told.values_list("at_ms", flat=True).first()
-    if at_ms is None:
-        raise KeyError(draw.beacon_ledger)
-    return at_ms
 
 
 def read_drawn(draw: str, sha256: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from engagement.models import Segment
 from engagement.restores import trouble
 from prizes.attempts import DRAW, PUBLISH, SETTLE, attempt, counted, tries_of
 from prizes.models import MAX_ATTEMPTS, Beacon, Draw
+from prizes.stampers import ask_stampers
 from prizes.steps.beacon import beacon_due_at, take_drand_beacon
 from prizes.steps.claims import find_due, settle_draw
 from prizes.steps.draw import before, has_stopped, may_start, missing_parts, rank_part, run_draw
@@ -68,6 +69,13 @@ def conduct_witnesses() -> None:
     """Has the newest checkpoints cosigned."""
     if not trouble():
         ask_witnesses()
+
+
+@shared_task
+def conduct_stampers() -> None:
+    """Has the seals stamped with the time."""
+    if not trouble():
+        ask_stampers()
 
 
 def _going(**which: Any) -> list[Segment]:

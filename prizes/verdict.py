@@ -17,7 +17,8 @@ from prizes.core.digests import version_of
 from prizes.core.record import FORMAT
 from prizes.cosignatures import witnessed_size
 from prizes.models import Beacon, Cosignature, Draw, known
-from prizes.publication import PublishedRecord, beacon_known_at
+from prizes.publication import PublishedRecord
+from prizes.stamps import beacon_known_at
 from prizes.story import describe_beacon
 
 EVER = 2**62  # later, and larger, than anything

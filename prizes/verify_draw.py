@@ -30,8 +30,9 @@ it, in this order:
     10. BLS signatures of drand, on the curve BLS12-381 (RFC 9380 for hashing to it)
     11. The log        the organiser's signature, his statements in the ledger, the witnesses
     12. Signed notes   C2SP signed-note, tlog-checkpoint and tlog-cosignature; Ed25519 of RFC 8032
-    13. Command line
-    14. Constants of RFC 9380, appendix E.2
+    13. Time stamps    RFC 3161, with what is needed of CMS, certificates, RSA and ECDSA
+    14. Command line
+    15. Constants of RFC 9380, appendix E.2
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ RULES_V1 = {
 RULES_V2 = {
     **RULES_V1, "$format": str, "beacon": {"kind": str, "chain": str, "rule": str, "throws": int},
     "publish_by_s": int, "quorum": int, "repeats": str, "unwitnessed": str,
-    "witnesses": [{"name": str, "key": str}],
+    "stampers": [{"name": str, "certificate": HEX32}], "witnesses": [{"name": str, "key": str}],
 }  # fmt: skip
 RECORD_V1 = {
     "$format": str, "rules": RULES_V1, "rules_digest": HEX32,
@@ -112,6 +113,7 @@ STATEMENT = {
 PUBLIC = {**STATEMENT, "$format": str, "checkpoint": str}
 LOG = {
     "checkpoint": str, "sealed": {"checkpoint": str, "proof": [HEX32]}, "statements": [STATEMENT],
+    "stamps": [{"name": str, "certificate": str, "token": str}],
 }  # fmt: skip
 RECORD_V2 = {
     **RECORD_V1, "rules": RULES_V2, "pending": [str], "log": Maybe(LOG), "signature": str,
@@ -310,9 +312,10 @@ class Given(NamedTuple):
     `excluded` are the excluded pseudonyms, used with the totals; `receipts` and `earlier` (records of draws of the
     same show that were sealed before) canonical JSON, as are `stubs` and `gateway_keys`, the statements of the ledger
     with the keys that have signed them. `keys` are public keys of the organiser and `witnesses` those of
-    witnesses, as text. `show_key` is the show's key of 32 bytes, once it was opened, `uids` the ids of all who may be
-    in the roll. `told` is the whole ledger, where it was checked before: it tells of seals whose draws were stopped,
-    and of the records of the first version, which nobody has signed. `tell` hears how far a long check is.
+    witnesses, as text; `tsas` the certificates of time stampers, as DER. `show_key` is the show's key of 32 bytes, once
+    it was opened, `uids` the ids of all who may be in the roll. `told` is the whole ledger, where it was checked
+    before: it tells of seals whose draws were stopped, and of the records of the first version, which nobody has
+    signed. `tell` hears how far a long check is.
     """
 
     excluded: Iterable[bytes] = ()
@@ -322,6 +325,7 @@ class Given(NamedTuple):
     gateway_keys: Iterable[bytes] = ()
     keys: Sequence[str] = ()
     witnesses: Sequence[str] = ()
+    tsas: Sequence[bytes] = ()
     show_key: bytes = b""
     uids: Iterable[int] = ()
     told: Sequence[Told] = ()
@@ -384,6 +388,7 @@ def checks_for(case: Case) -> list[tuple[str, Callable[[Case], str]]]:
         *CHECKS,
         *(KEY_CHECKS if given.keys else ()),
         *(WITNESS_CHECKS if given.keys and given.witnesses else ()),
+        *(STAMP_CHECKS if given.keys else ()),
         *(EARLIER_CHECKS if given.earlier else ()),
         *(SHOW_KEY_CHECKS if given.show_key else ()),
         *(ROLL_CHECKS if roll else ()),
@@ -446,6 +451,12 @@ def check_later_rules(rules: Any) -> None:
     expect("names in the keys of the witnesses", names, [key.name for key in keys])
     require(rules["quorum"] <= len(names), f"a quorum of at most {len(names)}, got {rules['quorum']}")
     require(rules["unwitnessed"] in ("wait", "go on"), "`wait` or `go on` without witnesses")
+    stampers = [[row[name] for row in rules["stampers"]] for name in ("name", "certificate")]
+    once = all(len(set(values)) == len(values) for values in stampers)
+    require(once, "each name and each certificate of a time stamper once")
+    require(
+        len(stampers[0]) <= MOST_STAMPERS, f"at most {MOST_STAMPERS} time stampers, got {len(stampers[0])}"
+    )
     require(rules["repeats"] != rules["draw_id"], "a draw that repeats another one")
 
 
@@ -2274,7 +2285,634 @@ def ed_decode(data: bytes) -> Any:
     return x, y, 1, x * y % ED_P
 
 
-# --- 13. Command line ---
+# --- 13. Time stamps: RFC 3161, in CMS (RFC 5652); certificates (RFC 5280); RSA (RFC 8017), ECDSA (FIPS 186-5) ---
+# DER is read strictly: one form for each value, nothing behind it, and never more than the file has.
+
+MOST_STAMPERS, MAX_TOKEN, MAX_CERTIFICATE, MAX_PEM = 8, 48 << 10, 12 << 10, 64 << 10
+MOST_MEMBERS, MOST_CERTIFICATES, MOST_TRIES = 256, 16, 8  # of one value; in one token; to find a chain in it
+INTEGER, BITS, OCTETS, NULL, OBJECT, UTC_TIME, TIME, SEQUENCE, SET = 2, 3, 4, 5, 6, 0x17, 0x18, 0x30, 0x31
+BOOLEAN, OPTION_0, OPTION_1, OPTION_3 = 1, 0xA0, 0xA1, 0xA3
+SIGNED_DATA, STAMP_INFO = "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
+CONTENT_TYPE, MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
+SIGNING_CERTIFICATE = {"1.2.840.113549.1.9.16.2.12": "sha1", "1.2.840.113549.1.9.16.2.47": "sha256"}
+KEY_USAGE, BASIC_CONSTRAINTS, EXTENDED_USAGE = "2.5.29.15", "2.5.29.19", "2.5.29.37"
+KNOWN_EXTENSIONS = {
+    KEY_USAGE,
+    BASIC_CONSTRAINTS,
+    EXTENDED_USAGE,
+    "2.5.29.32",
+}  # and policies, which are not needed
+TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
+DIGESTS = {
+    "2.16.840.1.101.3.4.2.1": "sha256", "2.16.840.1.101.3.4.2.2": "sha384", "2.16.840.1.101.3.4.2.3": "sha512",
+}  # fmt: skip
+RSA_KEY, EC_KEY = "1.2.840.113549.1.1.1", "1.2.840.10045.2.1"
+SIGNATURES = {
+    "1.2.840.113549.1.1.11": (RSA_KEY, "sha256"), "1.2.840.10045.4.3.2": (EC_KEY, "sha256"),
+    "1.2.840.113549.1.1.12": (RSA_KEY, "sha384"), "1.2.840.10045.4.3.3": (EC_KEY, "sha384"),
+    "1.2.840.113549.1.1.13": (RSA_KEY, "sha512"), "1.2.840.10045.4.3.4": (EC_KEY, "sha512"),
+}  # fmt: skip
+RSA_PREFIXES = {  # RFC 8017, 9.2: what stands before the digest
+    "sha256": "3031300d060960864801650304020105000420", "sha384": "3041300d060960864801650304020205000430",
+    "sha512": "3051300d060960864801650304020305000440",
+}  # fmt: skip
+BY_RULES = "by the certificates that the rules name"
+
+
+def check_stamps(case: Case) -> str:
+    """Somebody else has stamped the seal with the time, before the beacon could be known."""
+    if case.version == V1:
+        return "NOT STAMPED: the rules of shake-draw/v1 name no time stampers"
+    log, seal = need_log(case), bytes.fromhex(case.record["seal"]["digest"])
+    named = [(row["name"], row["certificate"]) for row in case.rules["stampers"]]
+    given = {sha256(certificate).hex() for certificate in case.given.tsas}
+    strangers = sorted(given - {digest for _, digest in named})
+    require(not strangers, f"certificates of time stampers that the rules name, got {', '.join(strangers)}")
+    places, told, due = [], [], beacon_due_or_thrown(case)
+    for row in log["stamps"]:
+        certificate = decode64(row["certificate"])
+        known = row["name"], sha256(certificate).hex()
+        require(known in named, f"a time stamper that the rules name, got {clip(row['name'])}")
+        at = check_stamp(row["name"], decode64(row["token"]), certificate, seal)
+        require(at < due, f"a time stamp of {row['name']} before {moment_text(due)}, got {moment_text(at)}")
+        places.append(named.index(known))
+        if not given or known[1] in given:
+            told.append(f"{row['name']} at {moment_text(at)}")
+    require(increase(places), "time stamps in the order of the rules, each time stamper once")
+    if not told:
+        asked = f"{len(given)} given" if given else f"{len(named)} named"
+        return f"NOT STAMPED: there is no stamp of the {asked} time stampers"
+    how = "by the certificates that were given" if given else BY_RULES
+    return (
+        f"{len(told)} of {len(named)} named time stampers stamped the seal before the beacon, {how}: "
+        + ", ".join(told)
+    )
+
+
+def check_stamp(name: str, token: bytes, certificate: bytes, seal: bytes) -> int:
+    """When somebody has stamped the seal at the latest, in UTC ms."""
+    try:
+        return check_token(token, certificate, seal)
+    except Wrong as error:
+        raise Wrong(f"time stamp of {name}: {error}") from None
+
+
+def check_token(token: bytes, anchor: bytes, seal: bytes) -> int:
+    """Check a time stamp of a seal against a certificate; return the latest moment that it can mean, in UTC ms.
+
+    `token` and `anchor` are DER: a TimeStampToken, and the certificate to which the signer's has to lead.
+    """
+    require(len(token) <= MAX_TOKEN, f"a token of at most {MAX_TOKEN} bytes, got {len(token)}")
+    signed = read_signed_data(token)
+    info = read_stamp_info(signed.content)
+    expect("stamped digest", seal.hex(), info.digest.hex())
+    pool = list(map(read_certificate, dict.fromkeys([*signed.certificates, anchor])))
+    signer = find_signer(signed, pool)
+    check_attributes(signed, signer)
+    holds = signed_by(
+        signer, signed.algorithm, signed.digest, b"\x31" + signed.attributes.whole[1:], signed.signature
+    )
+    require(holds, "a signature of the time stamper over this token")
+    check_stamping(signer, info.at)
+    check_chain(signer, pool, anchor, info.at)
+    return info.at + info.accuracy
+
+
+def check_anchor(data: bytes, at: int) -> None:
+    """Raise Wrong unless stamps can be checked against this certificate (DER) at this moment, in UTC ms."""
+    anchor = read_certificate(data)
+    require_valid(anchor, at)
+    expect("issuer of a root certificate, which signs itself", anchor.subject.hex(), anchor.issuer.hex())
+    require(signed_by(anchor, *anchor.signed), "a certificate that has signed itself")
+    if not is_authority(anchor, 0):
+        check_stamping(anchor, at)
+
+
+def moment_text(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at // 1000))
+
+
+# DER
+
+
+class Der(NamedTuple):
+    """One value: its tag, what is in it, and all of its bytes."""
+
+    tag: int
+    body: bytes
+    whole: bytes
+
+
+def read_der(data: bytes, at: int = 0) -> Der:
+    """The value that begins here.
+
+    >>> read_der(bytes.fromhex("0201ff00"))
+    Der(tag=2, body=b'\\xff', whole=b'\\x02\\x01\\xff')
+    """
+    require(len(data) >= at + 2 and data[at] & 31 != 31, "a value of DER")
+    length, start = data[at + 1], at + 2
+    if length & 0x80:
+        start += length & 0x7F
+        require(0x80 < length <= 0x84 and len(data) >= start, "a length of DER")
+        length = int.from_bytes(data[at + 2 : start], "big")
+        require(length >= 128 and data[at + 2] != 0, "the shortest form of a length")
+    require(len(data) >= start + length, "a value of DER that is whole")
+    return Der(data[at], data[start : start + length], data[at : start + length])
+
+
+def only(data: bytes, tag: int) -> Der:
+    """The only value in these bytes."""
+    found = read_der(data)
+    require(found.tag == tag and found.whole == data, f"one value of DER with the tag {tag:#x}")
+    return found
+
+
+class Members:
+    """What is in a value, taken one after the other."""
+
+    def __init__(self, value: Der, tag: int = SEQUENCE) -> None:
+        require(value.tag == tag, f"a value of DER with the tag {tag:#x}, got {value.tag:#x}")
+        self.rows, at = [], 0  # type: list[Der], int
+        while at < len(value.body):
+            self.rows.append(read_der(value.body, at))
+            at += len(self.rows[-1].whole)
+            require(len(self.rows) <= MOST_MEMBERS, f"at most {MOST_MEMBERS} values in one")
+        self.rows.reverse()
+
+    def take(self, tag: int) -> Der:
+        found = self.maybe(tag)
+        if found is None:
+            raise Wrong(f"expected a value of DER with the tag {tag:#x}, got another or none")
+        return found
+
+    def maybe(self, tag: int) -> Der | None:
+        return self.rows.pop() if self.rows and self.rows[-1].tag == tag else None
+
+    def all(self, tag: int) -> list[Der]:
+        """All that are left, each with this tag."""
+        return [self.take(tag) for _ in range(len(self.rows))]
+
+    def end(self) -> None:
+        require(not self.rows, "no more values of DER")
+
+
+def number(value: Der) -> int:
+    """An INTEGER in its shortest form."""
+    body = value.body
+    require(value.tag in (INTEGER, 0x80, 0x81) and 0 < len(body) <= 1025, "a number")
+    require(
+        len(body) == 1 or not (body[0] in (0, 255) and (body[0] ^ body[1]) < 128),
+        "the shortest form of a number",
+    )
+    return int.from_bytes(body, "big", signed=True)
+
+
+def name_of(value: Der) -> str:
+    """An OBJECT IDENTIFIER, as in "2.5.29.15"."""
+    body = value.body
+    require(value.tag == OBJECT and 0 < len(body) <= 32 and body[-1] < 128, "an object identifier")
+    arcs, arc = [], 0  # type: list[int], int
+    for before, byte in zip(b"\0" + body, body):
+        require(byte != 0x80 or before >= 128, "the shortest form of an object identifier")
+        arc = arc << 7 | byte & 127
+        if byte < 128:
+            arcs, arc = [*arcs, arc], 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+
+def read_algorithm(value: Der) -> tuple[str, Der | None]:
+    """The name of an algorithm and its parameters; NULL is none."""
+    row = Members(value)
+    name, given = name_of(row.take(OBJECT)), row.rows.pop() if row.rows else None
+    row.end()
+    if given is not None and given.tag == NULL:
+        require(given.body == b"", "a NULL of no bytes")
+        given = None
+    return name, given
+
+
+def digest_name(value: Der) -> str:
+    name, given = read_algorithm(value)
+    require(name in DIGESTS and given is None, f"SHA-256, SHA-384 or SHA-512, got {name}")
+    return DIGESTS[name]
+
+
+def bits(value: Der) -> bytes:
+    """A BIT STRING of whole bytes."""
+    require(value.tag == BITS and value.body[:1] == b"\0", "a bit string of whole bytes")
+    return value.body[1:]
+
+
+def moment(value: Der) -> int:
+    """UTCTime or GeneralizedTime in UTC ms, rounded up."""
+    text, fraction = value.body.decode("ascii", "replace"), "0"
+    if value.tag == UTC_TIME:
+        require(re.fullmatch("[0-9]{12}Z", text) is not None, f"a time, got {clip(text)}")
+        text = ("20" if text < "50" else "19") + text
+    else:
+        form = re.fullmatch(r"([0-9]{14})(?:\.([0-9]{0,5}[1-9]))?Z", text)
+        if value.tag != TIME or form is None:
+            raise Wrong(f"expected a time, got {clip(text)}")
+        text, fraction = text[:14], form[2] or "0"
+    at = time.strptime(text[:14], "%Y%m%d%H%M%S")
+    before = at.tm_year - 1
+    require(before >= 1969, f"a time since 1970, got {text}")
+    days = 365 * (before - 1969) + before // 4 - before // 100 + before // 400 - 477 + at.tm_yday - 1
+    seconds = ((24 * days + at.tm_hour) * 60 + at.tm_min) * 60 + at.tm_sec
+    return seconds * 1000 + -(-int(fraction.ljust(6, "0")) // 1000)
+
+
+# The token
+
+
+class SignedToken(NamedTuple):
+    """What a token consists of: what was signed, the certificates that came with it, and the only signature."""
+
+    content: bytes
+    certificates: list[bytes]
+    signer: Der  # who: by issuer and number, or by the name of the key
+    digest: str
+    attributes: Der
+    algorithm: Der
+    signature: bytes
+
+
+class StampInfo(NamedTuple):
+    """What the time stamper says: the digest that it was shown, and when, in UTC ms, give or take so many."""
+
+    digest: bytes
+    at: int
+    accuracy: int
+
+
+def read_signed_data(token: bytes) -> SignedToken:
+    """RFC 5652, 5: ContentInfo and SignedData, with one signer."""
+    row = Members(only(token, SEQUENCE))
+    expect("kind of a token", SIGNED_DATA, name_of(row.take(OBJECT)))
+    body = Members(only(row.take(OPTION_0).body, SEQUENCE))
+    row.end()
+    expect("version of SignedData", 3, number(body.take(INTEGER)))
+    digests = [read_algorithm(row) for row in Members(body.take(SET), SET).all(SEQUENCE)]
+    inner = Members(body.take(SEQUENCE))
+    expect("kind of what was signed", STAMP_INFO, name_of(inner.take(OBJECT)))
+    content = only(inner.take(OPTION_0).body, OCTETS).body
+    inner.end()
+    brought = body.maybe(OPTION_0)
+    certificates = [] if brought is None else Members(brought, OPTION_0).all(SEQUENCE)
+    require(len(certificates) <= MOST_CERTIFICATES, f"at most {MOST_CERTIFICATES} certificates in a token")
+    body.maybe(OPTION_1)
+    signers = Members(body.take(SET), SET).all(SEQUENCE)
+    body.end()
+    require(len(signers) == 1, f"a token with one signer, got {len(signers)}")
+    signed = read_signer(content, [row.whole for row in certificates], Members(signers[0]))
+    require(
+        signed.digest in [DIGESTS.get(name) for name, _ in digests],
+        "a token that names the digest of its signer",
+    )
+    return signed
+
+
+def read_signer(content: bytes, certificates: list[bytes], row: Members) -> SignedToken:
+    """RFC 5652, 5.3."""
+    require(number(row.take(INTEGER)) in (1, 3), "a version of SignerInfo")
+    who = row.maybe(0x80) or row.take(SEQUENCE)
+    digest = digest_name(row.take(SEQUENCE))
+    attributes, algorithm = row.take(OPTION_0), row.take(SEQUENCE)
+    signature = row.take(OCTETS).body
+    row.maybe(OPTION_1)
+    row.end()
+    return SignedToken(content, certificates, who, digest, attributes, algorithm, signature)
+
+
+def read_stamp_info(content: bytes) -> StampInfo:
+    """RFC 3161, 2.4.2: TSTInfo."""
+    row = Members(only(content, SEQUENCE))
+    expect("version of a time stamp", 1, number(row.take(INTEGER)))
+    name_of(row.take(OBJECT))  # its policy
+    imprint = Members(row.take(SEQUENCE))
+    expect("kind of the stamped digest", "sha256", digest_name(imprint.take(SEQUENCE)))
+    digest = imprint.take(OCTETS).body
+    imprint.end()
+    number(row.take(INTEGER))
+    at, told = moment(row.take(TIME)), row.maybe(SEQUENCE)
+    for tag in (BOOLEAN, INTEGER, OPTION_0):  # ordering, nonce, name
+        row.maybe(tag)
+    more = row.maybe(OPTION_1)
+    row.end()
+    unknown = (
+        [] if more is None else [name for name, (critical, _) in read_extensions(more).items() if critical]
+    )
+    require(not unknown, f"no critical extension in a time stamp, got {', '.join(unknown)}")
+    return StampInfo(digest, at, 0 if told is None else read_accuracy(told))
+
+
+def read_accuracy(value: Der) -> int:
+    """In ms, rounded up."""
+    row = Members(value)
+    parts = [row.maybe(tag) for tag in (INTEGER, 0x80, 0x81)]
+    row.end()
+    seconds, millis, micros = [0 if part is None else number(part) for part in parts]
+    bounded = 0 <= seconds < 1 << 31 and 0 <= millis < 1000 and 0 <= micros < 1000
+    require(bounded, "an accuracy of seconds, milliseconds and microseconds")
+    return seconds * 1000 + millis + (micros > 0)
+
+
+def check_attributes(signed: SignedToken, signer: Certificate) -> None:
+    """RFC 5652, 11 and RFC 3161, 2.4.1: the signature is over this content, and by this certificate."""
+    found = {}
+    for value in Members(signed.attributes, OPTION_0).all(SEQUENCE):
+        row = Members(value)
+        name = name_of(row.take(OBJECT))
+        require(name not in found, f"each signed attribute once, got {name} again")
+        found[name] = Members(row.take(SET), SET)
+        row.end()
+    for name in (CONTENT_TYPE, MESSAGE_DIGEST):
+        require(name in found and len(found[name].rows) == 1, f"one signed attribute {name}")
+    expect("signed content type", STAMP_INFO, name_of(found[CONTENT_TYPE].take(OBJECT)))
+    digest = hashlib.new(signed.digest, signed.content).hexdigest()
+    expect("signed digest of the time stamp", digest, found[MESSAGE_DIGEST].take(OCTETS).body.hex())
+    named = [name for name in SIGNING_CERTIFICATE if name in found]
+    require(bool(named), "a signed attribute that names the signer's certificate")
+    for name in named:
+        require(len(found[name].rows) == 1, f"one signed attribute {name}")
+        first = Members(Members(Members(found[name].take(SEQUENCE)).take(SEQUENCE)).take(SEQUENCE))
+        method = SIGNING_CERTIFICATE[name]
+        told = first.maybe(SEQUENCE) if method == "sha256" else None
+        own = hashlib.new(method if told is None else digest_name(told), signer.whole).hexdigest()
+        expect("signed digest of the signer's certificate", own, first.take(OCTETS).body.hex())
+
+
+# Certificates
+
+
+class Certificate(NamedTuple):
+    """The parts of a certificate that are looked at; times in UTC ms, `key` and names as they stand there."""
+
+    whole: bytes
+    serial: bytes
+    issuer: bytes
+    subject: bytes
+    since: int
+    until: int
+    key: Der
+    extensions: dict[str, tuple[bool, bytes]]
+    signed: tuple[
+        Der, str, bytes, bytes
+    ]  # the algorithm, its digest if another has to say it, what was signed, how
+
+
+def read_certificate(data: bytes) -> Certificate:
+    """RFC 5280, 4.1."""
+    require(
+        len(data) <= MAX_CERTIFICATE, f"a certificate of at most {MAX_CERTIFICATE} bytes, got {len(data)}"
+    )
+    outer = Members(only(data, SEQUENCE))
+    body, algorithm, signature = outer.take(SEQUENCE), outer.take(SEQUENCE), bits(outer.take(BITS))
+    outer.end()
+    row = Members(body)
+    row.maybe(OPTION_0)  # its version
+    serial, same = row.take(INTEGER).body, row.take(SEQUENCE)
+    require(same.whole == algorithm.whole, "a certificate that names its algorithm twice")
+    issuer, times, subject = row.take(SEQUENCE).whole, Members(row.take(SEQUENCE)), row.take(SEQUENCE).whole
+    since, until = [moment(times.maybe(UTC_TIME) or times.take(TIME)) for _ in range(2)]
+    times.end()
+    key = row.take(SEQUENCE)
+    row.maybe(0x81)
+    row.maybe(0x82)
+    more = row.maybe(OPTION_3)
+    row.end()
+    extensions = {} if more is None else read_extensions(only(more.body, SEQUENCE))
+    signed = algorithm, "", body.whole, signature
+    return Certificate(data, serial, issuer, subject, since, until, key, extensions, signed)
+
+
+def read_extensions(value: Der) -> dict[str, tuple[bool, bytes]]:
+    """Each extension by its name: whether it is critical, and its value."""
+    found = {}
+    for member in Members(value, value.tag).all(SEQUENCE):
+        row = Members(member)
+        name, critical = name_of(row.take(OBJECT)), row.maybe(BOOLEAN)
+        require(critical is None or critical.body == b"\xff", "TRUE, as the default is not written")
+        require(name not in found, f"each extension once, got {name} again")
+        found[name] = critical is not None, row.take(OCTETS).body
+        row.end()
+    return found
+
+
+def find_signer(signed: SignedToken, pool: Sequence[Certificate]) -> Certificate:
+    """The certificate that the token names, among those that there are."""
+    who = signed.signer
+    if who.tag == 0x80:
+        told = only_octets(who.body)
+        found = [row for row in pool if row.extensions.get("2.5.29.14", (False, b""))[1] == told]
+    else:
+        row = Members(who)
+        issuer, serial = row.take(SEQUENCE).whole, row.take(INTEGER).body
+        row.end()
+        found = [row for row in pool if (row.issuer, row.serial) == (issuer, serial)]
+    require(len(found) == 1, f"one certificate of the signer, got {len(found)}")
+    return found[0]
+
+
+def only_octets(body: bytes) -> bytes:
+    """These bytes as a value of an extension has them."""
+    require(len(body) < 128, "a short name of a key")
+    return bytes([OCTETS, len(body)]) + body
+
+
+def usage_of(certificate: Certificate) -> int | None:
+    """The bits of the key usage, the first of them (digital signature) as the highest of 16; None without."""
+    if KEY_USAGE not in certificate.extensions:
+        return None
+    body = only(certificate.extensions[KEY_USAGE][1], BITS).body
+    require(2 <= len(body) <= 3 and body[0] < 8, "a key usage of at most 16 bits")
+    return int.from_bytes(body[1:].ljust(2, b"\0"), "big")
+
+
+def check_stamping(signer: Certificate, at: int) -> None:
+    """RFC 3161, 2.3: a certificate for time stamping and for nothing else, valid at the time that it has stamped."""
+    require_valid(signer, at)
+    critical, value = signer.extensions.get(EXTENDED_USAGE, (False, b"\x30\0"))
+    uses = [name_of(row) for row in Members(only(value, SEQUENCE)).all(OBJECT)]
+    alone = critical and uses == [TIME_STAMPING]
+    require(alone, "a certificate for time stamping alone (a critical extended key usage)")
+    usage = usage_of(signer)
+    signs_alone = usage is None or (
+        usage != 0 and usage & ~0xC000 == 0
+    )  # digital signature, content commitment
+    require(signs_alone, "a certificate whose key signs, and no certificates")
+
+
+def require_valid(certificate: Certificate, at: int) -> None:
+    unknown = [
+        name for name, row in certificate.extensions.items() if row[0] and name not in KNOWN_EXTENSIONS
+    ]
+    require(not unknown, f"a certificate whose critical extensions are known, got {', '.join(unknown)}")
+    valid = f"{moment_text(certificate.since)} to {moment_text(certificate.until)}"
+    holds = certificate.since <= at <= certificate.until
+    require(holds, f"a certificate that is valid at {moment_text(at)}, got one from {valid}")
+
+
+def is_authority(certificate: Certificate, below: int) -> bool:
+    """Whether it may sign certificates that have so many other ones of that kind below them."""
+    usage = usage_of(certificate)
+    if BASIC_CONSTRAINTS not in certificate.extensions or not (usage is None or usage & 0x0400):
+        return False
+    row = Members(only(certificate.extensions[BASIC_CONSTRAINTS][1], SEQUENCE))
+    authority, longest = row.maybe(BOOLEAN), row.maybe(INTEGER)
+    row.end()
+    return (
+        authority is not None and authority.body == b"\xff" and (longest is None or number(longest) >= below)
+    )
+
+
+def check_chain(signer: Certificate, pool: Sequence[Certificate], anchor: bytes, at: int) -> None:
+    """Raise Wrong unless certificates of the pool lead from the signer's to this one, all valid at this time."""
+    paths, tries, why = [[signer]], 0, "expected a chain of certificates to the one that the rules name"
+    while paths:
+        path = paths.pop()
+        if path[-1].whole == anchor:
+            return
+        for issuer in pool:
+            if issuer.subject != path[-1].issuer or issuer in path or not is_authority(issuer, len(path) - 1):
+                continue
+            tries += 1
+            require(tries <= MOST_TRIES, "a chain of certificates that is found sooner")
+            if signed_by(issuer, *path[-1].signed):
+                try:
+                    require_valid(issuer, at)
+                    paths.append([*path, issuer])
+                except Wrong as error:  # another one of the same name may be valid
+                    why = str(error)
+    raise Wrong(why)
+
+
+# Signatures
+
+
+def signed_by(
+    certificate: Certificate, algorithm: Der, digest: str, message: bytes, signature: bytes
+) -> bool:
+    """Whether the key of a certificate has signed this; `digest` is the one that the algorithm has to have."""
+    name, given = read_algorithm(algorithm)
+    kind, own = (name, digest) if digest and name == RSA_KEY else SIGNATURES.get(name, ("", ""))
+    known = kind != "" and given is None and digest in ("", own)
+    require(known, f"a signature of RSA or ECDSA with SHA-256, SHA-384 or SHA-512, got {name}")
+    row = Members(certificate.key)
+    key, curve = read_algorithm(row.take(SEQUENCE))
+    public = bits(row.take(BITS))
+    row.end()
+    expect("kind of a certificate's key", kind, key)
+    hashed = hashlib.new(own, message).digest()
+    if kind == RSA_KEY:
+        return is_rsa_signed(public, own, hashed, signature)
+    require(curve is not None, "a curve")
+    return is_ec_signed(public, name_of(curve or certificate.key), hashed, signature)
+
+
+def is_rsa_signed(public: bytes, method: str, hashed: bytes, signature: bytes) -> bool:
+    """RFC 8017, 8.2.2: RSASSA-PKCS1-v1_5; compared is what has to come out, byte by byte."""
+    row = Members(only(public, SEQUENCE))
+    n, e = number(row.take(INTEGER)), number(row.take(INTEGER))
+    row.end()
+    length = n.bit_length()
+    require(2048 <= length <= 8192 and n % 2 == 1, f"a key of RSA with 2048 to 8192 bits, got {length}")
+    require(3 <= e < 1 << 32 and e % 2 == 1, "a usual exponent of RSA")
+    size, value = (length + 7) // 8, int.from_bytes(signature, "big")
+    told = bytes.fromhex(RSA_PREFIXES[method]) + hashed
+    padded = b"\0\1" + b"\xff" * (size - len(told) - 3) + b"\0" + told
+    return len(signature) == size and value < n and pow(value, e, n).to_bytes(size, "big") == padded
+
+
+class Curve(NamedTuple):
+    """y^2 = x^3 - 3 x + b modulo p; the group of prime order n that the point (x, y) makes (FIPS 186-5, SP 800-186)."""
+
+    p: int
+    b: int
+    n: int
+    x: int
+    y: int
+
+
+CURVES = {
+    "1.2.840.10045.3.1.7": Curve(  # P-256
+        2**256 - 2**224 + 2**192 + 2**96 - 1,
+        0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
+        0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+        0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+        0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+    ),
+    "1.3.132.0.34": Curve(  # P-384
+        2**384 - 2**128 - 2**96 + 2**32 - 1,
+        0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+        0xAA87CA22BE8B05378EB1C71EF320AD746E1D3B628BA79B9859F741E082542A385502F25DBF55296C3A545E3872760AB7,
+        0x3617DE4A96262C6F5D9E98BF9292DC29F8F41DBD289A147CE9DA3113B5F0B8C00A60B1CE1D7E819D7A431D7C90EA0E5F,
+    ),
+}
+
+
+def is_ec_signed(public: bytes, name: str, hashed: bytes, signature: bytes) -> bool:
+    """FIPS 186-5, 6.4.2, with a point that is not compressed and is on the curve."""
+    require(name in CURVES, f"the curve P-256 or P-384, got {name}")
+    curve = CURVES[name]
+    size = (curve.p.bit_length() + 7) // 8
+    row = Members(only(signature, SEQUENCE))
+    r, s = number(row.take(INTEGER)), number(row.take(INTEGER))
+    row.end()
+    require(len(public) == 1 + 2 * size and public[0] == 4, "a point of the curve, not compressed")
+    x, y = int.from_bytes(public[1 : 1 + size], "big"), int.from_bytes(public[1 + size :], "big")
+    on_curve = max(x, y) < curve.p and (y * y - x**3 + 3 * x - curve.b) % curve.p == 0
+    require(on_curve, "a point of the curve")
+    if not (0 < r < curve.n and 0 < s < curve.n):
+        return False
+    digest = int.from_bytes(hashed, "big") >> max(0, 8 * len(hashed) - curve.n.bit_length())
+    inverse = pow(s, -1, curve.n)
+    u, v = digest * inverse % curve.n, r * inverse % curve.n
+    base, key = (curve.x, curve.y, 1), (x, y, 1)
+    both, total = ec_add(base, key, curve.p), (0, 1, 0)
+    for bit in range(curve.n.bit_length() - 1, -1, -1):  # u times the base and v times the key at once
+        total = ec_double(total, curve.p)
+        addend = (None, base, key, both)[(u >> bit & 1) + 2 * (v >> bit & 1)]
+        total = total if addend is None else ec_add(total, addend, curve.p)
+    if total[2] % curve.p == 0:
+        return False
+    return bool(total[0] * pow(total[2] * total[2], -1, curve.p) % curve.p % curve.n == r)
+
+
+def ec_double(point: Any, p: int) -> Any:
+    """In Jacobian coordinates (x / z^2, y / z^3); z = 0 is the point at infinity."""
+    x, y, z = point
+    if z % p == 0 or y % p == 0:
+        return 0, 1, 0
+    square, steep = 4 * x * y * y % p, 3 * (x - z * z) * (x + z * z) % p
+    x3 = (steep * steep - 2 * square) % p
+    return x3, (steep * (square - x3) - 8 * y**4) % p, 2 * y * z % p
+
+
+def ec_add(a: Any, b: Any, p: int) -> Any:
+    if a[2] % p == 0 or b[2] % p == 0:
+        return b if a[2] % p == 0 else a
+    za, zb = a[2] * a[2] % p, b[2] * b[2] % p
+    u1, u2 = a[0] * zb % p, b[0] * za % p
+    s1, s2 = a[1] * b[2] * zb % p, b[1] * a[2] * za % p
+    h, steep = (u2 - u1) % p, (s2 - s1) % p
+    if h == 0:
+        return ec_double(a, p) if steep == 0 else (0, 1, 0)
+    square, cube = h * h % p, h * h * h % p
+    x = (steep * steep - cube - 2 * u1 * square) % p
+    return x, (steep * (u1 * square - x) - s1 * cube) % p, h * a[2] * b[2] % p
+
+
+def read_pem(data: bytes) -> bytes:
+    """The only certificate in a file, as DER."""
+    found = re.findall(b"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\\s]*)-----END CERTIFICATE-----", data)
+    require(len(found) == 1, f"a file with one certificate (PEM), got {len(found)}")
+    return decode64(b"".join(found[0].split()).decode())
+
+
+# --- 14. Command line ---
 
 CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("record digest", check_record_digest),
@@ -2314,6 +2952,7 @@ KEY_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("statements", check_statements),
 )
 WITNESS_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("witnesses", check_witnesses),)
+STAMP_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("time stamps", check_stamps),)
 EARLIER_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("earlier records", check_earlier),)
 SHOW_KEY_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("show key", check_show_key),)
 NAMES = (
@@ -2325,6 +2964,7 @@ NAMES = (
             CHECKS,
             KEY_CHECKS,
             WITNESS_CHECKS,
+            STAMP_CHECKS,
             EARLIER_CHECKS,
             SHOW_KEY_CHECKS,
             ROLL_CHECKS,
@@ -2410,6 +3050,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="the public key of a witness whom you trust; may be given again",
     )
     parser.add_argument(
+        "--tsa",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the certificate (PEM) of a time stamper whom you trust; may be given again. Without it, stamps are "
+        "checked against the certificates that the rules name",
+    )
+    parser.add_argument(
         "--show-key",
         metavar="FILE",
         help="for the auditor: the show's key in hex, once the organiser has opened it",
@@ -2438,6 +3086,7 @@ def check_files(options: argparse.Namespace) -> list[Check]:
             ("earlier records", options.earlier),
             ("stubs", options.stub),
             ("keys of gateways", options.gateway_key),
+            ("certificates", options.tsa),
         ):
             if len(names) > MAX_RECEIPTS:
                 raise ValueError(f"expected at most {MAX_RECEIPTS} {what} at once, got {len(names)}")
@@ -2454,6 +3103,7 @@ def check_files(options: argparse.Namespace) -> list[Check]:
             gateway_keys=[read_file(name, MAX_STUB) for name in options.gateway_key],
             keys=options.key,
             witnesses=options.witness,
+            tsas=[read_pem(read_file(name, MAX_PEM)) for name in options.tsa],
             tell=Progress().tell,
         )
         for kind, keys in ((LOG_KEY, options.key), (COSIGNATURE, options.witness)):
@@ -2511,6 +3161,7 @@ def not_checked(options: argparse.Namespace) -> list[str]:
     rows = (
         (options.key, KEY_CHECKS),
         (options.key and options.witness, WITNESS_CHECKS),
+        (options.key, STAMP_CHECKS),
         (options.earlier, EARLIER_CHECKS),
         (options.show_key, SHOW_KEY_CHECKS),
         (options.roll, ROLL_CHECKS),
@@ -2523,7 +3174,8 @@ def rests_on(checks: Sequence[Check]) -> list[str]:
     """What the verdict rests on, where the checks hold."""
     held = {check.name: check.detail for check in checks if check.ok}
     signed = ["signature", "log"] if "signature" in held and "statements" in held else []
-    seen = ["witnesses"] if not held.get("witnesses", "NOT").startswith("NOT") else []
+    outside = ("witnesses", "time stamps")
+    seen = [name for name in outside if not held.get(name, "NOT").startswith("NOT")]
     told = [check for check in checks if check.name.startswith("stub ")]
     kept = ["stubs"] if told and all(row.ok and "NOT COMPARED" not in row.detail for row in told) else []
     return ["arithmetic", *signed, *seen, *kept]
@@ -2544,7 +3196,15 @@ def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
             f"OK, ARITHMETIC ONLY: all {len(checks)} checks hold, but nobody has checked whose record it is (--key)"
         )
     else:
-        say(f"OK: all {len(checks)} checks hold. They rest on {', '.join(rests_on(checks))}")
+        say(
+            f"OK: all {len(checks)} checks hold. They rest on {', '.join(rests_on(checks))}{by_rules(checks)}"
+        )
+
+
+def by_rules(checks: Sequence[Check]) -> str:
+    """Whose word it is that these are the certificates of the time stampers."""
+    told = [check.detail for check in checks if check.name == "time stamps" and check.ok]
+    return f" ({BY_RULES}; --tsa names those that you trust)" if told and BY_RULES in told[0] else ""
 
 
 def say(line: str) -> None:
@@ -2567,7 +3227,7 @@ class Progress:
             self.shown = time.monotonic() + 0.5
 
 
-# --- 14. Constants of RFC 9380: 8.8.1 (SSWU) and appendix E.2 (the isogeny) ---
+# --- 15. Constants of RFC 9380: 8.8.1 (SSWU) and appendix E.2 (the isogeny) ---
 
 SSWU_A = 0x00144698A3B8E9433D693A02C96D4982B0EA985383EE66A8D8E8981AEFD881AC98936F8DA0E0F97F5CF428082D584C1D
 SSWU_B = 0x12E2908D11688030018B12E8753EEE3B2016C1F0F24F4070A0B9C14FCEF35EF55A23215A316CEAA5D1CC48E98E172BE0

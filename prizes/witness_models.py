@@ -10,8 +10,8 @@ from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import parse_signature
 from engagement.ledger.core.cosignatures import parse_witness_key
 from engagement.models import EDITABLE, Show
+from prizes.errands import URL
 
-URL = r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?\Z"
 MOST_WITNESSES = 16  # of a show; "verifiers MUST accept at least up to 16 signatures" (C2SP signed-note)
 
 

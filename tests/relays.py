@@ -17,6 +17,7 @@ class Handler(BaseHTTPRequestHandler):
 
     answer: Answer
     body = ""
+    data = b""  # the body as it came
     asked: list[str]
     closing: Event
 
@@ -25,7 +26,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(self)
 
     def do_POST(self) -> None:
-        self.body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.data = self.rfile.read(int(self.headers["Content-Length"]))
+        self.body = self.data.decode("utf-8", "replace")
         self.do_GET()
 
     def say(self, status: int, body: bytes = b"", **headers: str) -> None:

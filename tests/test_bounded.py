@@ -6,7 +6,9 @@ to run is read from Celery, from the addresses of the site and from the commands
 fails here until somebody says how it is called.
 """
 
+import errno
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -47,7 +49,7 @@ from engagement.tally import connect
 from gala import demo
 from gala.celery import app
 from gala.rehearsal import phase_times
-from prizes import files, witnesses
+from prizes import files, stampers, witnesses
 from prizes.api import draws as draw_api
 from prizes.exclusions import exclude_viewer
 from prizes.models import (
@@ -58,12 +60,16 @@ from prizes.models import (
     Party,
     PrizeList,
     Quorum,
+    Stamp,
+    Stamper,
     Win,
     Witness,
 )
 from prizes.parties import commit_party, draw_id_of
 from prizes.steps.claims import ask_disqualification, claim_prize, decline_prize
 from tests.cast import DIRECTOR, OPERATOR, arm, make_segment, make_show, put_on_air
+from tests.prizes.pipeline import sealed
+from tests.prizes.tsa import Maker, authority, key_of, make_certificate, pem
 from tests.prizes.winners import drawn_draw, make_people, published_draw, winners_of
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +80,8 @@ DAYS = 500_000  # nothing becomes due while this runs, however slow the machine 
 SECRET = bytes([0x5A]) * 32
 GATEWAY = "gate-1"
 WITNESS = WitnessKey("w.example/1", bytes(range(32)))
+STAMPING = Maker("root", key_of("p256"))
+ROOT = make_certificate(STAMPING, STAMPING, authority())
 
 
 # --- the night, and the past --------------------------------------------------------------------------------
@@ -94,6 +102,8 @@ class Night(NamedTuple):
 
 def make_night() -> Night:
     show, small = make_show(slug="gala", draws_per_minute=60), make_show(slug="small", draws_per_minute=60)
+    for other in (show, small):
+        stamper_of(other).save()
     chief = User.objects.create_superuser("chief")
     notary = Party.objects.create(show=show, name="notary", title="A notary", user=chief)
     for other in (show, small):
@@ -122,6 +132,8 @@ def make_night() -> Night:
         witness_of(other).save()
         Quorum.objects.create(show=other)
         Cosignature.objects.create(show=other, size=1, witness=WITNESS.name, line="— w AAAA\n", at_ms=1)
+    Stamp.objects.create(draw=published, stamper="tsa.example", certificate="", token="", at_ms=1)
+    sealed(small, beacon="dice")  # its time stamper is asked
     LogEntry.objects.create(user=chief, content_type=kind, object_id=str(show.pk), action_flag=ADDITION)
     browser = Client()
     browser.force_login(chief)
@@ -147,6 +159,7 @@ def add_past(night: Night) -> None:
     shows = Show.objects.bulk_create(made)
     Party.objects.bulk_create(Party(show=show, name="notary", title="A notary", user=user) for show in shows)
     Witness.objects.bulk_create(witness_of(show) for show in shows)
+    Stamper.objects.bulk_create(stamper_of(show) for show in shows)
     prizes = night.published.segment.announced_prizes
     over = {
         "phase": Phase.PUBLISHED,
@@ -170,6 +183,13 @@ def witness_of(show: Show) -> Witness:
     """Where nobody answers."""
     key = format_witness_key(WITNESS)
     return Witness(show=show, name=WITNESS.name, key=key, url="http://127.0.0.1:1", known=1)
+
+
+def stamper_of(show: Show) -> Stamper:
+    """Where nobody answers, which is known: whether that is found out at once or a second later, nothing is written."""
+    refused = f"cannot be asked: {os.strerror(errno.ECONNREFUSED)}"
+    url = "http://127.0.0.1:1"
+    return Stamper(show=show, name="tsa.example", url=url, certificate=pem(ROOT), trouble=refused)
 
 
 def add_draws(night: Night, segments: list[Segment]) -> None:
@@ -446,7 +466,7 @@ def measure(run: Run, night: Night) -> Cost:
     forget_marks()
     draw_api._sealed.clear()
     counts._told.clear()
-    witnesses.asking = witnesses.Asking()
+    witnesses.asking, stampers.asking = witnesses.Asking(), stampers.Asking()
     connect().delete(own(CHECKED))
     size: object = 0
     with suppress(Undone), transaction.atomic():

@@ -61,6 +61,10 @@ def ledger(request: HttpRequest, slug: str) -> HttpResponse:
             for row in witnessing.witnesses
         ],
         "cosigned": witnessing.summary(),
+        "stampers": [
+            {"state": row, "at": None if row.at_ms is None else from_ms(row.at_ms)}
+            for row in witnessed.describe_stampers(show)
+        ],
         "key": format_vkey(keys_of(show)[0]),
         "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
     }

@@ -1,6 +1,6 @@
 """What witnesses have said of checkpoints, for whoever shows or gives out a ledger.
 
-Who they are, and when they are asked, the draw side knows: prizes/apps.py sets these two.
+Who they are, and when they are asked, the draw side knows: prizes/apps.py sets these three.
 """
 
 from collections.abc import Callable
@@ -39,6 +39,15 @@ class Witnessing(NamedTuple):
         return f"{many} A seal needs {self.quorum} of them; without, the draw {without}."
 
 
+class StamperState(NamedTuple):
+    """A time stamper of a show, the last draw whose seal it has stamped, and when, in UTC ms."""
+
+    name: str
+    draw: str | None
+    at_ms: int | None
+    trouble: str
+
+
 class Below(NamedTuple):
     """The cosignature lines of a checkpoint, and whether there may be more of them later."""
 
@@ -47,6 +56,7 @@ class Below(NamedTuple):
 
 
 describe_witnesses: Callable[[Show], Witnessing] = lambda show: Witnessing([], 0, "", 0)  # noqa: E731
+describe_stampers: Callable[[Show], list[StamperState]] = lambda show: []  # noqa: E731
 read_below: Callable[[Show, int], Below] = lambda show, size: Below([], False)  # noqa: E731
 
 

@@ -30,6 +30,7 @@ MAX_WINDOW_MS = 86_400_000
 MIN_CLAIM_S, MAX_CLAIM_S = 10, 31_536_000
 MIN_PUBLISH_S, MAX_PUBLISH_S = 60, 31_536_000
 UNWITNESSED = ("wait", "go on")
+MOST_STAMPERS = 8
 
 _PRIZE_FIELDS: dict[str, type] = {
     "id": str,
@@ -44,6 +45,7 @@ _PRIZE_FIELDS: dict[str, type] = {
 _WINDOW_FIELDS: dict[str, type] = {"feed": str, "delay_ms": int, "window_ms": int}
 _PARTY_FIELDS: dict[str, type] = {"name": str, "commitment": str}
 _WITNESS_FIELDS: dict[str, type] = {"name": str, "key": str}
+_STAMPER_FIELDS: dict[str, type] = {"name": str, "certificate": str}
 
 
 def build_rules(
@@ -69,6 +71,7 @@ def build_rules(
     witnesses: Sequence[Mapping[str, str]] = (),
     quorum: int = 0,
     unwitnessed: str = "go on",
+    stampers: Sequence[Mapping[str, str]] = (),
     repeats: str = "",
     void_rule: str = VOID_RULE,
 ) -> dict[str, Any]:
@@ -81,8 +84,9 @@ def build_rules(
     reveal to it, `claim_s` those that a winner has to claim, `publish_by_s` those from the seal until the result is
     public, a minute longer than the margin at least. `throws` is the number of throws of dice. `witnesses` have
     name and key (the text of a public key, docs/ledger.md); `quorum` of them sign the seal before the round, and
-    `unwitnessed` says what happens without them. `repeats` is the id of the spoiled draw whose prizes are drawn
-    again. Commitments and digests are 64 hex digits. Raises ValueError that says what was expected and what came.
+    `unwitnessed` says what happens without them. `stampers` have name and certificate (its SHA-256): who stamps the
+    seal with the time. `repeats` is the id of the spoiled draw whose prizes are drawn again. Commitments and digests
+    are 64 hex digits. Raises ValueError that says what was expected and what came.
     Source: docs/draw.md, section 1.
 
     >>> build_rules(**EXAMPLE)["tmax"]
@@ -114,6 +118,7 @@ def build_rules(
         "reveal_deadline_s": _within("reveal_deadline_s", reveal_deadline_s, 1, seal_margin_s),
         "show_id": _text("show_id", show_id),
         "skip_rule": SKIP_RULE,
+        "stampers": _check_stampers(stampers),
         "software_digest": _digest("software_digest", software_digest),
         "tickets": table.rows,
         "tmax": table.tmax,
@@ -178,6 +183,16 @@ def _check_witnesses(witnesses: Sequence[Mapping[str, str]]) -> list[dict[str, A
     _distinct("witness", [_text("witness name", row["name"]) for row in rows])
     # One key is one witness, whatever names it has.
     _distinct("key of a witness", [_text("witness key", row["key"]).split("+", 2)[-1] for row in rows])
+    return rows
+
+
+def _check_stampers(stampers: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    _within("number of time stampers", len(stampers), 0, MOST_STAMPERS)
+    rows = [_fields("time stamper", stamper, _STAMPER_FIELDS) for stamper in stampers]
+    _distinct("time stamper", [_text("time stamper's name", row["name"]) for row in rows])
+    for row in rows:
+        _digest(f"certificate of {row['name']!r}", row["certificate"])
+    _distinct("certificate of a time stamper", [row["certificate"] for row in rows])
     return rows
 
 

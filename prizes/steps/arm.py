@@ -23,6 +23,7 @@ from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw, Prize, PrizeList
 from prizes.parties import draw_id_of, promised_by_parties
 from prizes.software import software_digests
+from prizes.stamps import stamper_rules
 from prizes.steps.repeat import refuse_second_chances
 
 
@@ -155,6 +156,7 @@ def _rules(
         claim_s=prize_list.claim_s,
         publish_by_s=prize_list.publish_by_s,
         **witness_rules(show),
+        stampers=stamper_rules(show),
         repeats=prize_list.repeats,
         k_show_commitment=commit(show.slug, "k_show", open_secret(show.k_show)).hex(),
         exclusions_commitment=exclusion_commitment(draw_id, excluded).hex(),

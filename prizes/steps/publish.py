@@ -18,6 +18,7 @@ from engagement.models import Segment
 from prizes.audit import check_drawn
 from prizes.models import Draw, Win
 from prizes.results import claim_s_of, describe_result, describe_wins
+from prizes.stamps import tell_stamps
 
 
 @transaction.atomic
@@ -39,13 +40,11 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
     change_phase(segment, Phase.PUBLISHED, announced_results=results, published_at=from_ms(now))
     winners = [row for draw in draws for row in draw.wins.values_list("pseudonym", flat=True)]
     change_wins(segment.show_id, lambda: describe_wins(segment.show_id, winners))
-    entry = record_change(
-        segment,
-        "publish",
-        actor=actor,
-        now=now,
-        details={"records": {draw.draw_id: draw.record_digest for draw in draws}},
-    )
+    details = {
+        "records": {draw.draw_id: draw.record_digest for draw in draws},
+        "stamps": {draw.draw_id: tell_stamps(draw) for draw in draws},
+    }
+    entry = record_change(segment, "publish", actor=actor, now=now, details=details)
     segment.draws.filter(step=Draw.Step.PUBLISHED).update(published_ledger=entry.position)
     return segment
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
@@ -22,7 +23,7 @@ from engagement.paging import newest_first, read_number
 from engagement.refusals import wants_json
 from engagement.restores import trouble
 from engagement.roles import CONSOLE
-from prizes.models import DiceEntry
+from prizes.models import DiceEntry, Stamper
 from prizes.steps.arm import arm_segment
 from prizes.steps.beacon import enter_beacon, enter_dice
 from prizes.steps.draw import request_draw
@@ -80,7 +81,9 @@ def live(request: HttpRequest, slug: str) -> HttpResponse:
     """What changes every second in the control room. JSON for every answer: a script reads it, not a person."""
     if not request.user.has_perm(CONSOLE):
         return refuse_stranger(request)
-    show, start = get_object_or_404(Show, slug=slug), read_number(request, "from")
+    named = Exists(Stamper.objects.filter(show=OuterRef("pk")))
+    show = get_object_or_404(Show.objects.annotate(is_stamped=named), slug=slug)
+    start = read_number(request, "from")
     return JsonResponse(describe_live(show, start, request.user, now_ms()))
 
 

@@ -13,6 +13,7 @@ from prizes.cosignatures import describe_witnesses
 from prizes.models import MAX_ATTEMPTS, Draw
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.progress import read_progress
+from prizes.stamps import describe_stampers
 from prizes.views.buttons import allowed_actions
 from prizes.views.rundown import STEPPING, current_segment, fingerprint, rundown
 from prizes.waits import describe_wait
@@ -23,7 +24,7 @@ LAG_MS = 1_000  # a gateway that has waited longer than this to write totals is 
 
 
 def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[str, Any]:
-    """The JSON that the control room asks for every second."""
+    """The JSON that the control room asks for every second; `is_stamped` of a show spares a query where it is false."""
     segments = rundown(show, start).segments
     figures, warnings = _read_redis(show, segments, now)
     rows = [describe(segment, user, now) for segment in segments]
@@ -31,6 +32,7 @@ def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[st
         for row in rows:
             row["progress"] = read_progress(row["id"]) if row["phase"] in STEPPING else None
     witnesses = describe_cosigning(show)
+    stampers = describe_stampers(show) if getattr(show, "is_stamped", True) else []
     return {
         "ok": True,
         "now": now,
@@ -39,8 +41,16 @@ def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[st
         "segments": rows,
         "restored": trouble(),
         "alarms": [alarm for row in rows for alarm in row["alarms"]],
-        "warnings": warnings + late_steps(segments, now) + witnesses.pop("warnings"),
+        "warnings": [
+            *warnings,
+            *late_steps(segments, now),
+            *witnesses.pop("warnings"),
+            *(f"Time stamper {row.name} {row.trouble}." for row in stampers if row.trouble),
+        ],
         "witnesses": witnesses,
+        "stampers": [
+            {"name": row.name, "draw": row.draw, "at": row.at_ms, "trouble": row.trouble} for row in stampers
+        ],
         **figures,
     }
 

@@ -104,7 +104,7 @@ def test_a_conductor_whose_beat_has_died_is_not_healthy(tmp_path: Path, migrated
         assert until(lambda: not conductor.healthy(), LATE_S, EVERY_S)
         assert (
             conductor.check()[1]
-            == "conductor: no sign of conduct, conduct_draws and conduct_witnesses in the last 15 s"
+            == "conductor: no sign of conduct, conduct_draws, conduct_witnesses and conduct_stampers in the last 15 s"
         )
         assert conductor.process.poll() is None and "beat" in ps("command", conductor.process.pid)
 

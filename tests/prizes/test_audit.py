@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,10 @@ def night(show: Show, people: dict[str, Person]) -> Draw:
     return nights.once("audit", lambda: play_night(show, people))
 
 
-def play_night(show: Show, people: dict[str, Person]) -> Draw:
-    draw = published_draw(show, people, prizes=3, reserves=3)
+def play_night(
+    show: Show, people: dict[str, Person], before_publication: Callable[[Draw], object] = lambda draw: None
+) -> Draw:
+    draw = published_draw(show, people, prizes=3, reserves=3, before_publication=before_publication)
     claimed, declined, late = winners_of(draw)
     passed_over, second, third = reserves_of(draw)
     published_draw(show, {passed_over: people[passed_over]}, prizes=1, reserves=0)

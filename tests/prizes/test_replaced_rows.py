@@ -1,9 +1,12 @@
 """Somebody has lifted the guards and replaced rows: the audit of the draw names every column that is guarded."""
 
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import connection, models, transaction
 
 from engagement.ledger.guards import registered
@@ -11,7 +14,9 @@ from prizes.audit import audit_draw
 from prizes.models import Draw
 from tests.guards import without_guards
 from tests.prizes import nights
+from tests.prizes.stamp_maker import stamp_draw
 from tests.prizes.test_audit import play_night
+from tests.prizes.tsa import Authority, name_stamper
 from tests.prizes.winners import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +32,13 @@ TABLES = sorted(
 
 @pytest.fixture
 def night(show: Any, people: dict[str, Person]) -> Draw:
-    return nights.once("audit", lambda: play_night(show, people))
+    return nights.once("audit with a stamp", lambda: play_stamped(show, people))
+
+
+def play_stamped(show: Any, people: dict[str, Person]) -> Draw:
+    made = Authority(Path(mkdtemp(dir=settings.DATA_DIR)), kind="p256")
+    name_stamper(show, made, "http://127.0.0.1:1")
+    return play_night(show, people, lambda draw: stamp_draw(draw, made))
 
 
 def guarded_columns(model: type[models.Model]) -> list[Any]:

@@ -85,7 +85,7 @@ def names_of(checks):
 
 
 # What needs a key, witnesses, or earlier records: tests/prizes/test_verify_log.py.
-WITH_MORE = ["signature", "statements", "witnesses", "earlier records", "show key"]
+WITH_MORE = ["signature", "statements", "witnesses", "time stamps", "earlier records", "show key"]
 
 
 # --- honest draws ---

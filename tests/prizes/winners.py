@@ -1,5 +1,6 @@
 """A published draw with people who can show that they have won."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from engagement.clock import from_ms, now_ms
@@ -50,8 +51,16 @@ def drawn_draw(show: Show, people: dict[str, Person], *, claim_s: int = CLAIM_S,
     return run_all(ended(arm(segment), {bytes.fromhex(viewer): 10 for viewer in people}))
 
 
-def published_draw(show: Show, people: dict[str, Person], *, now: int | None = None, **fields: Any) -> Draw:
+def published_draw(
+    show: Show,
+    people: dict[str, Person],
+    *,
+    now: int | None = None,
+    before_publication: Callable[[Draw], object] = lambda draw: None,
+    **fields: Any,
+) -> Draw:
     draw = drawn_draw(show, people, **fields)
+    before_publication(draw)
     publish_segment(draw.segment_id, actor=OPERATOR, now=now)
     return Draw.objects.select_related("show", "segment").get(pk=draw.pk)
 

@@ -105,6 +105,8 @@
     live.segments.forEach(drawSegment);
     byId("gateways").replaceChildren(...live.gateways.map(gatewayRow));
     drawWitnesses(live.witnesses);
+    byId("stamping").hidden = live.stampers.length === 0;
+    byId("stampers").replaceChildren(...live.stampers.map(stamperRow));
   }
 
   function perSecond({ now, counters }) {
@@ -191,11 +193,19 @@
     byId("witnesses").replaceChildren(...rows.map(witnessRow));
   }
 
+  const momentText = (at) => (at === null ? "" : `${new Date(at).toISOString().slice(0, 10)} ${utcTime(at)}`);
+
+  function stamperRow({ name, draw, at, trouble }) {
+    const row = document.createElement("tr");
+    row.append(make("td", name), make("td", draw ?? "none", "mono"), make("td", momentText(at), "number"));
+    row.append(make("td", trouble || "–", trouble ? "bad" : ""));
+    return row;
+  }
+
   function witnessRow({ name, size, at, trouble, whole }) {
     const row = document.createElement("tr");
-    const when = at === null ? "" : `${new Date(at).toISOString().slice(0, 10)} ${utcTime(at)}`;
     row.append(make("td", name), make("td", size === null ? "none" : numberText(size), "number"));
-    row.append(make("td", when, "number"));
+    row.append(make("td", momentText(at), "number"));
     if (trouble) row.append(make("td", trouble, "bad"));
     else row.append(make("td", whole ? "up to date" : "is asked", whole ? "good" : ""));
     return row;

@@ -7,6 +7,7 @@ from prizes.core.rules import BEACON_RULES
 from tests.prizes.draws import make_prize, make_rules
 
 WINDOW = {"feed": "tv", "delay_ms": 1500, "window_ms": 60000}
+STAMPER = {"name": "tsa", "certificate": "55" * 32}
 WITNESS = {"name": "notary", "key": "notary+00000000+BAAA"}
 PARTY = {"name": "operator", "commitment": "80" * 32}
 
@@ -64,6 +65,11 @@ def test_a_change_of_any_rule_changes_the_digest():
         ({"beacon_kind": "dice", "throws": 49}, r"throws of 50 \.\. 400, got 49"),
         ({"publish_by_s": 119}, "publish_by_s of 120"),
         ({"quorum": 1}, r"quorum of 0 \.\. 0, got 1"),
+        ({"stampers": [STAMPER, STAMPER]}, "'tsa' again"),
+        ({"stampers": [STAMPER, {**STAMPER, "name": "other"}]}, "certificate of a time stamper once"),
+        ({"stampers": [{**STAMPER, "certificate": "ab"}]}, "certificate of 'tsa' as 64"),
+        ({"stampers": [{**STAMPER, "name": ""}]}, "time stamper's name as text"),
+        ({"stampers": [STAMPER] * 9}, "number of time stampers of 0 .. 8, got 9"),
         ({"unwitnessed": "maybe"}, "unwitnessed of wait, go on, got 'maybe'"),
         ({"witnesses": [WITNESS, WITNESS]}, "'notary' again"),
         ({"witnesses": [WITNESS, {**WITNESS, "name": "other"}]}, "key of a witness once"),
