@@ -15,9 +15,11 @@ from engagement.core.digests import parse_canonical
 from engagement.ledger.checkpoints import origin_of
 from engagement.models import RollVisibility
 from prizes.evidence.archive import check_target, write_zip
+from prizes.evidence.check_list import check_list
 from prizes.evidence.content import FORMAT, PackedFile, format_sums, format_utc
 from prizes.evidence.report import report_context
 from prizes.evidence.staging import (
+    CHECK_LIST,
     MANIFEST,
     README,
     REPORT,
@@ -60,6 +62,7 @@ def make_pack(slug: str, target: Path, *, totals: bool, force: bool, tell: Tell)
         stage_show(staging, state)
         for now in state.draws:
             stage_draw(staging, now)
+        staging.write(CHECK_LIST, check_list(state), "what a notary does and notes, to print before the show")
         if totals:
             stage_totals(staging, state)
         verdicts, notes = verify(staging, state), list_notes(state, totals=totals)

@@ -27,6 +27,7 @@ from prizes.software import SHOW_VERIFIER, VERIFIER
 
 CHUNK = 1 << 20
 SUMS, MANIFEST, README, REPORT = "SHA256SUMS", "manifest.json", "README.txt", "report.html"
+CHECK_LIST = "check-list.html"
 ENTRIES, CHECKPOINTS = "ledger/entries.jsonl", "ledger/checkpoints.jsonl"
 STATEMENTS = "ledger/statements.jsonl"
 LEDGER_VERIFIER = VERIFIER.parent.parent / "engagement" / "ledger" / "verify_ledger.py"
