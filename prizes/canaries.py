@@ -3,6 +3,7 @@
 The two entries of the ledger are all there is of them: nobody can change them, and no table has to be guarded.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,11 +21,14 @@ from engagement.ledger.core.canaries import (
     explain_opening,
 )
 from engagement.models import LedgerEntry, Segment
+from prizes.models import Party
 from prizes.on_air import COMMITTED, MOST_COMMITMENTS, OPENED, commitments_for, told_of
 from prizes.parties import read_digest
 
 TAKEN = (Phase.ARMED, Phase.OPEN, Phase.CLOSING)  # until the freeze
 OVER = (Phase.PUBLISHED, Phase.SPOILED)
+SEGMENTS_AT_ONCE = 100
+ENTRIES_AT_ONCE = 500
 
 
 @transaction.atomic
@@ -87,3 +91,50 @@ def _write(
     """No phone is told: what phones know does not change with it."""
     about = {"segment": segment.pk, "play": segment.key, "name": name, **details}
     return append_entry(segment.show, action, actor=actor, details=about, now=now)
+
+
+# --- for the party page ---
+
+
+def describe_for(own: list[Party]) -> dict[int, list[dict[str, Any]]]:
+    """By party, the segments that it may commit to canaries of, or has; in two queries."""
+    shows = [party.show_id for party in own]
+    related = Segment.objects.filter(show__in=shows, phase__in=[*TAKEN, *OVER]).exclude(play="")
+    segments = list(related.select_related("show", "freeze").order_by("-pk")[:SEGMENTS_AT_ONCE])
+    told = _told(shows) if segments else {}
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for party in own:
+        mine = [_describe(row, party, told) for row in segments if row.show_id == party.show_id]
+        rows[party.pk] = [row for row in mine if row["state"]]
+    return rows
+
+
+def _told(shows: list[int]) -> dict[tuple[str, str, str], LedgerEntry]:
+    """The newest entries about canaries: by action, play and name."""
+    told = LedgerEntry.objects.filter(show__in=shows, action__in=[COMMITTED, OPENED]).order_by("-pk")
+    rows = [(entry, json.loads(entry.details)) for entry in told[:ENTRIES_AT_ONCE]]
+    return {(entry.action, details["play"], details["name"]): entry for entry, details in rows}
+
+
+def _describe(
+    segment: Segment, party: Party, told: dict[tuple[str, str, str], LedgerEntry]
+) -> dict[str, Any]:
+    committed, opened = (told.get((action, segment.key, party.name)) for action in (COMMITTED, OPENED))
+    entry = opened or committed
+    details = {} if committed is None else json.loads(committed.details)
+    return {
+        "segment": segment,
+        "state": _state(segment, committed, opened),
+        "entry": None if entry is None else entry.position,
+        "count": details.get("count"),
+        "commitment": details.get("commitment"),
+    }
+
+
+def _state(segment: Segment, committed: LedgerEntry | None, opened: LedgerEntry | None) -> str:
+    """What the party can do, or has done; "" where there is nothing of it."""
+    if opened is not None:
+        return "opened"
+    if committed is not None:
+        return "open" if segment.phase in OVER else "committed"
+    return "commit" if may_commit(segment) else ""

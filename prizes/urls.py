@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from prizes.views import accounts, certificates, claims, console, draws, parties, restore, stub_sheets
+from prizes.views import (
+    accounts,
+    canaries,
+    certificates,
+    claims,
+    console,
+    draws,
+    parties,
+    restore,
+    stub_sheets,
+)
 
 urlpatterns = [
     path("login/", accounts.LogIn.as_view(), name="login"),
@@ -19,6 +29,14 @@ urlpatterns = [
     path("parties/live", parties.live, name="parties_live"),
     path("parties/<int:party_id>/lists/<int:list_id>/commit/", parties.commit, name="party_commit"),
     path("parties/<int:party_id>/draws/<int:draw_id>/reveal/", parties.reveal, name="party_reveal"),
+    path(
+        "parties/<int:party_id>/segments/<int:segment_id>/canaries/commit/",
+        canaries.commit,
+        name="canaries_commit",
+    ),
+    path(
+        "parties/<int:party_id>/segments/<int:segment_id>/canaries/open/", canaries.show, name="canaries_open"
+    ),
     path("draws/", draws.draws, name="draws"),
     path("draws/<int:draw_id>/", draws.draw_page, name="draw_page"),
     path("draws/<int:draw_id>/certificate/", certificates.certificate, name="certificate"),

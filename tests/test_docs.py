@@ -39,6 +39,7 @@ OUR_COMMANDS = (
     "evidence",
     "confirm_restore",
     "create_account",
+    "canaries",
 )
 # Options of other programs that the pages name.
 FOREIGN = {

@@ -15,6 +15,7 @@ from engagement.clock import from_ms, now_ms
 from engagement.core.phases import CALLED_OFF, Phase
 from engagement.paging import Page, newest_first
 from engagement.vault import open_secret
+from prizes.canaries import describe_for
 from prizes.models import Commitment, Draw, Party, PrizeList, Reveal
 from prizes.parties import (
     commit_party,
@@ -39,7 +40,16 @@ def parties(request: HttpRequest) -> HttpResponseBase:
     """
     own, now = own_parties(request), now_ms()
     drafts, draws = _drafts(own.rows), _draws(own.rows, now)
-    rows = [{"party": party, "drafts": drafts[party.pk], "draws": draws[party.pk]} for party in own.rows]
+    canaries = describe_for(own.rows)
+    rows = [
+        {
+            "party": party,
+            "drafts": drafts[party.pk],
+            "draws": draws[party.pk],
+            "canaries": canaries[party.pk],
+        }
+        for party in own.rows
+    ]
     query = request.GET.urlencode()
     return render(request, "prizes/parties.html", {"rows": rows, "page": own, "query": query})
 
@@ -64,7 +74,7 @@ def commit(request: HttpRequest, party_id: int, list_id: int) -> HttpResponseBas
     """Takes a commitment, never a secret."""
     if not request.user.is_authenticated:
         return forbid(request, "parties")
-    party = _own_party(request, party_id)
+    party = own_party(request, party_id)
     prize_list = get_object_or_404(PrizeList, pk=list_id, segment__show=party.show_id)
     typed, actor = request.POST.get("commitment", "")[:200], request.user.get_username()
 
@@ -72,7 +82,7 @@ def commit(request: HttpRequest, party_id: int, list_id: int) -> HttpResponseBas
         row = commit_party(prize_list, party, typed, actor=actor)
         return f"Committed for {row.draw_id}. Keep the file of your secret until the windows have ended."
 
-    return _answer(request, act)
+    return answer(request, act)
 
 
 @button
@@ -80,7 +90,7 @@ def reveal(request: HttpRequest, party_id: int, draw_id: int) -> HttpResponseBas
     """Takes a secret, which is public from now on."""
     if not request.user.is_authenticated:
         return forbid(request, "parties")
-    party = _own_party(request, party_id)
+    party = own_party(request, party_id)
     draw = get_object_or_404(Draw, pk=draw_id, show=party.show_id)
     typed, actor = request.POST.get("secret", "")[:200], request.user.get_username()
 
@@ -90,10 +100,11 @@ def reveal(request: HttpRequest, party_id: int, draw_id: int) -> HttpResponseBas
         row = reveal_secret(draw.pk, party.name, secret, actor=actor)
         return f"Revealed: your secret of {draw} is entry {row.ledger} of the ledger."
 
-    return _answer(request, act)
+    return answer(request, act)
 
 
-def _answer(request: HttpRequest, act: Any) -> HttpResponseBase:
+def answer(request: HttpRequest, act: Any) -> HttpResponseBase:
+    """The page again, with what came of it."""
     try:
         messages.success(request, act())
     except ActionRefused as refusal:
@@ -111,7 +122,8 @@ def own_parties(request: HttpRequest) -> Page:
     return own
 
 
-def _own_party(request: HttpRequest, party_id: int) -> Party:
+def own_party(request: HttpRequest, party_id: int) -> Party:
+    """One of them; raises PermissionDenied where it is none."""
     own = Party.objects.filter(pk=party_id, user=request.user.pk).select_related("show").first()
     if own is None:
         raise PermissionDenied("this account does not stand for that party")

@@ -116,6 +116,35 @@ def vigil() -> int:
     return int(segment.pk)
 
 
+def aviary() -> dict[str, Any]:
+    """A show with an armed segment, and a notary called carla who has canaries; the segment and its play."""
+    from engagement.actions import announce_later
+    from prizes.models import Party
+    from tests.cast import arm, make_segment, make_show
+
+    show = make_show(slug="aviary", title="Aviary")
+    segment = arm(make_segment(show, title="Overture", publish_at_once=True))
+    Party.objects.create(show=show, name="notary", title="Notary Carla", user=person("carla"))
+    announce_later(show.pk)
+    return {"segment": segment.pk, "play": segment.key}
+
+
+def air(segment: int, totals: dict[str, int]) -> None:
+    """The window is over, and so much was counted of each viewer; the conductor does the rest."""
+    from engagement.models import Segment
+    from tests.prizes.pipeline import ended
+
+    ended(Segment.objects.get(pk=segment), {bytes.fromhex(viewer): total for viewer, total in totals.items()})
+
+
+def told(slug: str, action: str) -> list[dict[str, Any]]:
+    """The details of a ledger's entries of this kind."""
+    from engagement.models import LedgerEntry
+
+    entries = LedgerEntry.objects.filter(show__slug=slug, action=action).order_by("position")
+    return [json.loads(entry.details) for entry in entries]
+
+
 def watch() -> None:
     """A show with a party that has nothing to do, called wanda."""
     from prizes.models import Party
@@ -214,6 +243,9 @@ SCENES = (
     rename,
     delete,
     vigil,
+    aviary,
+    air,
+    told,
     watch,
     evening,
     draw,

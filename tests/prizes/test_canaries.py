@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db.models import QuerySet
 from django.test import Client
@@ -18,7 +19,7 @@ from prizes import tasks
 from prizes.audit import audit_draw
 from prizes.canaries import commit_canaries, open_canaries
 from prizes.exclusions import exclude_viewer
-from prizes.models import Draw, Exclusion
+from prizes.models import Draw, Exclusion, Party
 from prizes.on_air import MOST_COMMITMENTS, check_canaries, check_counts, uncounted_of
 from prizes.steps import draw as drawing
 from prizes.steps.freeze import freeze_shard
@@ -243,6 +244,62 @@ def test_what_somebody_has_written_into_the_ledger_by_hand_breaks_no_page(
 
 def test_before_the_freeze_nothing_is_told(show: Show) -> None:
     assert uncounted_of(armed_segment(show).draws.get()) is None
+
+
+# --- on the party page ---
+
+
+def browser(name: str) -> Client:
+    client = Client()
+    client.force_login(User.objects.get_or_create(username=name)[0])
+    return client
+
+
+@pytest.fixture
+def notary(show: Show) -> Party:
+    """Invited after the arming: a party need not have a secret in the draw."""
+    user = User.objects.create_user("nora", password="long enough for tests")
+    return Party(show=show, name="notary", title="A notary", user=user)
+
+
+def test_a_notary_commits_and_opens_on_the_page(show: Show, notary: Party) -> None:
+    segment = armed_segment(show)
+    notary.save()
+    nora, start = browser("nora"), f"/parties/{notary.pk}/segments/{segment.pk}/canaries/"
+    page = nora.get("/parties/").text
+    assert f'action="{start}commit/"' in page and f'data-play="{segment.key}"' in page
+    for count in ("", "x", "²", "101"):
+        answer = nora.post(f"{start}commit/", {"commitment": digest(), "count": count}, follow=True)
+        assert "expected 1 to 100 canaries" in answer.text
+    answer = nora.post(f"{start}commit/", {"commitment": digest(), "count": "2"}, follow=True)
+    assert "Committed to 2 canaries of 1. Segment 1" in answer.text and digest() in answer.text
+    assert f'action="{start}' not in answer.text
+    draw = publish(segment)
+    assert f'action="{start}open/"' in nora.get("/parties/").text
+    for opening in ("", "[]", "{", '{"salt":"ab"}', '{"salt":7,"canaries":[7]}', "[" * 5_000):
+        assert (
+            "expected the salt and the canaries"
+            in nora.post(f"{start}open/", {"opening": opening}, follow=True).text
+        )
+    whole = {"salt": SALT.hex(), "canaries": [row._asdict() for row in TOLD]}
+    answer = nora.post(f"{start}open/", {"opening": json.dumps(whole)}, follow=True)
+    assert "are public now" in answer.text and "Opened in entry" in " ".join(answer.text.split())
+    assert f'action="{start}' not in answer.text and detail(draw)[0]
+
+
+def test_a_party_has_canaries_of_its_own_show_only_and_acts_for_itself(show: Show, notary: Party) -> None:
+    segment, elsewhere = armed_segment(show), armed_segment(make_show(slug="other"))
+    notary.save()
+    charity = Party.objects.create(show=show, name="charity", title="A charity")
+    nora, fields = browser("nora"), {"commitment": digest(), "count": "2"}
+    for action in ("commit", "open"):
+        path = f"segments/{segment.pk}/canaries/{action}/"
+        assert nora.post(f"/parties/{charity.pk}/{path}", fields).status_code == 403
+        assert nora.get(f"/parties/{notary.pk}/{path}").status_code == 405
+        assert Client().post(f"/parties/{notary.pk}/{path}", fields).status_code == 302
+        foreign = f"/parties/{notary.pk}/segments/{elsewhere.pk}/canaries/{action}/"
+        assert nora.post(foreign, fields).status_code == 404
+    assert not LedgerEntry.objects.filter(action="canaries").exists()
 
 
 # --- on a terminal ---
