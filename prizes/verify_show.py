@@ -431,10 +431,11 @@ class Show:
 
 
 class Asked(NamedTuple):
-    """What was given beside the pack: keys as text, names of files, and who hears how far a long check is."""
+    """What was given beside the pack: keys as text, certificates as DER, names of files; `tell` hears how far it is."""
 
     keys: Sequence[str] = ()
     witnesses: Sequence[str] = ()
+    tsas: Sequence[bytes] = ()
     checkpoints: Sequence[str] = ()
     stubs: Sequence[str] = ()
     tell: Any = D.no_progress
@@ -635,6 +636,20 @@ def excluded_by(case: Show, position: int) -> list[bytes]:
     return sorted(map(bytes.fromhex, found))
 
 
+def check_outside(case: Show) -> str:
+    """Witnesses and time stampers who were given are those whom the rules of a draw name."""
+    rules = case.rules.values()
+    known = {row["key"] for one in rules for row in one.get("witnesses", [])}
+    known |= {row["certificate"] for one in rules for row in one.get("stampers", [])}
+    given = [*case.asked.witnesses, *(hashlib.sha256(row).hexdigest() for row in case.asked.tsas)]
+    strangers = [name for name in given if name not in known]
+    D.require(
+        not strangers,
+        f"witnesses and time stampers whom the rules of a draw name, got {', '.join(strangers)}",
+    )
+    return f"{len(given)} witnesses and time stampers, whom the rules name"
+
+
 def check_published(case: Show) -> str:
     """What was sealed is public in the promised time, as far as the ledger goes."""
     last, count = case.files.entries[-1].at, 0
@@ -662,23 +677,35 @@ def check_wins(case: Show) -> str:
 def check_counts(case: Show) -> str:
     """No roll has more than the gateways had counted when the tally was closed."""
     compared = 0
-    for draw in case.told.values():
+    for name, draw in case.told.items():
         if "freeze" not in draw.steps:
             continue
         counts = [row for row in case.rows_of("counts") if row.details["play"] == draw.play]
         check_grows(counts)
-        freeze = draw.steps["freeze"]
-        known = [row for row in counts if row.details["fence"] and row.details["complete"]]
-        known = [row for row in known if row.position < freeze.position]
-        if known:
-            check_counted(draw, freeze.details, known[-1].details)
+        told = bool(counts) or case.version(name) == D.V1
+        D.require(told, f"the ledger to say what was counted for {name}, which was frozen")
+        whole = [row for row in counts if row.details["fence"] and row.details["complete"]]
+        if whole:
+            check_counted(draw, draw.steps["freeze"].details, whole[-1].details)
             compared += 1
         else:
-            case.uncounted.append(draw.name)
+            case.uncounted.append(name)
     said = (
         f"; NOT COMPARED, as nothing whole was counted: {', '.join(case.uncounted)}" if case.uncounted else ""
     )
     return f"{compared} rolls have no more than was counted on air{said}"
+
+
+def check_grows(counts: Sequence[Row]) -> None:
+    """Of one play no gateway disappears, and no figure of one falls; `ledger steps` has looked at sums and order."""
+    before: dict[str, tuple[int, int]] = {}
+    for row in counts:
+        found = {one["gateway"]: (one["viewers"], one["shakes"]) for one in row.details["gateways"]}
+        for gateway, figures in before.items():
+            now = found.get(gateway, (-1, -1))
+            fell = now[0] < figures[0] or now[1] < figures[1]
+            D.require(not fell, f"counts that do not fall, but those of {gateway} do in entry {row.position}")
+        before = found
 
 
 def check_counted(draw: Told, frozen: Any, counted: Any) -> None:
@@ -690,63 +717,32 @@ def check_counted(draw: Told, frozen: Any, counted: Any) -> None:
         D.require(came <= most, f"at most {most} {what} of {draw.name}, as counted on air, got {came}")
 
 
-def check_grows(counts: Sequence[Row]) -> None:
-    """Of one play, no gateway disappears, and no figure falls."""
-    before: dict[str, tuple[int, int]] = {}
-    for row in counts:
-        found = {one["gateway"]: (one["viewers"], one["shakes"]) for one in row.details["gateways"]}
-        others = row.details.get("others", {"viewers": 0, "shakes": 0})
-        found[""] = others["viewers"], others["shakes"]
-        for gateway, figures in before.items():
-            now = found.get(gateway, (-1, -1))
-            D.require(now[0] >= figures[0] and now[1] >= figures[1],
-                      f"counts that do not fall, but those of {gateway!r} do in entry {row.position}")  # fmt: skip
-        total = tuple(sum(one[at] for one in found.values()) for at in (0, 1))
-        D.expect(f"sums of entry {row.position}", total, (row.details["viewers"], row.details["shakes"]))
-        before = found
-
-
 def check_canaries(case: Show) -> str:
-    """Viewers of a notary, to whom he committed before the freeze, are in the roll with what they were told."""
-    opened, closed = 0, []
+    """Viewers of a notary, to whom he committed before the freeze, are in the roll with what they were told.
+
+    That they are those whom he committed to, and when, is the matter of `ledger steps`.
+    """
+    shown = {(row.details["play"], row.details["name"]): row for row in case.rows_of("canaries opened")}
+    closed, opened = [], 0
     for row in case.rows_of("canaries"):
-        key = row.details["play"], row.details["name"]
-        shown = [
-            one
-            for one in case.rows_of("canaries opened")
-            if (one.details["play"], one.details["name"]) == key
-        ]
-        if not shown:
-            closed.append(f"{key[1]} in entry {row.position}")
+        one = shown.get((row.details["play"], row.details["name"]))
+        if one is None:
+            closed.append(f"{row.details['name']} in entry {row.position}")
             continue
-        check_opening(case, row, shown[0])
-        opened += len(shown[0].details["canaries"])
-    committed = [(row.details["play"], row.details["name"]) for row in case.rows_of("canaries")]
-    for row in case.rows_of("canaries opened"):
-        known = (row.details["play"], row.details["name"]) in committed
-        D.require(known, f"a commitment to the canaries that entry {row.position} opens")
+        canaries = one.details["canaries"]
+        D.expect(f"number of canaries in entry {one.position}", row.details["count"], len(canaries))
+        for draw in case.told.values():
+            if draw.play == row.details["play"]:
+                check_in_roll(case, draw, canaries)
+        opened += len(canaries)
     said = f"; not opened: {', '.join(closed)}" if closed else ""
     return f"{opened} canaries are in their rolls with what they were told{said}"
-
-
-def check_opening(case: Show, committed: Row, shown: Row) -> None:
-    rows, salt = shown.details["canaries"], bytes.fromhex(shown.details["salt"])
-    names = sorted(row["pseudonym"] for row in rows)
-    fields = case.name.encode(), committed.details["name"].encode(), salt, D.canonical(names)
-    digest = D.tagged("shake-ledger/v2/canaries", *fields).hex()
-    D.expect(f"commitment in entry {committed.position}", committed.details["commitment"], digest)
-    D.expect(f"number of canaries in entry {shown.position}", committed.details["count"], len(rows))
-    for draw in case.told.values():
-        if draw.play == committed.details["play"] and "freeze" in draw.steps:
-            early = committed.position < draw.steps["freeze"].position
-            D.require(early, f"the commitment in entry {committed.position} before the freeze")
-            check_in_roll(case, draw, rows)
 
 
 def check_in_roll(case: Show, draw: Told, canaries: Sequence[Any]) -> None:
     path, excluded = f"{case.folders[draw.name]}/roll.bin", excluded_by(case, draw.armed.position)
     if path not in case.pack:
-        return  # frozen, and neither sealed nor spoiled yet
+        return  # neither sealed nor spoiled
     table = D.TicketsOf(case.rules[draw.name]["tickets"])
     with case.pack[path].open() as roll:
         for row in canaries:
@@ -792,11 +788,16 @@ def check_draw(case: Show, draw: Told, stubs: Sequence[Stub]) -> DrawFound:
 def given_for(case: Show, draw: Told) -> Any:
     """What the pack has beside a record. One that is not published, or of the first version, nobody has signed."""
     signed = "publish" in draw.steps and case.version(draw.name) == D.V2
-    named = {row["key"] for row in case.rules[draw.name].get("witnesses", [])}
+    rules = case.rules[draw.name]
+    named = {row["key"] for row in rules.get("witnesses", [])}
+    stampers = {row["certificate"] for row in rules.get("stampers", [])}
     return D.Given(
         excluded=excluded_by(case, draw.armed.position),
         keys=case.asked.keys if signed else (),
         witnesses=[key for key in case.asked.witnesses if key in named] if signed else (),
+        tsas=[row for row in case.asked.tsas if hashlib.sha256(row).hexdigest() in stampers]
+        if signed
+        else (),
         told=case.steps,
         tell=case.asked.tell,
     )
@@ -826,7 +827,16 @@ def check_ledger(case: Show, draw: Told, one: Any) -> str:
     for note in [] if log is None else [log["checkpoint"], log["sealed"]["checkpoint"]]:
         fault = compare_note(case, "the log of the record", note)
         D.require(not fault, f"a log of this ledger, but {fault}")
+    if log is not None:
+        check_told_stamps(draw, log["stamps"])
     return f"{len(steps)} steps are entries of this ledger"
+
+
+def check_told_stamps(draw: Told, stamps: Sequence[Any]) -> None:
+    """No time stamp was taken out of the record, whose signature is not over them: the publication tells of each."""
+    told = draw.steps["publish"].details.get("stamps", {}).get(draw.name, {})
+    there = {row["name"]: hashlib.sha256(D.decode64(row["token"])).hexdigest() for row in stamps}
+    D.expect(f"time stamps of {draw.name}", sorted(told.items()), sorted(there.items()))
 
 
 def compare_note(case: Show, name: str, note: str) -> str:
@@ -984,6 +994,7 @@ ON_THE_WHOLE: tuple[tuple[str, Callable[[Show], str]], ...] = (
     ("repeats", check_repeats),
     ("rolls", check_rolls),
     ("records", check_records),
+    ("outside", check_outside),
     ("exclusions", check_exclusions),
     ("published in time", check_published),
     ("counts", check_counts),
@@ -996,7 +1007,17 @@ NAMES = (
     *(name for name, _ in ON_THE_WHOLE), "one win each", "stub",
 )  # fmt: skip
 """All checks but those of the draws, which are named after them; "checkpoint" and "stub" stand before a name."""
-NOT_CHECKED = ("key", "checkpoints", "witnesses", "stubs", "totals", "throws", "counts", "pages")
+NOT_CHECKED = (
+    "key",
+    "checkpoints",
+    "witnesses",
+    "time stampers",
+    "stubs",
+    "totals",
+    "throws",
+    "counts",
+    "pages",
+)
 """What may not have been checked; beside these it is the promised verifier of a draw."""
 
 
@@ -1089,14 +1110,7 @@ def check_cosignatures(case: Show) -> str:
         if note.rpartition("\n\n")[2].count("\n") > 1:
             for name in D.open_note(note, keys).seen:
                 seen[name] += 1
-    named = {row["key"] for row in case_rules(case) for row in row.get("witnesses", [])}
-    strangers = [key.name for key in keys if key.kind == D.COSIGNATURE and key.text not in named]
-    D.require(not strangers, f"witnesses whom the rules of a draw name, got {', '.join(strangers)}")
     return ", ".join(f"{name} has signed {count} checkpoints" for name, count in seen.items())
-
-
-def case_rules(case: Show) -> list[Any]:
-    return [D.parse_json(read_whole(case.pack, name)) for name in case.pack if name.endswith("/" + RULES)]
 
 
 def check_all_draws(case: Show, stubs: Sequence[Stub]) -> list[Any]:
@@ -1127,7 +1141,8 @@ def not_checked(case: Show) -> list[str]:
     others = [name for name, rules in case.rules.items() if rules["verifier_digest"] != own]
     rows = (
         (bool(asked.keys), "key"), (bool(asked.checkpoints), "checkpoints"), (bool(asked.witnesses), "witnesses"),
-        (bool(asked.stubs), "stubs"), (totals, "totals"), ("dice" not in kinds, "throws"), (False, "pages"),
+        (bool(asked.tsas), "time stampers"), (bool(asked.stubs), "stubs"), (totals, "totals"),
+        ("dice" not in kinds, "throws"), (False, "pages"),
     )  # fmt: skip
     missing = [name for given, name in rows if not given] + (["counts"] if case.uncounted else [])
     return missing + [f"promised verifier of {name}" for name in others]
@@ -1159,7 +1174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check the pack named on the command line; return 0 if all that was checked holds, else 1."""
     options = make_parser().parse_args(arguments)
     tell = D.no_progress if options.json else D.Progress().tell
-    asked = Asked(options.key, options.witness, options.checkpoint, options.stub, tell)
+    asked = Asked(options.key, options.witness, options.tsa, options.checkpoint, options.stub, tell)
     report = verify_show(options.pack, asked, options.links)
     if options.json:
         D.say(json.dumps(describe(report), indent=1))
@@ -1198,7 +1213,13 @@ def say_verdict(report: Report) -> None:
     elif "key" in report.not_checked:
         D.say(f"OK, ARITHMETIC ONLY: {what}; but nobody has checked whose pack it is (--key)")
     else:
-        D.say(f"OK: {what}. They rest on {grounds}")
+        D.say(f"OK: {what}. They rest on {grounds}{by_rules(report)}")
+
+
+def by_rules(report: Report) -> str:
+    """Whose word it is that the certificates of time stampers are theirs."""
+    said = [D.by_rules(draw.checks) for draw in report.draws] if "time stamps" in rests_on(report) else []
+    return next((text for text in said if text), "")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -1226,6 +1247,15 @@ def make_parser() -> argparse.ArgumentParser:
         help="the public key of a witness whom you trust; may be given again",
     )
     parser.add_argument(
+        "--tsa",
+        action="append",
+        default=[],
+        metavar="FILE",
+        type=read_certificate,
+        help="the certificate (PEM) of a time stamper whom you trust; may be given again. Without it, stamps are "
+        "checked against the certificates that the rules name",
+    )
+    parser.add_argument(
         "--checkpoint",
         action="append",
         default=[],
@@ -1242,6 +1272,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--links", action="store_true", help="follow links in a folder, which is your own")
     parser.add_argument("--json", action="store_true", help="print one JSON value for programs")
     return parser
+
+
+def read_certificate(name: str) -> bytes:
+    try:
+        certificate: bytes = D.read_pem(D.read_file(name, D.MAX_PEM))
+    except (OSError, ValueError, D.Wrong) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return certificate
 
 
 def key_of(parse: Callable[[str], Any]) -> Callable[[str], str]:

@@ -15,7 +15,7 @@ from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.canaries import Canary, canaries_commitment, describe_canaries
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.export import export_checkpoint, export_entry
-from engagement.ledger.statements import statement
+from engagement.ledger.statements import PUBLIC_ACTIONS, statement
 from engagement.models import LedgerCheckpoint, LedgerEntry, Show
 from tests.cast import make_show
 from tests.guards import tamper
@@ -397,3 +397,7 @@ def test_canaries_of_a_spoiled_segment_may_be_opened(tmp_path: Path) -> None:
     ]
     show = tell(story)
     assert check(show, *write_entries(show, tmp_path))["steps"] == ""
+
+
+def test_what_is_public_is_the_same_for_who_checks() -> None:
+    assert verify_ledger.PUBLIC == PUBLIC_ACTIONS
