@@ -261,8 +261,9 @@ class Hub:
         now = now_ms()
         current = {slug: audience.current_key for slug, audience in self.audiences.items()}
         empty = {slug for slug, audience in self.audiences.items() if audience.is_empty}
+        issued = {slug: self.issued[slug] for slug in current if slug in self.issued}
         beats, live, server = await tally.exchange_heartbeats(
-            self.redis, self.name, self._heartbeat(now), list(current.values()), self.issued
+            self.redis, self.name, self._heartbeat(now), list(current.values()), issued
         )
         if self._server is not None and server != self._server:
             log.warning(
