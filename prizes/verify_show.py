@@ -71,8 +71,8 @@ Check = D.Check
 
 MAX_FILES, MAX_BYTES, MAX_DIRECTORY, MAX_RECORDS = 5_000, 64 << 30, 4 << 20, 256 << 20
 MAX_SUMS, MAX_PROGRAM, MAX_SMALL = 4 << 20, 1 << 20, 64 << 10
-SUMS, RULES, PRECOMMITMENT, RECORD, AS_DRAWN = (
-    "SHA256SUMS", "rules.json", "precommitment.json", "record.json", "record-as-drawn.json",
+SUMS, RULES, PRECOMMITMENT, RECORD, AS_DRAWN, EXCLUDED = (
+    "SHA256SUMS", "rules.json", "precommitment.json", "record.json", "record-as-drawn.json", "excluded.txt",
 )  # fmt: skip
 ENTRIES, CHECKPOINTS, STATEMENTS, LATEST, KEYS = (
     f"ledger/{name}"
@@ -494,9 +494,25 @@ def check_rules(case: Show, draw: Told, rules: Any) -> None:
     D.expect(f"show of {draw.name}", case.name, rules["show_id"])
     digest = D.tagged(version + "/rules", D.canonical(rules)).hex()
     D.expect(f"rules of {draw.name}, as they were armed", draw.rules_digest, digest)
-    promised = D.parse_json(read_whole(case.pack, f"{case.folders[draw.name]}/{PRECOMMITMENT}"))
-    D.expect(f"promised rules of {draw.name}", D.canonical(rules), D.canonical(promised["rules"]))
-    D.expect(f"place of the promise of {draw.name}", draw.armed.position, promised["ledger"])
+    check_promise(case, draw, rules)
+
+
+def check_promise(case: Show, draw: Told, rules: Any) -> None:
+    """What was public before the window says these rules, and where and when they were armed."""
+    data = read_whole(case.pack, f"{case.folders[draw.name]}/{PRECOMMITMENT}")
+    promised = D.parse_json(data)
+    commitments = {party["name"]: party["commitment"] for party in rules["parties"]}
+    expected = {
+        "$format": case.version(draw.name) + "/precommitment", "draw_id": draw.name, "rules": rules,
+        "rules_digest": draw.rules_digest, "commitments": commitments, "ledger": draw.armed.position,
+    }  # fmt: skip
+    at = promised.pop("time", None)
+    D.expect(f"promise of {draw.name}", D.canonical(expected), D.canonical(promised))
+    D.require(D.canonical({**promised, "time": at}) == data, f"the promise of {draw.name} as canonical JSON")
+    before = case.files.entries[draw.armed.position - 1].at if draw.armed.position else -1
+    # An entry is of no time before that of the entry above it, whatever the clock said then.
+    fits = type(at) is int and (at == draw.armed.at or 0 < at < draw.armed.at == before)
+    D.require(fits, f"a promise of {draw.name} of the time at which it was armed, {draw.armed.at}, got {at}")
 
 
 def check_called_off(case: Show) -> str:
@@ -623,8 +639,18 @@ def check_exclusions(case: Show) -> str:
             D.expect(
                 f"commitment of {name} to who is excluded", case.rules[name]["exclusions_commitment"], digest
             )
+            check_list_of(case, name, excluded)
             compared += 1
     return f"{compared} draws exclude those whom the ledger tells of, and nobody else"
+
+
+def check_list_of(case: Show, name: str, excluded: Sequence[bytes]) -> None:
+    """With the auditor's files, the list that is packed is the same."""
+    if in_folder(case, name, EXCLUDED):
+        listed = sorted(D.parse_excluded(read_whole(case.pack, f"{case.folders[name]}/{EXCLUDED}")))
+        D.require(
+            listed == list(excluded), f"the list of who is excluded from {name} that the ledger tells of"
+        )
 
 
 def excluded_by(case: Show, position: int) -> list[bytes]:
@@ -829,6 +855,8 @@ def check_ledger(case: Show, draw: Told, one: Any) -> str:
         D.require(not fault, f"a log of this ledger, but {fault}")
     if log is not None:
         check_told_stamps(draw, log["stamps"])
+    promised = D.parse_json(read_whole(case.pack, f"{case.folders[draw.name]}/{PRECOMMITMENT}"))
+    D.expect("time of the promise", promised["time"], one.record["precommitment"]["time"])
     return f"{len(steps)} steps are entries of this ledger"
 
 

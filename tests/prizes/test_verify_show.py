@@ -140,6 +140,9 @@ def test_with_the_totals_the_roll_follows_from_the_shakes(night: Show, look: Loo
     assert failed(report) == set() and "totals" not in report.not_checked
     checks = {check.name for check in report.draws[0].checks}
     assert {"tickets from shakes", "exclusions", "totals digest"} <= checks
+    folder = shows.unpack(tmp_path / "totals.zip", tmp_path / "totals")
+    (folder / home(FIRST) / "excluded.txt").write_text("ab" * 14 + "\n")
+    assert failed(look(shows.list_again(folder))) == {"exclusions"}
 
 
 def test_without_a_key_it_is_nobodys_pack(folder: Path, look: Look, program: Any) -> None:
@@ -258,7 +261,7 @@ def test_other_rules_than_those_that_were_armed_are_told(folder: Path, look: Loo
 
 def test_a_promise_that_says_something_else_is_told(folder: Path, look: Look) -> None:
     path = folder / home(VOID) / "precommitment.json"
-    for field, value in (("ledger", 0), ("rules", {})):
+    for field, value in (("ledger", 0), ("rules", {}), ("time", 1), ("commitments", {}), ("more", 1)):
         before = path.read_bytes()
         path.write_bytes(canonical_json(json.loads(before) | {field: value}))
         assert VOID in detail(look(shows.list_again(folder)), "draws")
