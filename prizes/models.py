@@ -29,6 +29,8 @@ ELIGIBILITY = (
 
 # So often is a step of a draw tried that fails for a reason of its own; then it waits for a person.
 MAX_ATTEMPTS = 3
+# Between the last secret and the round: a silent party and a relay that hangs must leave the time to seal.
+MIN_REVEAL_S = 10
 
 
 def default_tickets() -> list[list[int]]:
@@ -81,8 +83,11 @@ class PrizeList(models.Model):
     reveal_deadline_s = models.PositiveIntegerField(
         "reveal deadline",
         default=15,
-        validators=[MinValueValidator(1), MaxValueValidator(86_400)],
-        help_text="Parties reveal their secrets until this many seconds before the end of the margin.",
+        validators=[MinValueValidator(MIN_REVEAL_S), MaxValueValidator(86_400)],
+        help_text=(
+            "Parties reveal their secrets until this many seconds before the end of the margin; in them the relays are "
+            "asked, and the seal is made."
+        ),
     )
     claim_s = models.PositiveIntegerField(
         "time to claim",

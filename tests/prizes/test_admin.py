@@ -499,7 +499,7 @@ def test_a_party_is_removed_before_arming_and_not_while_a_draw_waits_for_it(show
     ("fields", "said"),
     [
         ({"seal_margin_s": 14}, "greater than or equal to 15"),
-        ({"reveal_deadline_s": 0}, "greater than or equal to 1"),
+        ({"reveal_deadline_s": 9}, "greater than or equal to 10"),
         ({"seal_margin_s": 20, "reveal_deadline_s": 21}, "it has to be shorter"),
         ({"claim_s": 9}, "greater than or equal to 10"),
     ],
