@@ -18,7 +18,7 @@ from prizes.core.record import FORMAT
 from prizes.cosignatures import witnessed_size
 from prizes.models import Beacon, Cosignature, Draw, known
 from prizes.publication import PublishedRecord
-from prizes.stamps import beacon_known_at
+from prizes.stamps import beacon_known_at, promised_stampers, stamps_of
 from prizes.story import describe_beacon
 
 EVER = 2**62  # later, and larger, than anything
@@ -46,6 +46,10 @@ GROUNDS = {
     "witnesses_unnamed": LACKS,
     "witnesses_lack": LACKS,
     "witnesses_broken": FAILED,
+    "stamps_open": OPEN,
+    "stamps_holds": HOLDS,
+    "stamps_unnamed": LACKS,
+    "stamps_lack": LACKS,
     "beacon_drand": HOLDS,
     "beacon_dice": HOLDS,
     "beacon_local": FAILED,
@@ -92,6 +96,7 @@ class Verdict(NamedTuple):
     sentence: str
     grounds: list[Ground]
     witnesses: list[dict[str, str]]  # name, key, at ("" where it has not signed in time)
+    stamps: list[dict[str, str]]  # name, certificate (its SHA-256), at ("" where it has not stamped in time)
 
 
 class Seen(NamedTuple):
@@ -106,6 +111,13 @@ class Seen(NamedTuple):
         return len(self.signed) >= max(1, self.needed)
 
 
+class Stamped(NamedTuple):
+    """Which of the named time stampers have stamped the seal before the beacon could be known, and when, in UTC ms."""
+
+    named: Sequence[dict[str, str]]
+    signed: Sequence[tuple[str, int]]
+
+
 class Case(NamedTuple):
     """What a verdict is made from; `record` is None where it is not published, or lost."""
 
@@ -114,6 +126,7 @@ class Case(NamedTuple):
     rules: dict[str, Any]
     record: PublishedRecord | None
     seen: Seen
+    stamped: Stamped
     key: str
     origin: str
 
@@ -130,12 +143,14 @@ def describe_verdict(language: str, draw: Draw, record: PublishedRecord | None, 
     """The verdict on a draw for everybody; `origin` is the beginning of addresses on this site."""
     rules = draw.promised
     key = format_vkey(keys_of(draw.show)[0])
-    case = Case(language, draw, rules, record, who_has_seen(draw, rules), key, origin)
+    seen, stamped = who_has_seen(draw, rules), who_has_stamped(draw, rules)
+    case = Case(language, draw, rules, record, seen, stamped, key, origin)
     standing = standing_of(case)
     values = {"count": len(case.seen.signed), "named": len(case.seen.named), "quorum": case.seen.needed}
     sentence = say_of(language, "standing", standing, **values)
     grounds = list_grounds(case, standing)
-    return Verdict(standing, STANDINGS[standing], sentence, grounds, tell_moments(case.seen))
+    told = tell_moments(seen), tell_moments(stamped)
+    return Verdict(standing, STANDINGS[standing], sentence, grounds, *told)
 
 
 def standing_of(case: Case) -> str:
@@ -182,6 +197,7 @@ def list_grounds(case: Case, standing: str) -> list[Ground]:
         _signature(case),
         _log(case, _log_name(case)),
         _witnesses(case),
+        _stamps(case),
         _beacon(case),
     ]
 
@@ -263,8 +279,21 @@ def _witnesses(case: Case) -> Ground:
     return _ground(case, f"witnesses_{state}", lines=lines, command=command, **values)
 
 
-def tell_moments(seen: Seen) -> list[dict[str, str]]:
-    """Each named witness: its name, its key, and the moment on its clock when it has signed, "" where not in time."""
+def _stamps(case: Case) -> Ground:
+    draw, stamped = case.draw, case.stamped
+    if not stamped.named:
+        return _ground(case, "stamps_unnamed")
+    state = "holds" if stamped.signed else "lack" if draw.beacon_value else "open"
+    lines = [f"{row['at'] or '–'}  {row['name']}  {row['certificate']}" for row in tell_moments(stamped)]
+    command = ""
+    if case.published:
+        command = f'python3 verify_draw.py record.json \\\n  --key "{case.key}" \\\n  --tsa CERTIFICATE.pem'
+    values = {"count": len(stamped.signed), "named": len(stamped.named)}
+    return _ground(case, f"stamps_{state}", lines=lines, command=command, **values)
+
+
+def tell_moments(seen: Seen | Stamped) -> list[dict[str, str]]:
+    """Each of those who were named, as the rules name them, and the moment on its clock; "" where not in time."""
     signed = {name: f"{from_ms(at):%Y-%m-%d %H:%M:%S} UTC" for name, at in seen.signed}
     return [{**row, "at": signed.get(row["name"], "")} for row in seen.named]
 
@@ -295,6 +324,16 @@ def who_has_seen(draw: Draw, rules: dict[str, Any]) -> Seen:
         return Seen(named, needed, [])
     rows = Cosignature.objects.filter(show=draw.show_id, size=size, witness__in=names, at_ms__lt=due)
     return Seen(named, needed, list(rows.order_by("witness").values_list("witness", "at_ms")))
+
+
+def who_has_stamped(draw: Draw, rules: dict[str, Any]) -> Stamped:
+    """The named time stampers whose stamps the record has; one query more where somebody is named, two where the
+    beacon is not drand's.
+    """
+    named = promised_stampers(rules)
+    if not named or draw.sealed_ledger is None:
+        return Stamped(named, [])
+    return Stamped(named, [(row.stamper, row.at_ms) for row in stamps_of(draw, _beacon_due(draw))])
 
 
 def _beacon_due(draw: Draw) -> int:

@@ -2288,7 +2288,7 @@ def ed_decode(data: bytes) -> Any:
 # --- 13. Time stamps: RFC 3161, in CMS (RFC 5652); certificates (RFC 5280); RSA (RFC 8017), ECDSA (FIPS 186-5) ---
 # DER is read strictly: one form for each value, nothing behind it, and never more than the file has.
 
-MOST_STAMPERS, MAX_TOKEN, MAX_CERTIFICATE, MAX_PEM = 8, 48 << 10, 12 << 10, 64 << 10
+MOST_STAMPERS, MAX_TOKEN, MAX_CERTIFICATE, MAX_PEM = 4, 48 << 10, 12 << 10, 64 << 10
 MOST_MEMBERS, MOST_CERTIFICATES, MOST_TRIES = 256, 16, 8  # of one value; in one token; to find a chain in it
 INTEGER, BITS, OCTETS, NULL, OBJECT, UTC_TIME, TIME, SEQUENCE, SET = 2, 3, 4, 5, 6, 0x17, 0x18, 0x30, 0x31
 BOOLEAN, OPTION_0, OPTION_1, OPTION_3 = 1, 0xA0, 0xA1, 0xA3
@@ -2515,7 +2515,10 @@ def moment(value: Der) -> int:
         if value.tag != TIME or form is None:
             raise Wrong(f"expected a time, got {clip(text)}")
         text, fraction = text[:14], form[2] or "0"
-    at = time.strptime(text[:14], "%Y%m%d%H%M%S")
+    try:
+        at = time.strptime(text[:14], "%Y%m%d%H%M%S")
+    except ValueError:
+        raise Wrong(f"expected a time of the calendar, got {clip(text)}") from None
     before = at.tm_year - 1
     require(before >= 1969, f"a time since 1970, got {text}")
     days = 365 * (before - 1969) + before // 4 - before // 100 + before // 400 - 477 + at.tm_yday - 1

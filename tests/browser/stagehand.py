@@ -199,13 +199,14 @@ def certified(step: str, beacon: str, witnesses: int) -> dict[str, Any]:
     from engagement.clock import now_ms
     from engagement.ledger.core.cosignatures import WitnessKey, format_witness_key
     from prizes import tasks
-    from prizes.models import Cosignature, Quorum, Witness, known
+    from prizes.models import Cosignature, Quorum, Stamp, Stamper, Witness, known
     from prizes.steps import freeze
     from prizes.steps.beacon import enter_dice
     from prizes.steps.draw import run_draw
     from prizes.steps.publish import publish_segment
     from tests.cast import armed_segment, make_show
     from tests.prizes.pipeline import ended
+    from tests.prizes.tsa import Maker, authority, key_of, make_certificate, pem
 
     slug = f"certified-{next(_numbers)}"
     show = make_show(slug=slug, title="Night of Coats", title_zh="大衣之夜")
@@ -214,6 +215,11 @@ def certified(step: str, beacon: str, witnesses: int) -> dict[str, Any]:
         key = format_witness_key(WitnessKey(name, bytes([number + 1]) * 32))
         Witness.objects.create(show=show, key=key, url="http://127.0.0.1:1")
     Quorum.objects.create(show=show, needed=2, unwitnessed="go on")
+    root = Maker("root", key_of("p256"))
+    certificate = pem(make_certificate(root, root, authority()))
+    Stamper.objects.create(
+        show=show, name="TSA of the example", url="http://127.0.0.1:1", certificate=certificate
+    )
     segment = armed_segment(show, title="Red carpet", title_zh="红毯时刻", beacon=beacon)
     if step != "armed":
         ended(segment)
@@ -222,6 +228,9 @@ def certified(step: str, beacon: str, witnesses: int) -> dict[str, Any]:
     for name in names[:witnesses]:
         size, at = known(draw.sealed_ledger) + 1, now_ms()
         Cosignature.objects.create(show=show, size=size, witness=name, line=f"— {name} AAAA\n", at_ms=at)
+    if witnesses:
+        row = {"certificate": "AAAA", "token": "AAAA", "at_ms": known(draw.sealed_at_ms)}
+        Stamp.objects.create(draw=draw, stamper="TSA of the example", **row)
     if step in ("drawn", "published"):
         for operator in ("olga", "oscar") if beacon == "dice" else ():
             enter_dice(segment.pk, "3141526535456323" * 3 + "12", actor=operator, now=now_ms() + 1000)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from prizes.stamp_models import MOST_STAMPERS
 from prizes.witness_models import MOST_WITNESSES
 from tests.browser.conftest import PHONE, Night
 
@@ -49,7 +50,7 @@ def test_the_page_begins_with_a_sentence_and_what_it_rests_on(
     expect(said).to_have_attribute("data-standing", name)
     expect(said.locator(".sentence")).to_be_in_viewport()
     expect(said.locator(".rehearsal")).to_have_count(1 if name == "rehearsal" else 0)
-    expect(said.locator(".grounds > li")).to_have_count(5)
+    expect(said.locator(".grounds > li")).to_have_count(6)
     page.screenshot(path=shots / f"standing-{name}-{language}-{size}.png")
     for details in said.locator("details").all():
         details.locator("summary").click()
@@ -94,12 +95,14 @@ def test_it_stays_one_sheet_with_long_names_and_the_most_witnesses(
 ) -> None:
     page = open_page(f"/draws/{scenes['unwitnessed']['draw']}/certificate/?lang=en", **DESK)
     page.evaluate(
-        """most => {
-            const [list, first] = [".witnesses ul", ".witnesses li"].map((one) => document.querySelector(one));
-            list.replaceChildren(...Array.from({ length: most }, () => first.cloneNode(true)));
+        """(most) => {
+            for (const [list, length] of [[".witnesses ul", most[0]], [".stamps", most[1]]]) {
+                const place = document.querySelector(list), first = place.firstElementChild;
+                place.replaceChildren(...Array.from({ length }, () => first.cloneNode(true)));
+            }
             document.querySelector(".sheet h1").textContent = "The night of the thousand and one coats. ".repeat(3);
         }""",
-        MOST_WITNESSES,
+        [MOST_WITNESSES, MOST_STAMPERS],
     )
     paper = page.pdf(path=shots / "certificate-long.pdf", prefer_css_page_size=True)
     page.emulate_media(media="print")

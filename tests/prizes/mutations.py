@@ -24,6 +24,7 @@ from prizes import verify_draw as verifier
 from prizes.core.receipt import receipt_statement
 from prizes.core.record import record_statement
 from tests.prizes.kept import STRANGER, sign_stub
+from tests.prizes.token_mutations import change_stamp
 
 JSON_FILES = ("record", "receipt", "stub", "gateway_key")
 FILES = (*JSON_FILES, "roll", "totals")
@@ -60,6 +61,7 @@ class Files(NamedTuple):
     gateway_key: bytes
     key: str
     witness: str
+    forged: bytes  # tokens of a stranger in the names of the time stampers, each with its length
 
 
 def with_file(files: Files, what: str, content: Any) -> Files:
@@ -78,9 +80,8 @@ def change(own: Files, other: Files, random: Random) -> Changed:
     """Change one of a night's files; `other` are those of another night of the same show."""
     if random.random() < 0.4:
         own, other = part_stub(own), part_stub(other)
-    kind = random.choices(["json", "bytes", "swap", "table", "text", "key"], weights=[50, 12, 14, 8, 12, 4])[
-        0
-    ]
+    kinds = ["json", "bytes", "swap", "table", "text", "key", "stamp"]
+    kind = random.choices(kinds, weights=[44, 10, 12, 8, 10, 4, 12])[0]
     made = CHANGES[kind](own, other, random)
     if random.random() < 0.05:  # the reader has no key: nothing is proven then, whatever it is
         made = made._replace(files=made.files._replace(key=""))
@@ -456,7 +457,22 @@ def change_key(own: Files, other: Files, random: Random) -> Changed:
     return Changed(with_file(own, what, text), what, "another")
 
 
+def change_stamps(own: Files, other: Files, random: Random) -> Changed:
+    """A time stamp."""
+    record, how = change_stamp(own.record, other.record, unpack_tokens(own.forged), random)
+    return Changed(with_file(own, "record", record), "stamp", how)
+
+
+def unpack_tokens(data: bytes) -> list[bytes]:
+    found = []
+    while data:
+        length = int.from_bytes(data[:4], "big")
+        found.append(data[4 : 4 + length])
+        data = data[4 + length :]
+    return found
+
+
 CHANGES: dict[str, Callable[[Files, Files, Random], Changed]] = {
     "json": change_json, "bytes": change_bytes, "swap": swap_files,
-    "table": change_table, "text": change_text, "key": change_key,
+    "table": change_table, "text": change_text, "key": change_key, "stamp": change_stamps,
 }  # fmt: skip

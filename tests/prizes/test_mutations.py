@@ -9,12 +9,15 @@ import os
 import resource
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from random import Random
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
 
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import canonical_json
@@ -26,7 +29,9 @@ from prizes.models import Cosignature, Draw, Witness, known
 from tests.cast import armed_segment
 from tests.prizes import kept, nights, pipeline
 from tests.prizes.draws import failed, verify_draw
-from tests.prizes.mutations import Changed, Files, change, change_value
+from tests.prizes.mutations import Changed, Files, change, change_stamps, change_value
+from tests.prizes.stamp_maker import make_token, stamp_draw, stamp_info
+from tests.prizes.tsa import DAY, NOW, Authority, name_stamper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,8 +54,40 @@ def cosign(draw: Draw) -> None:
     )
 
 
+def leave_traces(draw: Draw) -> None:
+    """What others do between the seal and the publication."""
+    cosign(draw)
+    for name, made in tsas().items():
+        stamp_draw(draw, made, name)
+
+
+@cache
+def tsas(number: int = 0) -> dict[str, Authority]:
+    """Time stampers; of another number strangers of the same names, with other keys."""
+    folder = Path(mkdtemp(dir=settings.DATA_DIR))
+    return {
+        kind: Authority(folder / kind, kind=kind, root_name=f"{kind} root", number=number)
+        for kind in ("p384", "rsa")
+    }
+
+
+def forge_tokens(seal: str) -> bytes:
+    """Tokens of strangers over the seal, with their own certificates and with the honest ones."""
+    found = []
+    for kind, stranger in tsas(10).items():
+        honest, content = tsas()[kind], stamp_info(seal, NOW - 3 * DAY)
+        found += [
+            make_token(content, stranger.signer, stranger.key, stranger.certificates),
+            make_token(content, stranger.signer, stranger.key, [*stranger.certificates, honest.anchor]),
+            make_token(content, honest.signer, stranger.key, honest.certificates),
+        ]
+    return b"".join(len(token).to_bytes(4, "big") + token for token in found)
+
+
 def play(show: Show) -> list[Files]:
     """Two nights of one show, so that the same key has signed both; each viewer has shaken in both."""
+    for name, made in tsas().items():
+        name_stamper(show, made, "http://127.0.0.1:1", name)
     Witness.objects.create(show=show, key=format_witness_key(WITNESS_KEY), url="https://w.example")
     viewer, counted = sorted(pipeline.VIEWERS)[5], pipeline.VIEWERS
     segments = [armed_segment(show), armed_segment(show)]
@@ -58,7 +95,7 @@ def play(show: Show) -> list[Files]:
     files = []
     for segment, some in zip(segments, totals, strict=True):
         Draw.objects.update(started_at=from_ms(now_ms() - 60_000))  # no draw waits for its turn
-        night = kept.play(segment, some, [viewer], before_publication=cosign)
+        night = kept.play(segment, some, [viewer], before_publication=leave_traces)
         files.append(make_files(night, viewer))
     return files
 
@@ -73,6 +110,7 @@ def make_files(night: kept.Night, viewer: bytes) -> Files:
         gateway_key=canonical_json(night.certificate),
         key=night.key,
         witness=format_witness_key(WITNESS_KEY),
+        forged=forge_tokens(json.loads(night.record)["seal"]["digest"]),
     )
 
 
@@ -108,7 +146,14 @@ def say_record(data: bytes) -> tuple[bytes, set[bytes], set[Any]]:
     log = record.pop("log")
     record.pop("signature")
     notes = {say_note(log["checkpoint"]), say_note(log["sealed"]["checkpoint"])}
-    return canonical_json(record), set(map(say_entry, log["statements"])), notes
+    stamps = {say_stamp(row) for row in log["stamps"]}  # one that is missing claims nothing
+    return canonical_json(record), set(map(say_entry, log["statements"])) | stamps, notes
+
+
+def say_stamp(row: Any) -> bytes:
+    """Who has stamped what, when, and by which certificate."""
+    signed = verifier.read_signed_data(base64.b64decode(row["token"]))
+    return canonical_json([row["name"], row["certificate"], signed.content.hex(), signed.signature.hex()])
 
 
 def say_receipt(data: bytes) -> bytes:
@@ -179,7 +224,9 @@ def test_the_honest_files_hold(played: list[Files]) -> None:
         told = {check.name: check.detail for check in checks}
         assert failed(checks) == set(), checks
         assert told["witnesses"].startswith("1 of 1 named witnesses saw the seal")
-        assert verifier.rests_on(checks) == ["arithmetic", "signature", "log", "witnesses", "stubs"]
+        assert told["time stamps"].startswith("2 of 2 named time stampers stamped the seal")
+        rests = ["arithmetic", "signature", "log", "witnesses", "time stamps", "stubs"]
+        assert verifier.rests_on(checks) == rests
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -237,6 +284,25 @@ def test_no_changed_earlier_record_passes(played: list[Files]) -> None:
             assert say_record(made.files.record)[0] == say_record(first.record)[0], (
                 f"change {number}: {made.how}"
             )
+
+
+def test_no_changed_time_stamp_passes(played: list[Files]) -> None:
+    """For itself: many of them, each in a moment."""
+    counts = Counter[str]()
+    for number in range(MUTATIONS // 4):
+        random = Random(number)
+        own, other = random.sample(played, 2)
+        made = change_stamps(own, other, random)
+        began = time.process_time()
+        checks = check(made.files)
+        assert time.process_time() - began < MOST_SECONDS
+        counts["refused" if failed(checks) else "says the same"] += 1
+        assert failed(checks) <= {"record", "time stamps"}, made.how
+        assert fault_of(made, played, checks) == "", f"change {number}: {made.how}"
+        assert not any("could not be computed" in row.detail for row in checks), (
+            f"change {number}: {made.how}"
+        )
+    assert counts["refused"] > 0.6 * counts.total(), counts
 
 
 # --- what was found by hand ---

@@ -1,6 +1,9 @@
 """Time stamps as strangers check them: pure Python says the same as OpenSSL and the library that the server has."""
 
+import base64
 import hashlib
+import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -46,6 +49,7 @@ from tests.prizes.tsa import (
     make_certificate,
     usage,
 )
+from tests.pythons import VERSIONS, find_python
 
 SEAL, OTHER = "ab" * 32, "cd" * 32
 
@@ -394,3 +398,35 @@ def test_the_request_is_the_one_of_openssl(tmp_path: Path) -> None:
     own = (tmp_path / "own.tsq").read_bytes()
     ours = format_request(SEAL, 1)
     assert ours == bytes([0x30, ours[1]]) + own[2:-3] + b"\2\1\1" + own[-3:]
+
+
+TRIED = """
+import base64, json, sys, verify_draw
+for row in json.loads(sys.stdin.read()):
+    anchor, token, seal = (base64.b64decode(row[name]) for name in ("anchor", "token", "seal"))
+    try:
+        print(verify_draw.check_token(token, anchor, seal))
+    except verify_draw.Wrong as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_python_says_the_same(version: str, tmp_path: Path) -> None:
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not here")
+    shutil.copy(verifier.__file__, tmp_path)
+    rows, expected = [], []
+    for kind, seal in (("rsa", SEAL), ("p256", SEAL), ("p384", SEAL), ("p256", OTHER)):
+        made = Authority(tmp_path / kind / seal, kind=kind)
+        parts = {"anchor": made.anchor, "token": made.token(SEAL), "seal": bytes.fromhex(seal)}
+        rows.append({name: base64.b64encode(data).decode() for name, data in parts.items()})
+        try:
+            expected.append(str(verifier.check_token(parts["token"], parts["anchor"], parts["seal"])))
+        except verifier.Wrong as error:
+            expected.append(str(error))
+    words = [python, "-W", "error", "-c", TRIED]
+    told = json.dumps(rows)
+    done = subprocess.run(words, cwd=tmp_path, input=told, capture_output=True, text=True, check=False)
+    assert (done.stdout.splitlines(), done.stderr) == (expected, "") and "stamped digest" in expected[-1]

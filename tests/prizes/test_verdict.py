@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.test import Client
 
-from engagement.clock import now_ms
+from engagement.clock import from_ms, now_ms
 from engagement.core.digests import canonical_json
 from engagement.core.phases import Phase
 from engagement.languages import CATALOGUES
@@ -20,19 +20,29 @@ from engagement.ledger import verify_ledger
 from engagement.ledger.core.cosignatures import WitnessKey, cosigned_message, format_witness_key, text_of
 from engagement.models import LedgerCheckpoint, Segment, Show
 from prizes import files, publication, tasks, verify_draw
-from prizes.models import Cosignature, Draw, Quorum, Witness, known
+from prizes.models import Cosignature, Draw, Quorum, Stamper, Witness, known
 from prizes.publication import PublishedRecord, record_of
 from prizes.steps import draw as drawing
 from prizes.steps import freeze
 from prizes.steps.beacon import enter_dice
 from prizes.steps.publish import publish_segment
 from prizes.steps.void import void_segment
-from prizes.verdict import GROUNDS, STANDINGS, Case, describe_verdict, list_grounds, who_has_seen
+from prizes.verdict import (
+    GROUNDS,
+    STANDINGS,
+    Case,
+    describe_verdict,
+    list_grounds,
+    who_has_seen,
+    who_has_stamped,
+)
 from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show, put_on_air
 from tests.guards import tamper
 from tests.prizes.pipeline import ended
 from tests.prizes.published import crew, make_draw
 from tests.prizes.published import own_folder as own_folder
+from tests.prizes.stamp_maker import stamp_draw
+from tests.prizes.tsa import Authority, name_stamper, pem
 
 pytestmark = pytest.mark.django_db
 THROWS = ("123456" * 9)[:50]
@@ -88,6 +98,11 @@ def shown(draw: Draw, client: Client | None = None, language: str = "en") -> tup
     return standing, dict(re.findall(r'data-ground="(\w+)" data-state="(\w+)"', page))
 
 
+@pytest.fixture(scope="module")
+def tsa(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tsa"), kind="p256", accuracy="secs:0")
+
+
 # --- states ---
 
 
@@ -104,6 +119,7 @@ def test_before_the_seal_nothing_is_claimed_but_the_promise() -> None:
             "signature": "open",
             "log": "holds",
             "witnesses": "lacks",
+            "stamps": "lacks",
             "beacon": "holds",
         }
 
@@ -120,16 +136,18 @@ def test_a_sealed_draw_says_who_has_signed_so_far_and_until_when_it_is_public() 
     assert shown(draw)[0] == "sealed"
 
 
-def test_a_published_draw_that_enough_have_seen_says_so() -> None:
+def test_a_published_draw_that_enough_have_seen_says_so(tsa: Authority) -> None:
     show = make_show()
     name_witnesses(show)
+    name_stamper(show, tsa, "http://127.0.0.1:1")
     draw = seal(armed_segment(show, beacon="dice"))
+    stamp_draw(draw, tsa)
     for name in NAMES:
         cosign(draw, name, now_ms() // 1000)
     draw = finish(draw)
     assert shown(draw) == (
         "published",
-        dict.fromkeys(("arithmetic", "signature", "log", "witnesses", "beacon"), "holds"),
+        dict.fromkeys(("arithmetic", "signature", "log", "witnesses", "stamps", "beacon"), "holds"),
     )
     page = unescape(Client().get(f"/draws/{draw.pk}/").text)
     assert "agree on the winners, and 2 of 2 named witnesses signed the seal before" in page
@@ -163,6 +181,40 @@ def test_a_draw_that_did_not_wait_as_it_had_promised_says_so() -> None:
     standing, grounds = shown(draw)
     assert (standing, grounds["witnesses"]) == ("unkept", "failed")
     assert "a promise is BROKEN" in Client().get(f"/draws/{draw.pk}/").text
+
+
+def test_stamps_are_shown_by_name_and_in_time_and_their_command_holds(tsa: Authority, tmp_path: Path) -> None:
+    show = make_show()
+    name_stamper(show, tsa, "http://127.0.0.1:1")
+    draw = seal(armed_segment(show, beacon="dice"))
+    assert shown(draw)[1]["stamps"] == "open"
+    stamp = stamp_draw(draw, tsa)
+    page = unescape(Client().get(f"/draws/{draw.pk}/").text)
+    assert shown(draw)[1]["stamps"] == "holds" and "Time stamps: 1 of 1" in page
+    at = f"{from_ms(stamp.at_ms):%Y-%m-%d %H:%M:%S} UTC"
+    assert f"{at}  tsa.example  {Stamper.objects.get().fingerprint}" in page
+    draw = finish(draw)
+    assert shown(draw) == ("unnamed", {**shown(draw)[1], "stamps": "holds", "witnesses": "lacks"})
+    paper = certificate(draw)
+    assert "<dt>Time stamps</dt>" in paper and "tsa.example" in paper and at in paper
+    verdict = describe_verdict("en", draw, record_of(draw), ORIGIN)
+    [command] = [ground.command for ground in verdict.grounds if ground.name == "stamps"]
+    shutil.copy(verify_draw.__file__, tmp_path)
+    (tmp_path / "record.json").write_bytes(record_of(draw).content)
+    (tmp_path / "CERTIFICATE.pem").write_text(pem(tsa.root))
+    assert "1 of 1 named time stampers stamped the seal" in run_lines(command, tmp_path)
+
+
+def test_a_stamp_that_never_came_or_came_late_is_missing(tsa: Authority) -> None:
+    for late_s in (None, 3600):
+        show = make_show()
+        name_stamper(show, tsa, "http://127.0.0.1:1")
+        draw = seal(armed_segment(show, beacon="dice"))
+        if late_s is not None:
+            stamp_draw(draw, tsa, late_s=late_s)
+        draw = finish(draw)
+        assert shown(draw)[1]["stamps"] == "lacks"
+        assert "none of them stamped the seal before" in Client().get(f"/draws/{draw.pk}/").text
 
 
 def test_where_nobody_was_named_the_draw_is_not_witnessed() -> None:
@@ -248,13 +300,16 @@ def test_a_draw_of_the_first_version_is_neither_signed_nor_proven_in_the_ledger(
     rules = {name: value for name, value in draw.promised.items() if name != "$format"}
     rules = {name: value for name, value in rules.items() if name not in ("witnesses", "quorum")}
     record = PublishedRecord({"$format": "shake-draw/v1"}, b"", "")
-    case = Case("en", draw, rules, record, who_has_seen(draw, rules), "k+1+AA", ORIGIN)
+    case = Case(
+        "en", draw, rules, record, who_has_seen(draw, rules), who_has_stamped(draw, rules), "k+1+AA", ORIGIN
+    )
     states = {ground.name: ground.state for ground in list_grounds(case, "unnamed")}
     assert states == {
         "arithmetic": "holds",
         "signature": "lacks",
         "log": "lacks",
         "witnesses": "lacks",
+        "stamps": "lacks",
         "beacon": "holds",
     }
 

@@ -131,16 +131,17 @@ class Authority:
         between_dates: Dates = VALID,
         ess: str = "sha256",
         accuracy: str = "secs:1",
+        number: int = 0,
     ) -> None:
         self.folder, self.digest = folder, digest
         folder.mkdir(parents=True, exist_ok=True)
-        own = Maker(root_name, key_of(kind, 0), digest)
+        own = Maker(root_name, key_of(kind, number), digest)
         self.root = make_certificate(own, own, authority(), root_dates)
         issuer, chain = own, [self.root]
         if between is not None:
-            issuer = Maker("between", key_of(kind, 1), digest)
+            issuer = Maker("between", key_of(kind, number + 1), digest)
             chain.insert(0, make_certificate(issuer, own, between, between_dates))
-        self.key, self.chain = key_of(kind, 2), chain
+        self.key, self.chain = key_of(kind, number + 2), chain
         self.signer = make_certificate(Maker("signer", self.key), issuer, signer, dates)
         (folder / "openssl.cnf").write_text(CONFIG.format(digest=digest, ess=ess, accuracy=accuracy))
         (folder / "signer.pem").write_text(pem(self.signer))
