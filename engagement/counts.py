@@ -5,11 +5,9 @@ with more than that was stuffed by somebody. Nothing here holds up a show: what 
 """
 
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import msgspec
 from django.db import DatabaseError, transaction
 from redis.exceptions import RedisError
 
@@ -27,6 +25,7 @@ from engagement.core.counts import (
     merge_counts,
     parse_counts,
     passes_since,
+    read_passes,
     read_row,
 )
 from engagement.core.digests import canonical_json, parse_canonical
@@ -115,41 +114,20 @@ def find_counts(segment: Segment) -> Found:
     except (RedisError, OSError) as error:
         log.warning("what gateways have counted cannot be read: %s", error)
         return NOTHING_FOUND
-    live, beats, issued = (_decode(part) for part in counted)
-    figures = {name: read_row(row) for name, row in live.items()}
+    figures = {_name(name): read_row(tally.read_object(row)) for name, row in counted.live.items()}
+    beats = {_name(name): tally.read_beat(row) for name, row in counted.beats.items()}
+    issued = [tally.read_object(row) for row in counted.issued.values()]
     read = {name: row for name, row in figures.items() if row is not None}
-    known = {name for name, beat in beats.items() if slug in _shows(beat)} | figures.keys()
-    alive = {name for name, beat in beats.items() if _at(beat) > now - tally.ALIVE_MS}
-    sums = Counter({source: sum(_passes(row, source) for row in issued.values()) for source in SOURCES})
+    known = {name for name, beat in beats.items() if slug in beat["shows"]} | figures.keys()
+    alive = {name for name, beat in beats.items() if beat["at"] > now - tally.ALIVE_MS}
+    sums = {source: sum(read_passes(row, source) for row in issued) for source in SOURCES}
     silent = sorted(known - alive)[:MOST_GATEWAYS]
-    return Found(read, silent, dict(sums), complete=len(read) == len(figures))
+    return Found(read, silent, sums, complete=len(read) == len(figures))
 
 
-def _decode(rows: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """By name, as far as an entry takes it; None for what no gateway has written."""
-    return {name.decode(errors="replace")[:LONGEST_NAME]: _value(row) for name, row in rows.items()}
-
-
-def _value(row: bytes) -> Any:
-    try:
-        return msgspec.json.decode(row)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-
-
-def _shows(beat: Any) -> Any:
-    shows = beat.get("shows") if isinstance(beat, dict) else None
-    return shows if isinstance(shows, dict) else {}
-
-
-def _at(beat: Any) -> int:
-    at = beat.get("at") if isinstance(beat, dict) else None
-    return at if isinstance(at, int) else 0
-
-
-def _passes(row: Any, source: str) -> int:
-    count = row.get(source) if isinstance(row, dict) else None
-    return count if isinstance(count, int) and count > 0 else 0
+def _name(gateway: bytes) -> str:
+    """As far as an entry takes it."""
+    return tally.name_of(gateway)[:LONGEST_NAME]
 
 
 def record_counts(segment: Segment, found: Found, *, now: int, fence: bool) -> LedgerEntry:
@@ -198,7 +176,7 @@ def _counts_in(entry: LedgerEntry | None) -> Counts:
 
 def _issued_in(entry: LedgerEntry | None) -> dict[str, int]:
     issued = _details(entry).get("issued")
-    return {source: _passes(issued, source) for source in SOURCES}
+    return {source: read_passes(issued, source) for source in SOURCES}
 
 
 # --- against the roll ---

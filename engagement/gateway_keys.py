@@ -16,6 +16,7 @@ from engagement import tally
 from engagement.clock import now_ms, to_ms
 from engagement.core.phases import REPORTING
 from engagement.ledger.append import append_entry
+from engagement.ledger.core.stubs import LONGEST_NAME, MOST_MS
 from engagement.ledger.statements import GATEWAY_KEY, find_gateway_key
 from engagement.models import Show
 
@@ -70,13 +71,15 @@ def _opens_at(show: Any, now: int) -> int:
 
 
 def _signers(beats: dict[str, dict[str, Any]], slug: str) -> list[Signer]:
-    """The gateways of a show; those of an older version have no key."""
+    """The gateways of a show, as far as stubs can name them; those of an older version have no key."""
     return [
         Signer(name, beat["key"], beat["since"], beat["at"])
         for name, beat in sorted(beats.items())
         if slug in beat["shows"]
+        and len(name) <= LONGEST_NAME
         and _KEY.fullmatch(str(beat.get("key")))
         and isinstance(beat.get("since"), int)
+        and 0 <= beat["since"] <= MOST_MS
     ]
 
 

@@ -146,11 +146,16 @@ def _behind(gateways: list[dict[str, Any]]) -> list[dict[str, Any]]:
     told = [(slug, show) for beat in gateways for slug, show in beat["shows"].items()]
     held = {slug: (epoch, seq) for slug, epoch, seq in _positions({slug for slug, _ in told})}
     ahead = {
-        slug: max(show.get("seq", 0) for other, show in told if other == slug)
+        slug: max(_seq(show) for other, show in told if other == slug)
         for slug, show in told
-        if slug in held and show.get("epoch") == held[slug][0] and show["seq"] > held[slug][1]
+        if slug in held and show.get("epoch") == held[slug][0] and _seq(show) > held[slug][1]
     }
     return [{"show": slug, "of": STATE, "told": seq, "held": held[slug][1]} for slug, seq in ahead.items()]
+
+
+def _seq(show: dict[str, Any]) -> int:
+    seq = show.get("seq")
+    return seq if isinstance(seq, int) else 0
 
 
 def _positions(slugs: set[str]) -> Iterable[tuple[str, int, int]]:

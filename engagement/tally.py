@@ -189,12 +189,37 @@ async def say_goodbye(redis: AsyncRedis, gateway: str) -> None:
 
 def _sum_counters(found: dict[Any, Any]) -> dict[str, int]:
     """The counters of all gateways together."""
-    return dict(sum((Counter(msgspec.json.decode(row)) for row in found.values()), Counter[str]()))
+    sums = Counter[str]()
+    for row in map(read_object, found.values()):
+        sums.update({name: count for name, count in row.items() if type(count) is int})
+    return dict(sums)
 
 
 def _alive(beats: dict[Any, Any], now: int, silent_ms: int = ALIVE_MS) -> dict[str, dict[str, Any]]:
-    decoded = {name.decode(): msgspec.json.decode(beat) for name, beat in beats.items()}
+    decoded = {name_of(name): read_beat(beat) for name, beat in beats.items()}
     return {name: beat for name, beat in decoded.items() if beat["at"] > now - silent_ms}
+
+
+def name_of(gateway: bytes) -> str:
+    """A gateway's name; that of a row which no gateway has written may be no text."""
+    return gateway.decode(errors="replace")
+
+
+def read_object(row: bytes) -> dict[str, Any]:
+    """What a gateway has written; nothing where it was somebody else: one such row must not hold up a show."""
+    try:
+        value = msgspec.json.decode(row)
+    except (ValueError, RecursionError):  # no JSON, or no text in it, or nested too deeply
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_beat(row: bytes) -> dict[str, Any]:
+    """A heartbeat; what is none is of no show, and so old that nobody waits for it."""
+    beat = read_object(row)
+    shows = beat.get("shows")
+    whole = isinstance(shows, dict) and all(isinstance(show, dict) for show in shows.values())
+    return beat if whole and type(beat.get("at")) is int else {"at": 0, "shows": {}}
 
 
 # --- tasks and the console read ---
@@ -233,14 +258,14 @@ def read_gateways(now: int, silent_ms: int = ALIVE_MS) -> dict[str, dict[str, An
 def missing_gateways(segment: str, slug: str, now: int) -> tuple[list[str], list[str]]:
     """Gateways of this show that have not confirmed the segment's flush: (alive, dead). Old names are forgotten."""
     redis: Any = connect()
-    flushed = {name.decode() for name in redis.smembers(own(f"flushed:{segment}"))}
+    flushed = {name_of(name) for name in redis.smembers(own(f"flushed:{segment}"))}
     alive: list[str] = []
     dead: list[str] = []
     for raw_name, beat in redis.hgetall(own(GATEWAYS)).items():
-        name, heartbeat = raw_name.decode(), msgspec.json.decode(beat)
+        name, heartbeat = name_of(raw_name), read_beat(beat)
         at = heartbeat["at"]
         if at <= now - FORGET_MS:
-            redis.hdel(own(GATEWAYS), name)
+            redis.hdel(own(GATEWAYS), raw_name)
         elif slug in heartbeat["shows"] and name not in flushed:
             (alive if at > now - ALIVE_MS else dead).append(name)
     return sorted(alive), sorted(dead)

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 MOST_GATEWAYS = 200  # are named in an entry; what further ones have counted stands in one sum
 LONGEST_NAME = 100
 SOURCES = ("app", "guest")  # of passes
+LARGEST = (
+    2**53
+)  # no gateway counts further; a row with more would stay in the figures for ever, and fit no entry
 
 
 class Figures(NamedTuple):
@@ -116,9 +119,23 @@ def read_row(row: Any) -> Figures | None:
     Figures(viewers=3, shakes=75)
     >>> read_row({"shakes": 70}) is None
     True
+    >>> read_row({"shakes": 2**53 + 1, "unsure": 0, "viewers": 1}) is None
+    True
     """
     values = _numbers(row, ("viewers", "shakes", "unsure"))
-    return None if values is None else Figures(values[0], values[1] + values[2])
+    if values is None or max(values) > LARGEST:
+        return None
+    return Figures(values[0], values[1] + values[2])
+
+
+def read_passes(row: Any, source: str) -> int:
+    """How many passes of this source a gateway has issued, by its row; 0 for what is no such row.
+
+    >>> read_passes({"guest": 40, "app": -1}, "guest"), read_passes({"guest": 40, "app": -1}, "app")
+    (40, 0)
+    """
+    values = _numbers(row, (source,))
+    return values[0] if values is not None and values[0] <= LARGEST else 0
 
 
 def passes_since(issued: Mapping[str, int], before: Mapping[str, Any]) -> dict[str, int]:

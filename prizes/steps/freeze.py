@@ -12,6 +12,7 @@ from django.db import transaction
 from engagement import tally
 from engagement.actions import Conflict, lock_segment, record_change
 from engagement.clock import now_ms
+from engagement.core.counts import LONGEST_NAME, MOST_GATEWAYS
 from engagement.counts import Found, find_counts, record_counts, tell_uncounted
 from engagement.ledger.append import SYSTEM, time_behind
 from engagement.models import LedgerEntry, Segment
@@ -66,8 +67,13 @@ def _wait_for_gateways(segment: Segment, now: int) -> list[str]:
     _wait_for_recovery(segment, now)
     alive, dead = tally.missing_gateways(segment.key, segment.show.slug, now)
     if alive and now < segment.air_time.grace_ends_at + BARRIER_MS:
-        raise Waiting(f"waiting for the last totals of {', '.join(alive)}")
-    return alive + dead
+        raise Waiting(f"waiting for the last totals of {', '.join(_named(alive))}")
+    return _named(alive + dead)
+
+
+def _named(gateways: list[str]) -> list[str]:
+    """As many of their names, and as much of each, as an entry of the ledger takes."""
+    return [name[:LONGEST_NAME] for name in gateways[:MOST_GATEWAYS]]
 
 
 def _wait_for_recovery(segment: Segment, now: int) -> None:

@@ -164,18 +164,35 @@ def test_without_redis_the_entry_says_what_is_known(
     assert row["issued"] == {"app": 4, "guest": 0} and row["passes"] == {"app": 0, "guest": 0}
 
 
-@pytest.mark.parametrize(
-    "row", [b"\xff", b"[" * 100, b"[]", b"{}", b'{"viewers":true,"shakes":1,"unsure":0}']
-)
+HOSTILE_ROWS = [
+    b"\xff",
+    b'{"viewers":"\xff"}',
+    b"[" * 100,
+    b"[" * 20_000,
+    b"[]",
+    b"{}",
+    b"NaN",
+    b'{"viewers":true,"shakes":1,"unsure":0}',
+    b'{"viewers":-1,"shakes":1,"unsure":0}',
+    b'{"viewers":1,"shakes":1e999,"unsure":0}',
+    # More digits than Python writes down once two of them are added.
+    b'{"viewers":1,"shakes":%(most)s,"unsure":%(most)s,"app":%(most)s,"guest":%(most)s}'
+    % {b"most": b"9" * 4_300},
+]
+
+
+@pytest.mark.parametrize("row", HOSTILE_ROWS)
 def test_a_row_that_no_gateway_has_written_makes_it_incomplete(segment: Segment, row: bytes) -> None:
     count(segment, "one", 3, 30)
     redis = tally.connect()
     redis.hset(own(f"live:{segment.key}"), b"\xfe" * 300, row)
     redis.hset(own(tally.GATEWAYS), "odd", row)
-    redis.hset(own("issued:gala"), "odd", row)
-    assert count_segments() == 1
+    redis.hset(own("issued:gala"), mapping={"odd": row, "odder": row, "one": b'{"app":2,"guest":1}'})
+    conduct()
     [said] = told(segment.show)
     assert (said["complete"], said["viewers"], len(said["silent"])) == (False, 3, 2)
+    assert said["issued"] == {"app": 2, "guest": 1}
+    assert record_counts(segment, find_counts(segment), now=now_ms(), fence=True)
 
 
 def test_an_entry_is_bounded_however_many_gateways_there_are(segment: Segment) -> None:

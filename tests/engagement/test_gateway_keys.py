@@ -101,7 +101,15 @@ def test_on_air_is_what_phones_know_the_times_of(phase: Phase) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"key": None}, {"key": "AB" * 32}, {"key": "00" * 31}, {"since": None}, {"since": "now"}],
+    [
+        {"key": None},
+        {"key": "AB" * 32},
+        {"key": "00" * 31},
+        {"since": None},
+        {"since": "now"},
+        {"since": 2**53 + 1},
+        {"name": "n" * (LONGEST_NAME + 1)},
+    ],
     ids=str,
 )
 def test_a_heartbeat_without_a_key_is_passed_over(fields: dict[str, Any]) -> None:

@@ -113,7 +113,9 @@ def test_of_many_shows_only_the_first_are_named() -> None:
 # --- what is none ---
 
 
-@pytest.mark.parametrize("position", [{}, {"epoch": 1, "seq": 99}, {"seq": 0}])
+@pytest.mark.parametrize(
+    "position", [{}, {"epoch": 1, "seq": 99}, {"seq": 0}, {"epoch": 2}, {"epoch": 2, "seq": "x"}]
+)
 def test_a_gateway_that_is_behind_or_of_another_epoch_is_no_restore(show: Show, position: dict) -> None:
     Show.objects.filter(pk=show.pk).update(epoch=2, seq=7)
     tell_heartbeat(show, **{"epoch": 2, **position} if position else {})

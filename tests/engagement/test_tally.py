@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,40 @@ def test_a_gateway_that_has_not_flushed_is_missed_alive_or_dead_and_one_day_forg
     assert set(tally.read_gateways(now)) & set(ages) == {"fresh", "flushed", "elsewhere"}
     assert not redis.hexists(own("gateways"), "old")
     redis.delete(own("gateways"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"\xff",
+        b'"\xff"',
+        b"[" * 20_000,
+        b"[]",
+        b"{}",
+        b'{"at":"now","shows":{}}',
+        b'{"at":true,"shows":[]}',
+        b'{"shakes":{}}',
+        b'{"shakes":"many"}',
+    ],
+)
+async def test_what_no_gateway_has_written_is_passed_over(redis, segment: str, row: bytes) -> None:
+    now, own_beat = now_ms(), {"at": now_ms(), "shows": {"gala": {}}}
+    await redis.hset(own(f"live:{segment}"), mapping={"one": b'{"shakes":7}', b"\xff": row})
+    await redis.hset(own("gateways"), b"\xff", row)
+    beats, live, _ = await tally.exchange_heartbeats(redis, "g", own_beat, [segment])
+    assert beats["g"] == own_beat and live == {segment: {"shakes": 7}}
+
+    def read() -> tuple[Any, ...]:
+        tally.connect().hset(own("gateways"), "dead", json.dumps({"at": now - 20_000, "shows": {"gala": {}}}))
+        return (
+            tally.missing_gateways(segment, "gala", now),
+            tally.read_gateways(now),
+            tally.read_live(segment),
+        )
+
+    missing, alive, sums = await sync_to_async(read)()
+    assert "g" in missing[0] and "dead" in missing[1] and alive["g"] == own_beat and sums == {"shakes": 7}
+    await redis.delete(own("gateways"))
 
 
 async def test_a_server_that_was_emptied_tells_so_by_its_life(redis) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from engagement import tally
 from engagement.clock import from_ms, now_ms
+from engagement.core.counts import LONGEST_NAME, MOST_GATEWAYS
 from engagement.core.phases import Phase
 from engagement.keys import own
 from engagement.models import LedgerEntry, Segment, Show
@@ -73,6 +74,32 @@ def test_a_live_gateway_that_has_not_flushed_is_waited_for_and_then_named(show: 
     segment = Segment.objects.select_related("show").get(pk=segment.pk)
     assert freeze.close_tally(segment, now_ms()).missing_gateways == ["slow-gateway"]
     tally.connect().hdel(own("gateways"), "slow-gateway")
+
+
+@pytest.mark.parametrize("row", [b"\xff", b'{"a":"\xff"}', b"[" * 20_000, b'{"at":[]}', b"9" * 4_300])
+def test_rows_that_no_gateway_has_written_hold_up_no_freeze(show: Show, row: bytes) -> None:
+    segment, redis = ended(armed_segment(show), {bytes([7]) * 14: 40}), tally.connect()
+    for key in ("gateways", f"live:{segment.key}", f"issued:{show.slug}"):
+        redis.hset(own(key), b"\xfe" * 300, row)
+    try:
+        draw = run_all(segment)
+    finally:
+        redis.hdel(own("gateways"), b"\xfe" * 300)
+    assert draw.entries == 1 and not told_of(segment, "counts")[0]["complete"]
+
+
+def test_however_many_gateways_are_missing_the_entry_of_the_fence_is_short(show: Show) -> None:
+    segment, redis = ended(armed_segment(show), {bytes([7]) * 14: 40}), tally.connect()
+    beat = json.dumps({"at": now_ms() - 20_000, "shows": {show.slug: {}}})
+    names = [f"{number:05}-{'n' * 300}" for number in range(1_000)]
+    redis.hset(own("gateways"), mapping=dict.fromkeys(names, beat))
+    try:
+        missing = freeze.close_tally(segment, now_ms()).missing_gateways
+    finally:
+        redis.hdel(own("gateways"), *names)
+    [fence] = told_of(segment, "fence")
+    assert fence["missing_gateways"] == missing and missing[0].startswith("00000-nnn")
+    assert len(missing) == MOST_GATEWAYS and max(map(len, missing)) == LONGEST_NAME
 
 
 def test_a_redis_that_was_just_emptied_is_not_taken_for_one_without_gateways(show: Show) -> None:
