@@ -53,6 +53,11 @@ GROUNDS = {
     "beacon_drand": HOLDS,
     "beacon_dice": HOLDS,
     "beacon_local": FAILED,
+    # The first is what the server says; the phone that looks at the page puts what it has found in its place (draw.js).
+    "stub_open": OPEN,
+    "stub_holds": HOLDS,
+    "stub_lacks": LACKS,
+    "stub_failed": FAILED,
 }
 
 # Every sentence, and its tone. The texts are standing_….
@@ -192,7 +197,7 @@ def list_grounds(case: Case, standing: str) -> list[Ground]:
     """What the sentence rests on; of a draw that was called off or spoiled only the ledger."""
     if standing in ("void", "spoiled"):
         return [_log(case, "log_void")]
-    return [
+    grounds = [
         _arithmetic(case, standing),
         _signature(case),
         _log(case, _log_name(case)),
@@ -200,6 +205,7 @@ def list_grounds(case: Case, standing: str) -> list[Ground]:
         _stamps(case),
         _beacon(case),
     ]
+    return [*grounds, _stub(case)] if case.draw.seal else grounds
 
 
 def _ground(case: Case, name: str, *, lines: Sequence[str] = (), command: str = "", **values: Any) -> Ground:
@@ -303,6 +309,17 @@ def _beacon(case: Case) -> Ground:
     beacon = describe_beacon(case.draw, case.rules, told=False)
     command = f"curl {beacon['look_up']}" if beacon["round"] else ""
     return _ground(case, f"beacon_{kind}", command=command)
+
+
+def _stub(case: Case) -> Ground:
+    """What a phone was told, against the roll: only that phone knows."""
+    command = ""
+    if case.published:
+        command = (
+            f'python3 verify_draw.py record.json \\\n  --key "{case.key}" \\\n'
+            "  --receipt receipt.json --stub stub.json"
+        )
+    return _ground(case, "stub_open", command=command)
 
 
 # --- who has seen the seal ----------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 It needs no script, and keeps nothing. The file is in the body of the request, so that no log has it.
 """
 
-import json
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -26,7 +25,6 @@ from engagement.views import render_page
 from prizes.core.tickets import TicketTable
 from prizes.models import Draw
 from prizes.receipts import BrokenRoll, find_entry
-from prizes.story import group
 
 KEPT = "shake-stub/v1/kept"  # the file of a phone, which has the ledger's statement of the key, too
 LONGEST_FILE = 65_536  # bytes
@@ -61,35 +59,26 @@ def stub_sheet(request: HttpRequest) -> HttpResponse:
         stub = read_stub(data)
     except ValueError as error:
         return _ask(request, str(error), status=400)
-    language = choose_language(request)
-    context = _describe(language, stub, request.build_absolute_uri("/api/"))
-    return render_page(request, "prizes/stub_sheet.html", say(language, "stub_title"), "", **context)
-
-
-def _describe(language: str, stub: dict[str, Any], api: str) -> dict[str, Any]:
-    """What the sheet says. Anybody can make up a file: the server stands by one whose signature holds, and no other."""
-    show = _show_of(stub)
+    show = Show.objects.filter(slug=stub["show"]).first()
+    language, api = choose_language(request), request.build_absolute_uri("/api/")
     signed = Signed(UNKNOWN) if show is None else _check(show, stub)
     tone, ground = LOOKS[signed.state]
-    holds = signed.state == HOLDS
-    draws = [] if show is None else _draws_of(show, stub)
-    rows = [_compare(language, draw, stub, holds=holds) for draw in draws]
-    return {
+    context = {
         "stub": stub,
         "show": show,
         "name": stage_name(bytes.fromhex(stub["pseudonym"])),
         "at": from_ms(stub["at"]),
         "signed": say_of(language, "sheet", signed.state, entry=signed.entry),
-        "sentence": say(language, "sheet_said" if holds else "sheet_claim", total=stub["total"]),
-        "note": say(language, "sheet_note" if holds else "sheet_no_note"),
-        "tone": "bad" if any(row.less for row in rows) else tone,
-        "total": group(stub["total"]),
+        "tone": tone,
         "ground": ground,
         "code": _draw_code(canonical_json(stub)),
-        "rows": rows,
-        "commands": _commands(draws, stub, api) if holds and draws else "",
+        "rows": []
+        if show is None
+        else [_compare(language, draw, stub, api) for draw in _draws_of(show, stub)],
+        "get_key": f"curl -o gateway.json {api}shows/{stub['show']}/ledger/gateway-keys/{quote(stub['gateway'], '')}",
         "printed_at": f"{now():%Y-%m-%d %H:%M:%S}",
     }
+    return render_page(request, "prizes/stub_sheet.html", say(language, "stub_title"), "", **context)
 
 
 def _ask(request: HttpRequest, trouble: str = "", status: int = 200) -> HttpResponse:
@@ -110,18 +99,10 @@ def read_stub(data: bytes) -> dict[str, Any]:
     """The stub in the file of a phone, or a stub alone; ValueError says what else came."""
     if len(data) > LONGEST_FILE:
         raise ValueError(f"expected at most {LONGEST_FILE} bytes")
-    try:
-        found = parse_canonical(data)
-    except json.JSONDecodeError:
-        raise ValueError("it is not the file of a phone") from None
+    found = parse_canonical(data)
     if isinstance(found, dict) and found.get("$format") == KEPT:
         return parse_stub(canonical_json(found.get("stub")))
     return parse_stub(data)
-
-
-def _show_of(stub: dict[str, Any]) -> Show | None:
-    """None also for a name with NUL in it, which PostgreSQL cannot look up."""
-    return None if "\0" in stub["show"] else Show.objects.filter(slug=stub["show"]).first()
 
 
 def _check(show: Show, stub: dict[str, Any]) -> Signed:
@@ -147,45 +128,31 @@ def _draws_of(show: Show, stub: dict[str, Any]) -> list[Draw]:
     return [draw for draw in listed if draw.segment.key == stub["segment"]]
 
 
-class Row(NamedTuple):
-    """What a sealed roll has, in a sentence; whether that is less than what was promised."""
+def _compare(language: str, draw: Draw, stub: dict[str, Any], api: str) -> dict[str, Any]:
+    """What a sealed roll makes of a signed total, in a sentence; and how to check it elsewhere."""
+    text, less = _hold_against(language, draw, stub)
+    commands = (
+        f"curl -o receipt-{draw.pk}.json {api}draws/{draw.pk}/receipt/{stub['pseudonym']}\n"
+        f"curl -o record-{draw.pk}.json {api}draws/{draw.pk}/record\n"
+        f'python3 verify_draw.py record-{draw.pk}.json --key "$KEY" --receipt receipt-{draw.pk}.json '
+        "--stub stub.json --gateway-key gateway.json"
+    )
+    return {"text": text, "less": less, "commands": commands}
 
-    text: str
-    less: bool = False
 
-
-def _compare(language: str, draw: Draw, stub: dict[str, Any], *, holds: bool) -> Row:
-    """What the roll makes of a signed total; where the signature does not hold, there is nothing to compare with."""
+def _hold_against(language: str, draw: Draw, stub: dict[str, Any]) -> tuple[str, bool]:
+    promised = TicketTable(draw.promised["tickets"]).tickets_for(stub["total"])
     try:
         entry = find_entry(draw, bytes.fromhex(stub["pseudonym"]))
     except (FileNotFoundError, BrokenRoll):
-        return Row(say(language, "sheet_no_roll", draw=str(draw.pk)))
+        return say(language, "sheet_no_roll", draw=str(draw.pk)), False
     tickets = 0 if entry is None else entry.tickets
-    promised = TicketTable(draw.promised["tickets"]).tickets_for(stub["total"])
     values = {
-        "draw": str(draw.pk),
         "promised": say_count(language, "tickets", promised),
         "tickets": say_count(language, "tickets", tickets),
     }
-    if not holds:
-        return Row(say(language, "sheet_has", **values))
-    less = tickets < promised
-    key = "stub_less" if less else "stub_equal" if tickets else "stub_too_few"
-    return Row(say(language, key, **values), less)
-
-
-def _commands(draws: list[Draw], stub: dict[str, Any], api: str) -> str:
-    """How to check it elsewhere, a command on a line."""
-    gateway = quote(stub["gateway"], "")
-    lines = [f"curl -o gateway.json {api}shows/{stub['show']}/ledger/gateway-keys/{gateway}"]
-    for draw in draws:
-        lines += [
-            f"curl -o receipt-{draw.pk}.json {api}draws/{draw.pk}/receipt/{stub['pseudonym']}",
-            f"curl -o record-{draw.pk}.json {api}draws/{draw.pk}/record",
-            f'python3 verify_draw.py record-{draw.pk}.json --key "$KEY" --receipt receipt-{draw.pk}.json '
-            "--stub stub.json --gateway-key gateway.json",
-        ]
-    return "\n".join(lines)
+    key = "stub_less" if tickets < promised else "stub_equal" if tickets else "stub_too_few"
+    return say(language, key, draw=str(draw.pk), **values), tickets < promised
 
 
 def _draw_code(content: bytes) -> SafeString:

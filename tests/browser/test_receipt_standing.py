@@ -138,3 +138,25 @@ def test_a_disposition_that_is_none_fails(
     page = phone(published.at_rank(1))
     serve(page, "record", lambda _: forged)
     assert check(page)[0] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "words"),
+    [
+        ("equal", "holds", "holds 41 shakes of yours, signed by the server. It has compared"),
+        ("too_few", "holds", "It has compared"),
+        ("uncertified", "lacks", "a key that is not in the show's ledger"),
+        ("less", "failed", "the sealed roll has less than they are worth"),
+        (None, "open", "Each phone that took part has its total signed"),
+        ("constructor", "open", "Each phone that took part has its total signed"),
+    ],
+)
+def test_what_this_phone_was_told_is_among_the_grounds_of_the_sentence(
+    phone: Callable[..., Page], published: Seeded, found: str | None, state: str, words: str
+) -> None:
+    verdicts = {} if found is None else {str(published.draw): {"verdict": found}}
+    row = {"stub": {"total": 41}, "verdicts": verdicts}
+    page = phone(published.loser(), stubs={f"{published.epoch}-{published.segment}": row})
+    ground = page.locator('[data-ground="stub"]')
+    expect(ground).to_have_attribute("data-state", state)
+    expect(ground.locator(".said")).to_contain_text(words)

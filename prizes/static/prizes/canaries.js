@@ -22,10 +22,8 @@
     return hexOf(new Uint8Array(await crypto.subtle.digest("SHA-256", input)));
   }
 
-  /** What is wrong, or else what to do now. */
-  function say(form, trouble, hint = "") {
-    part(form, "trouble").textContent = trouble;
-    if (part(form, "hint")) part(form, "hint").textContent = hint;
+  function say(form, text) {
+    part(form, "trouble").textContent = text;
   }
 
   // --- committing ---
@@ -61,17 +59,14 @@
     }
   }
 
-  /** Whether this object is what was committed to; a file of something else may lack anything. */
-  const opens = (found, commitment) => commitTo(found).then((made) => made === commitment, () => false);
-
   async function takeFile(form) {
     const found = await readObject(part(form, "kept").files[0]);
-    if (!(await opens(found, form.dataset.commitment))) {
+    if (!Array.isArray(found?.pseudonyms) || (await commitTo(found)) !== form.dataset.commitment) {
       return say(form, "This is not the file of your commitment. Nothing was sent.");
     }
     kept.set(form, found);
     part(form, "told").value = found.pseudonyms.map((one) => `${one} 0`).join("\n");
-    return say(form, "", "Now add the files that your phones have saved, or type the shakes that each was told.");
+    return say(form, "Now add the files that your phones have saved, or type the shakes that each was told.");
   }
 
   const rows = (form) => part(form, "told").value.split("\n").map((line) => line.trim().split(/\s+/));
@@ -88,21 +83,15 @@
       }
     }
     part(form, "told").value = [...told].map((row) => row.join(" ")).join("\n");
-    say(form, "", `${taken} of ${part(form, "stubs").files.length} files are of these viewers and this segment.`);
+    say(form, `${taken} of ${part(form, "stubs").files.length} files are of these viewers and this segment.`);
   }
 
   function fill(form, event) {
     const canaries = rows(form).map(([pseudonym, total]) => ({ pseudonym, total: Number(total) }));
     const whole = canaries.every(({ total }) => Number.isSafeInteger(total) && total >= 0);
-    const refuse = (why) => (event.preventDefault(), say(form, why));
-    if (!kept.has(form)) return refuse("Choose your file first.");
-    if (!whole) return refuse("Expected a number of shakes behind each viewer.");
-    const untold = canaries.filter(({ total }) => total === 0).length;
-    // They are opened once, and 0 holds nothing against the roll.
-    if (untold && form.dataset.sure !== String(untold)) {
-      form.dataset.sure = untold;
-      const few = `${untold} of ${canaries.length} viewers ${untold === 1 ? "has" : "have"} 0 shakes`;
-      return refuse(`${few}: the roll is not held to them, and they are opened once. Press again if that is right.`);
+    if (!kept.has(form) || !whole) {
+      event.preventDefault();
+      return say(form, kept.has(form) ? "Expected a number of shakes behind each viewer." : "Choose your file first.");
     }
     form.elements.opening.value = JSON.stringify({ salt: kept.get(form).salt, canaries });
     return undefined;

@@ -3,7 +3,7 @@
 
 (() => {
   const box = document.getElementById("receipt");
-  const { show, epoch, segment, record, receipt, seal, keys, sealed } = box.dataset;
+  const { show, epoch, segment, draw, record, receipt, seal, keys, sealed } = box.dataset;
   const byId = (id) => document.getElementById(id);
 
   function read(name) {
@@ -40,6 +40,25 @@
     if (/^[0-9a-f]{28}$/.test(pseudonym)) return { pseudonym, uid: salt ? uid : "", salt };
     if (uid && salt) return { uid, salt, pseudonym: await Receipt.pseudonymOf(show, uid, salt) };
     return kept[byId("who").selectedIndex] ?? null;
+  }
+
+  // --- what this phone was told, among the grounds of the sentence ---
+
+  const GROUNDS = {
+    equal: "stub_holds", too_few: "stub_holds", uncertified: "stub_lacks",
+    less: "stub_failed", less_uncertified: "stub_failed",
+  };
+
+  /** The phone page has compared its signed total with the roll, and kept what it found (stubs.js). */
+  function drawStub() {
+    const row = document.querySelector('[data-ground="stub"]');
+    const kept = read("stubs")?.[`${epoch}-${segment}`];
+    const found = kept?.verdicts?.[draw]?.verdict;
+    if (!row || !Object.hasOwn(GROUNDS, found ?? "")) return;
+    const ground = GROUNDS[found];
+    row.dataset.state = ground.replace("stub_", "");
+    row.querySelector(".chip").textContent = Words.say(`chip_${ground}`);
+    row.querySelector(".said").textContent = Words.say(`ground_${ground}`, { total: kept.stub.total });
   }
 
   // --- the documents ---
@@ -140,6 +159,7 @@
 
   async function start() {
     box.hidden = false;
+    drawStub();
     if (!window.isSecureContext) {
       byId("check").disabled = true;
       return tell("insecure", Words.say("receipt_insecure"));
