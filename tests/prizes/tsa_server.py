@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-FOLDER, WAY = Path(sys.argv[1]), sys.argv[2]
 CHUNK = bytes(1 << 20)
 
 
 def reply(query: bytes) -> bytes:
     command = ["openssl", "ts", "-reply", "-config", "openssl.cnf", "-queryfile", "/dev/stdin"]
-    return subprocess.run(command, cwd=FOLDER, input=query, capture_output=True, check=True).stdout
+    return subprocess.run(command, cwd=Handler.folder, input=query, capture_output=True, check=True).stdout
 
 
 def lie(query: bytes) -> bytes:
@@ -52,10 +51,13 @@ WAYS: dict[str, Callable[[bytes], bytes]] = {
 
 
 class Handler(BaseHTTPRequestHandler):
+    folder: Path
+    way: str
+
     def do_POST(self) -> None:
         query = self.rfile.read(int(self.headers["Content-Length"]))
         print(self.headers["Content-Type"], self.path, flush=True)
-        if WAY == "redirects":
+        if self.way == "redirects":
             self.send_response(302)
             self.send_header("Location", "http://127.0.0.1:1/")
             self.end_headers()
@@ -67,19 +69,25 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(part)
 
     def parts(self, query: bytes) -> Iterator[bytes]:
-        if WAY == "endless":
+        if self.way == "endless":
             yield from (CHUNK for _ in range(100))
-        elif WAY == "drips":
+        elif self.way == "drips":
             for _ in range(100):
                 yield b"\x30"
                 time.sleep(0.2)
         else:
-            yield WAYS[WAY](query)
+            yield WAYS[self.way](query)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
+def main(folder: str, way: str) -> None:
+    Handler.folder, Handler.way = Path(folder), way
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        print(server.server_address[1], flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
