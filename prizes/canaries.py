@@ -19,6 +19,7 @@ from engagement.ledger.core.canaries import (
     Canary,
     describe_canaries,
     explain_opening,
+    parse_canaries,
 )
 from engagement.models import LedgerEntry, Segment
 from prizes.models import Party
@@ -65,10 +66,11 @@ def open_canaries(
         raise ActionRefused(f"{name} has committed to no canaries of {segment}")
     if row.opened is not None:
         raise Conflict(f"{name} has opened the canaries of {segment} already")
+    rows = _read_rows(canaries)
     fault = explain_opening(segment.show.slug, row.committed, bytes.fromhex(digits), canaries)
     if fault:
         raise ActionRefused(fault)
-    details = {"salt": digits, "canaries": describe_canaries(canaries)}
+    details = {"salt": digits, "canaries": rows}
     return _write(segment, OPENED, name, details, actor=actor, now=now)
 
 
@@ -83,6 +85,16 @@ def _read_name(typed: str) -> str:
     if not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
         raise ActionRefused(f"expected a name of 1 to {LONGEST_NAME} characters, got {typed[:80]!r}")
     return name
+
+
+def _read_rows(canaries: Sequence[Canary]) -> list[dict[str, Any]]:
+    """As the entry has them: what no verifier reads must not stand there for ever."""
+    rows = describe_canaries(canaries)
+    try:
+        parse_canaries(rows)
+    except ValueError as error:
+        raise ActionRefused(str(error)) from None
+    return rows
 
 
 def _write(

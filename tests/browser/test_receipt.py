@@ -97,8 +97,8 @@ def serve(page: Page, name: str, change: Callable[[str], str]) -> None:
     page.route(f"**/api/draws/*/{name}", forge)
 
 
-def answer(status: int, route: Route) -> None:
-    route.fulfill(status=status, body="{}")
+def answer(status: int, route: Route, body: str = "{}") -> None:
+    route.fulfill(status=status, body=body)
 
 
 def always(text: str) -> Callable[[str], str]:
@@ -152,10 +152,21 @@ def test_a_phone_that_took_part_finds_itself_in_the_draw_with_the_seal_that_it_s
             [name, note],
         )
         assert check(page)[0] == found
-    for status, found in ((503, "failed"), (404, "fraud_ledger")):
+    # Only the ledger itself can say that it does not have the seal: what another server between says accuses nobody.
+    for status, body, found in (
+        (503, "{}", "failed"),
+        (404, "{}", "failed"),
+        (404, "<html>", "failed"),
+        (404, '{"code":"no_such_show"}', "failed"),
+        (200, "<html>", "broken"),
+        (404, '{"code":"no_proof"}', "fraud_ledger"),
+        (404, '{"code":"not_there_yet"}', "fraud_ledger"),
+        (404, '{"code":"no_checkpoint"}', "fraud_ledger"),
+        (404, '{"code":"not_public"}', "fraud_ledger"),
+    ):
         page.unroute("**/ledger/statements/**")
-        page.route("**/ledger/statements/**", partial(answer, status))
-        assert check(page)[0] == found
+        page.route("**/ledger/statements/**", partial(answer, status, body=body))
+        assert check(page)[0] == found, (status, body)
 
 
 def test_a_viewer_who_did_not_win_is_told_why(phone: Callable[..., Page], published: Seeded) -> None:

@@ -333,6 +333,22 @@ def test_a_notary_commits_and_opens_on_a_terminal(show: Show, tmp_path: Path) ->
     assert detail(draw)[0]
 
 
+@pytest.mark.parametrize("total", [2**32, 10**30])
+def test_a_total_that_no_phone_was_told_is_refused_before_it_stands_in_the_ledger(
+    show: Show, tmp_path: Path, total: int
+) -> None:
+    """Else the audit of an honest draw fails for ever."""
+    segment, kept, stub = armed_segment(show), tmp_path / "kept.json", tmp_path / "stub.json"
+    viewers = tmp_path / "viewers.txt"
+    viewers.write_text(f"{ONE}\n{TWO}\n")
+    canaries("commit", segment.pk, "notary", "--pseudonyms", viewers, "--file", kept)
+    draw = publish(segment)
+    stub.write_text(json.dumps({"segment": segment.key, "pseudonym": ONE, "total": total}))
+    with pytest.raises(CommandError, match="expected a list of canaries"):
+        canaries("open", segment.pk, "notary", "--file", kept, "--stub", stub)
+    assert detail(draw) == (True, "opened: none; not opened yet: 1")
+
+
 def test_what_the_terminal_cannot_use_is_said(show: Show, tmp_path: Path) -> None:
     segment, there = armed_segment(show), tmp_path / "there.json"
     there.write_text(json.dumps({"segment": "another"}))

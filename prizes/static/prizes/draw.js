@@ -71,12 +71,17 @@
     throw new Error(message);
   }
 
-  /** The entry of the seal in the ledger that this phone keeps; "" where the server says that there is none. */
+  // With these the ledger itself says that it does not have the entry, or not under that checkpoint (docs/ledger.md).
+  const LACKS = ["no_checkpoint", "no_proof", "not_public", "not_there_yet"];
+
+  /** The entry of the seal in the ledger that this phone keeps; "" where the ledger says that there is none. */
   async function sealIn(checkpoint) {
     const size = Number(checkpoint.split("\n")[1]);
     const answer = await fetch(`/api/shows/${show}/ledger/statements/${sealed}?size=${size}`);
-    if (answer.ok || answer.status === 404) return answer.ok ? answer.text() : "";
-    throw new Error(answer.statusText); // which accuses nobody
+    if (answer.ok) return answer.text();
+    const { code, message } = await answer.json().catch(() => ({}));
+    if (LACKS.includes(code)) return "";
+    throw new Error(message ?? answer.statusText); // which accuses nobody
   }
 
   const documents = async (pseudonym) => ({

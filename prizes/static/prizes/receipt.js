@@ -284,7 +284,7 @@ const Receipt = (() => {
     const signed = await isSigned(checkpoint, text, keys);
     require("format", signed !== false, "the checkpoint that this phone keeps is not signed with the organiser's key");
     require("ledger", statement !== "", `the server shows no entry of the seal among the first ${size}`);
-    const { entry, previous, proof } = parse("ledger", statement, [`${LEDGER}/statement`]);
+    const { entry, previous, proof } = parse("format", statement, [`${LEDGER}/statement`]);
     const digest = await versionHash(LEDGER, "entry", fromHex("ledger", previous, 64), ascii(canonical(entry)));
     const leaf = await sha256(Uint8Array.of(0), fromHex("ledger", digest, 64));
     const siblings = proof.map((sibling) => fromHex("ledger", sibling, 64));
