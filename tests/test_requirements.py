@@ -15,6 +15,7 @@ MODULES = {
     "django-ninja": "ninja",
     "django-storages": "storages",
     "pyyaml": "yaml",
+    "zxing-cpp": "zxingcpp",
 }
 # What others load by themselves: nothing of ours names it.
 LOADED_BY = {
