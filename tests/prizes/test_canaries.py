@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,23 @@ def test_a_notary_commits_and_opens_on_a_terminal(show: Show, tmp_path: Path) ->
     opened = canaries("open", segment.pk, "notary", "--file", kept, "--stub", stub, "--stub", low)
     assert opened["canaries"] == [TOLD[0]._asdict(), {"pseudonym": TWO, "total": 0}]
     assert detail(draw)[0]
+
+
+def test_the_program_in_the_docs_makes_a_commitment_that_opens(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A notary computes it on a computer of his own, and the organiser's does not see the phones."""
+    page = (Path(__file__).parents[2] / "docs/audit-a-draw.md").read_text()
+    [program] = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "canaries" in code]
+    monkeypatch.chdir(tmp_path)
+    Path("phones.txt").write_text(f"{ONE.upper()}\n{TWO}\n")
+    exec(program.replace('"gala"', f'"{show.slug}"'), {})
+    count, commitment = capsys.readouterr().out.split()
+    segment = armed_segment(show)
+    canaries("commit", segment.pk, "notary", "--count", count, "--commitment", commitment)
+    draw = publish(segment)
+    canaries("open", segment.pk, "notary", "--file", "canaries.json")
+    assert detail(draw) == (True, "opened: notary; not opened yet: 0")
 
 
 @pytest.mark.parametrize("total", [2**32, 10**30])

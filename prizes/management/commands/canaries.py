@@ -1,7 +1,6 @@
 """`manage.py canaries commit|open <segment> <name>`: a notary's own viewers, for those without the party page."""
 
 import json
-import os
 import secrets
 import sys
 from argparse import ArgumentParser
@@ -15,6 +14,7 @@ from engagement.actions import ActionRefused
 from engagement.ledger.core.canaries import Canary, canaries_commitment
 from engagement.models import LedgerEntry, Segment
 from prizes.canaries import commit_canaries, open_canaries
+from prizes.management.commands.commit import keep
 from prizes.management.commands.segment import actor_of
 
 MAX_FILE = 1 << 20  # bytes
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--pseudonyms",
             metavar="FILE",
-            help="commit: 28 hex digits on a line for each viewer; - is the input",
+            help="commit: 28 hex digits on a line for each viewer; - is the input. Not on a machine of the organiser's",
         )
         parser.add_argument(
             "--file",
@@ -98,13 +98,7 @@ def keep_secret(segment: Segment, name: str, viewers: list[str], path: Path) -> 
         raise ActionRefused(str(error)) from None
     kept = {"show": segment.show.slug, "segment": segment.pk, "play": segment.key, "name": name.strip()}
     kept |= {"salt": salt.hex(), "pseudonyms": sorted(viewers), "commitment": commitment}
-    try:
-        with open(
-            path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
-        ) as file:
-            json.dump(kept, file, indent=1)
-    except OSError as error:
-        raise ActionRefused(f"cannot write {path}: {error.strerror}") from None
+    keep(path, kept)
     return commitment
 
 

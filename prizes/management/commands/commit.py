@@ -94,6 +94,12 @@ def write_secret(prize_list: PrizeList, party: Party, path: Path) -> str:
     draw_id, secret = draw_id_of(prize_list), secrets.token_bytes(32)
     commitment = commit(draw_id, party.name, secret).hex()
     kept = {"draw_id": draw_id, "party": party.name, "secret": secret.hex(), "commitment": commitment}
+    keep(path, kept)
+    return commitment
+
+
+def keep(path: Path, kept: dict[str, Any]) -> None:
+    """Writes what nobody else may know into a new file that only its owner can read; raises ActionRefused."""
     try:
         with open(
             path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
@@ -101,7 +107,6 @@ def write_secret(prize_list: PrizeList, party: Party, path: Path) -> str:
             json.dump(kept, file, indent=1)
     except OSError as error:
         raise ActionRefused(f"cannot write {path}: {error.strerror}") from None
-    return commitment
 
 
 def describe(party: Party, row: Commitment) -> dict[str, Any]:
