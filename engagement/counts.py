@@ -90,7 +90,7 @@ def _write_minute(segment: Segment, found: Found, minute: int, now: int) -> int:
     if segment.phase != Phase.OPEN or segment.key != play:
         return 0
     before = last_counts(segment.show, play)
-    written = int(before is None or _details(before).get("minute", 0) < minute)
+    written = int(before is None or details_of(before).get("minute", 0) < minute)
     if written:
         record_counts(segment, found, now=now, fence=False)
     transaction.on_commit(lambda: _remember(play, minute))
@@ -158,7 +158,7 @@ def last_counts(show: Show, play: str = "") -> LedgerEntry | None:
     return told.order_by("-position").first()
 
 
-def _details(entry: LedgerEntry | None) -> dict[str, Any]:
+def details_of(entry: LedgerEntry | None) -> dict[str, Any]:
     """What an entry says; nothing where somebody has written what is no object: the chain says so."""
     try:
         details = {} if entry is None else parse_canonical(entry.details.encode())
@@ -169,13 +169,13 @@ def _details(entry: LedgerEntry | None) -> dict[str, Any]:
 
 def _counts_in(entry: LedgerEntry | None) -> Counts:
     try:
-        return parse_counts(_details(entry)) if entry else Counts({})
+        return parse_counts(details_of(entry)) if entry else Counts({})
     except ValueError:
         return Counts({})
 
 
 def _issued_in(entry: LedgerEntry | None) -> dict[str, int]:
-    issued = _details(entry).get("issued")
+    issued = details_of(entry).get("issued")
     return {source: read_passes(issued, source) for source in SOURCES}
 
 
@@ -192,7 +192,7 @@ class Ceiling(NamedTuple):
 def ceiling_of(show: Show, play: str) -> Ceiling | None:
     """What a roll cannot exceed; None where that is not known: nothing was counted, or not all could be read."""
     entry = last_counts(show, play)
-    details = _details(entry)
+    details = details_of(entry)
     if entry is None or details.get("complete") is not True or details.get("fence") is not True:
         return None
     try:

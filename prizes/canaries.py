@@ -3,7 +3,6 @@
 The two entries of the ledger are all there is of them: nobody can change them, and no table has to be guarded.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from django.db import transaction
 from engagement.actions import ActionRefused, Conflict, lock_segment
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
+from engagement.counts import details_of
 from engagement.ledger.append import append_entry
 from engagement.ledger.core.canaries import (
     LONGEST_NAME,
@@ -124,8 +124,8 @@ def describe_for(own: list[Party]) -> dict[int, list[dict[str, Any]]]:
 def _told(shows: list[int]) -> dict[tuple[str, str, str], LedgerEntry]:
     """The newest entries about canaries: by action, play and name."""
     told = LedgerEntry.objects.filter(show__in=shows, action__in=[COMMITTED, OPENED]).order_by("-pk")
-    rows = [(entry, json.loads(entry.details)) for entry in told[:ENTRIES_AT_ONCE]]
-    return {(entry.action, details["play"], details["name"]): entry for entry, details in rows}
+    rows = [(entry, details_of(entry)) for entry in told[:ENTRIES_AT_ONCE]]
+    return {(entry.action, str(row.get("play")), str(row.get("name"))): entry for entry, row in rows}
 
 
 def _describe(
@@ -133,7 +133,7 @@ def _describe(
 ) -> dict[str, Any]:
     committed, opened = (told.get((action, segment.key, party.name)) for action in (COMMITTED, OPENED))
     entry = opened or committed
-    details = {} if committed is None else json.loads(committed.details)
+    details = details_of(committed)
     return {
         "segment": segment,
         "state": _state(segment, committed, opened),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from engagement.core.counts import excess
 from engagement.core.digests import canonical_json
-from engagement.counts import UNCOUNTED, ceiling_of, last_counts
+from engagement.counts import UNCOUNTED, ceiling_of, details_of, last_counts
 from engagement.ledger.audit import Check
 from engagement.ledger.core.canaries import Canary, explain_opening, parse_canaries
 from engagement.models import LedgerEntry, Show
@@ -36,19 +36,10 @@ def uncounted_of(draw: Draw) -> dict[str, Any] | None:
     if freeze is None or freeze.ledger is None:
         return None
     told = LedgerEntry.objects.filter(show=draw.show_id, position=freeze.ledger + 1, action=UNCOUNTED).first()
-    details = {} if told is None else _details(told)
+    details = details_of(told)
     counted = details.get("counted")
     rows = [details, counted if isinstance(counted, dict) else {}]
     return details if all(isinstance(row.get(name), int) for row in rows for name in FIGURES) else None
-
-
-def _details(entry: LedgerEntry) -> dict[str, Any]:
-    """Nothing where somebody has written what is no object: the chain says so."""
-    try:
-        details = json.loads(entry.details)
-    except ValueError:
-        return {}
-    return details if isinstance(details, dict) else {}
 
 
 def check_counts(draw: Draw, roll: Path, totals: Path) -> Check:

@@ -288,6 +288,18 @@ def test_a_notary_commits_and_opens_on_the_page(show: Show, notary: Party) -> No
     assert f'action="{start}' not in answer.text and detail(draw)[0]
 
 
+@pytest.mark.parametrize("details", ["{", "[]", "{}", '{"play":1,"name":[]}'])
+def test_an_entry_of_canaries_that_was_written_by_hand_breaks_no_party_page(
+    show: Show, notary: Party, details: str
+) -> None:
+    segment = armed_segment(show)
+    notary.save()
+    commit(segment)
+    with without_guards():
+        QuerySet.update(LedgerEntry.objects.filter(action="canaries"), details=details)
+    assert "Canaries of Segment" in browser("nora").get("/parties/").text
+
+
 def test_a_party_has_canaries_of_its_own_show_only_and_acts_for_itself(show: Show, notary: Party) -> None:
     segment, elsewhere = armed_segment(show), armed_segment(make_show(slug="other"))
     notary.save()
