@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from engagement.core.counts import (
+    LARGEST,
     MOST_GATEWAYS,
     Counts,
     Excess,
@@ -14,6 +15,7 @@ from engagement.core.counts import (
     merge_counts,
     parse_counts,
     passes_since,
+    read_passes,
     read_row,
 )
 from engagement.core.digests import canonical_json
@@ -62,6 +64,18 @@ def test_what_no_entry_says_is_refused(changed: dict[str, Any]) -> None:
 )
 def test_a_row_without_a_ceiling_has_no_figures(row: Any) -> None:
     assert read_row(row) is None
+
+
+@pytest.mark.parametrize("name", ["viewers", "shakes", "unsure"])
+def test_a_figure_is_at_most_what_stays_writable_in_any_sum(name: str) -> None:
+    row = {"viewers": 0, "shakes": 0, "unsure": 0}
+    assert read_row({**row, name: LARGEST}) is not None
+    assert read_row({**row, name: LARGEST + 1}) is None
+
+
+def test_passes_of_what_is_no_row_are_none() -> None:
+    assert [read_passes(row, "app") for row in (None, {}, {"app": -1}, {"app": LARGEST + 1})] == [0] * 4
+    assert read_passes({"app": LARGEST}, "app") == LARGEST
 
 
 def test_passes_are_those_since_the_last_entry() -> None:
