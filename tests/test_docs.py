@@ -279,10 +279,13 @@ def test_every_check_of_an_audit_is_explained() -> None:
 
 def test_every_threat_names_tests_that_exist_and_what_stays_open() -> None:
     page = read("docs/threats.md")
-    rows = tables("docs/threats.md", "who, and what they want", "what stops it, or shows it", "proved by")
-    assert len(rows) > 25 and all(len(row) == 4 and all(row) for row in rows)
+    rows = tables(
+        "docs/threats.md", "no.", "who, and what they want", "what stops it, or shows it", "proved by"
+    )
+    assert len(rows) > 25 and all(len(row) == 5 and all(row) for row in rows)
+    assert [row[0] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
     for row in rows:
-        assert re.fullmatch(r"(`tests/[\w/]+\.py::test_\w+`(, )?)+", row[2]), row[0]
+        assert re.fullmatch(r"(`tests/[\w/]+\.py::test_\w+`(, )?)+", row[3]), row[0]
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page):
         found = {node.name for node in ast.walk(ast.parse(read(path))) if isinstance(node, FUNCTIONS)}
         assert name in found, f"{path}::{name}"
