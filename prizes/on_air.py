@@ -115,8 +115,8 @@ def _missing(draw: Draw, committed: dict[str, Any], opened: dict[str, Any], roll
     for canary, tickets in zip(here, find_tickets(roll, here), strict=True):
         expected = table.tickets_for(canary.total)
         if tickets < expected:
-            told = f"{canary.pseudonym} of {name} was told {canary.total} shakes"
-            yield f"{told}, which are {expected} tickets; the roll has {tickets}"
+            told = f"by the word of {name}, {canary.pseudonym} was told {canary.total} shakes"
+            yield f"{told}, which are {expected} tickets; the roll has {tickets}: the stub of that phone decides"
 
 
 def find_tickets(roll: Path, canaries: Iterable[Canary]) -> list[int]:

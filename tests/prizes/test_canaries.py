@@ -93,7 +93,9 @@ def test_a_canary_whose_entry_was_dropped_is_named(show: Show) -> None:
     draw = publish(segment, dropped)
     reveal(segment)
     ok, said = detail(draw)
-    assert not ok and f"{TWO} of notary was told {TOLD[1].total} shakes" in said and ONE not in said
+    assert (
+        not ok and f"by the word of notary, {TWO} was told {TOLD[1].total} shakes" in said and ONE not in said
+    )
     assert "the roll has 0" in said
 
 
