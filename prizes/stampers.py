@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 from rfc3161_client import PKIStatus, VerifierBuilder, decode_timestamp_response
 
 from engagement.actions import lock_segment
-from engagement.clock import from_ms, now_ms
+from engagement.clock import now_ms
 from prizes import verify_draw as verifier
 from prizes.errands import Asking as Errands
 from prizes.errands import Errand, Limits, Question, Reply, Settled
@@ -149,7 +149,7 @@ def explain_clock(stamp: Stamp, now: int) -> str:
     if known(stamp.draw.sealed_at_ms) - CLOCK_MS <= stamp.at_ms <= now + CLOCK_MS:
         return ""
     side = "ahead of" if stamp.at_ms > now else "behind"
-    return f"stamps with {from_ms(stamp.at_ms):%Y-%m-%d %H:%M:%S} UTC: its clock is {side} ours"
+    return f"stamps with {verifier.moment_text(stamp.at_ms)}: its clock is {side} ours"
 
 
 def is_early(stamp: Stamp, now: int) -> bool:

@@ -2389,7 +2389,10 @@ def check_anchor(data: bytes, at: int) -> None:
 
 
 def moment_text(at: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at // 1000))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at // 1000))
+    except (OSError, OverflowError, ValueError):  # calendars end: that of Windows after the year 3000
+        return f"{at} ms after 1970"
 
 
 # DER

@@ -345,6 +345,11 @@ def test_moments_are_those_of_the_calendar(text: str, expected: int) -> None:
     assert verifier.moment(verifier.Der(0x18, text.encode(), b"")) == expected
 
 
+def test_a_time_after_the_end_of_the_calendar_is_told_all_the_same() -> None:
+    assert verifier.moment_text(253_402_300_799_000) == "9999-12-31 23:59:59 UTC"
+    assert verifier.moment_text(10**24) == f"{10**24} ms after 1970"
+
+
 def test_a_hostile_token_costs_no_time(tmp_path: Path) -> None:
     """Names that lead in circles, and a tower of values: neither many signatures nor many bytes are looked at."""
     keys, at = [key_of("p384", number) for number in range(12)], time.process_time()

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from tests.guards import tamper
 from tests.prizes import nights
 from tests.prizes.pipeline import ended, sealed
 from tests.prizes.stamp_maker import integer, make_answer, make_token, stamp_info, value
-from tests.prizes.tsa import NOW, Authority, name_stamper, pem, running_tsa
+from tests.prizes.tsa import DAY, NOW, Authority, Dates, name_stamper, pem, running_tsa
 from tests.relays import Answer, Handler, answers, dead_address, relay
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,7 +72,9 @@ def trouble(row: Stamper) -> str:
     return row.trouble
 
 
-def stamps_with(made: Authority, at: datetime.datetime = NOW, *, ahead_s: int = 0) -> Answer:
+def stamps_with(
+    made: Authority, at: datetime.datetime = NOW, *, ahead_s: int = 0, accuracy_s: int = 0
+) -> Answer:
     """Stamps whatever comes, with this time."""
 
     def answer(handler: Handler) -> None:
@@ -81,7 +84,7 @@ def stamps_with(made: Authority, at: datetime.datetime = NOW, *, ahead_s: int = 
         imprint.take(verifier.SEQUENCE)
         seal, nonce = imprint.take(verifier.OCTETS).body.hex(), verifier.number(row.take(verifier.INTEGER))
         moment = at + datetime.timedelta(seconds=ahead_s)
-        content = stamp_info(seal, moment, value(0x30, integer(0)), nonce=nonce)
+        content = stamp_info(seal, moment, value(0x30, integer(accuracy_s)), nonce=nonce)
         token = make_token(content, made.signer, made.key, made.certificates)
         handler.say(200, make_answer(token), **{"Content-Type": "application/timestamp-reply"})
 
@@ -234,6 +237,22 @@ def test_a_clock_that_is_not_ours_is_told_and_a_time_to_come_shows_nothing(
         ask(asking)
     assert told in trouble(row) and (trouble(row) == "") == (told == "")
     assert Stamp.objects.count() == kept
+
+
+def test_a_time_after_the_last_year_of_the_calendar_costs_the_others_nothing(
+    show: Show, asking: Asking, honest: Authority, tmp_path: Path
+) -> None:
+    last = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
+    long = Dates(NOW - DAY, last)
+    odd = Authority(tmp_path, kind="p256", root_name="odd root", dates=long, root_dates=long)
+    far = stamps_with(odd, last - DAY, accuracy_s=2**31 - 1)
+    with relay(far) as first, running_tsa(honest) as second:
+        row = name_stamper(show, odd, first.address, "a.example")
+        name_stamper(show, honest, second.url, "b.example")
+        seal(show)
+        ask(asking)
+    assert [stamp.stamper for stamp in Stamp.objects.all()] == ["b.example"]
+    assert "its clock is ahead of ours" in trouble(row)
 
 
 def test_what_is_away_is_asked_again_and_its_trouble_ends(
