@@ -2328,17 +2328,14 @@ def check_stamps(case: Case) -> str:
     given = {sha256(certificate).hex() for certificate in case.given.tsas}
     strangers = sorted(given - {digest for _, digest in named})
     require(not strangers, f"certificates of time stampers that the rules name, got {', '.join(strangers)}")
-    places, told, due = [], [], beacon_due_or_thrown(case)
-    for row in log["stamps"]:
-        certificate = decode64(row["certificate"])
-        known = row["name"], sha256(certificate).hex()
-        require(known in named, f"a time stamper that the rules name, got {clip(row['name'])}")
+    told, due = [], beacon_due_or_thrown(case)
+    for row, certificate in stamps_in_order(log["stamps"], named):
         at = check_stamp(row["name"], decode64(row["token"]), certificate, seal)
         require(at < due, f"a time stamp of {row['name']} before {moment_text(due)}, got {moment_text(at)}")
-        places.append(named.index(known))
-        if not given or known[1] in given:
+        if not given or sha256(certificate).hex() in given:
             told.append(f"{row['name']} at {moment_text(at)}")
-    require(increase(places), "time stamps in the order of the rules, each time stamper once")
+    published = [row["entry"] for row in log["statements"] if row["entry"]["action"] == "publish"]
+    compare_stamps(case, published[0]["details"] if published else {})
     if not told:
         asked = f"{len(given)} given" if given else f"{len(named)} named"
         return f"NOT STAMPED: there is no stamp of the {asked} time stampers"
@@ -2347,6 +2344,24 @@ def check_stamps(case: Case) -> str:
         f"{len(told)} of {len(named)} named time stampers stamped the seal before the beacon, {how}: "
         + ", ".join(told)
     )
+
+
+def stamps_in_order(stamps: Sequence[Any], named: Sequence[tuple[str, str]]) -> list[tuple[Any, bytes]]:
+    """Each stamp with its certificate; of nobody but those who are named, so that their number is bounded."""
+    rows = [(row, decode64(row["certificate"])) for row in stamps]
+    known = [(row["name"], sha256(certificate).hex()) for row, certificate in rows]
+    strangers = [name for name, digest in known if (name, digest) not in named]
+    require(not strangers, f"a time stamper that the rules name, got {clip(''.join(strangers[:1]))}")
+    places = list(map(named.index, known))
+    require(increase(places), "time stamps in the order of the rules, each time stamper once")
+    return rows
+
+
+def compare_stamps(case: Case, published: Any) -> None:
+    """No time stamp was taken out of a record, whose signature is not over them: the publication tells of each."""
+    told = published.get("stamps", {}).get(case.rules["draw_id"], {})
+    there = {row["name"]: sha256(decode64(row["token"])).hex() for row in case.record["log"]["stamps"]}
+    expect("time stamps that the publication tells of", sorted(told.items()), sorted(there.items()))
 
 
 def check_stamp(name: str, token: bytes, certificate: bytes, seal: bytes) -> int:

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,14 @@ def test_what_was_changed_about_stamps_is_refused_with_a_clear_word(
             row["entry"]["at"] -= 60_000
     told = stamped(late, keys=keys)
     assert not told.ok and "a time stamp of a.example before" in told.detail
+    struck = json.loads(content)
+    struck["log"]["stamps"].pop()
+    assert "time stamps that the publication tells of" in stamped(struck, keys=keys).detail
+    many = json.loads(content)
+    many["log"]["stamps"] *= 2_000
+    begun = time.monotonic()
+    assert "each time stamper once" in stamped(many, keys=keys).detail
+    assert time.monotonic() - begun < 2
     record["log"]["stamps"].reverse()
     assert "in the order of the rules" in stamped(record, keys=keys).detail
     record["log"]["stamps"] *= 2

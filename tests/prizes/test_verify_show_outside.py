@@ -82,7 +82,8 @@ def test_a_night_with_a_witness_and_a_time_stamper_rests_on_both(
     changed["log"]["stamps"] = []
     record.write_bytes(canonical_json(changed))
     report = program.verify_show(str(shows.list_again(folder)), asked)
-    assert failed(report) == {draw.draw_id, f"{draw.draw_id} in the ledger"}
+    told = {f"{draw.draw_id} {name}" for name in ("in the ledger", "time stamps")}
+    assert failed(report) == {draw.draw_id, *told}
     strange = asked._replace(tsas=[program.D.read_pem(pem(other.root).encode())])
     assert failed(program.verify_show(str(pack), strange)) == {"outside"}
     (tmp_path / "root.pem").write_text(pem(honest.root))
