@@ -326,13 +326,18 @@ class Story:
         self.done: dict[tuple[str, str], int] = {}
         self.reached: dict[str, str] = {}
         self.ended: dict[str, str] = {}
+        self.homes: dict[str, str] = {}  # the segment of each draw, as it was armed
 
     def follow(self, entry: Entry) -> str:
         """What cannot be after all that was before; "" for nothing."""
         own = entry.draws or ((entry.segment,) if entry.segment else ())
-        fault = self._repeat(entry) or self._after_end(entry, own) or self._out_of_order(entry, own)
+        if entry.action == "arm":
+            self.homes.update(dict.fromkeys(own, entry.segment))
+        # Whether an entry names the segment of its draw or not: it was armed there.
+        places = {*own, entry.segment, *(self.homes[draw] for draw in own if draw in self.homes)}
+        fault = self._repeat(entry) or self._after_end(entry, places) or self._out_of_order(entry, own)
         fault = fault or self._seen_on_air(entry)
-        for what in {*own, entry.segment}:  # a segment is as far as the first of its draws
+        for what in places:  # a segment is as far as the first of its draws
             if entry.action == "forfeit" and self._rank(what) == RANKS["drawn"]:
                 continue  # somebody who had won elsewhere: that is told before the publication
             if self._rank(what) <= RANKS.get(entry.action, -2):
@@ -351,8 +356,8 @@ class Story:
                 return f"a second {entry.action} of {what}, after that in entry {before}"
         return ""
 
-    def _after_end(self, entry: Entry, own: Sequence[str]) -> str:
-        for what in (*own, entry.segment):
+    def _after_end(self, entry: Entry, places: Collection[str]) -> str:
+        for what in sorted(places):
             if what in self.ended and entry.action in GOES_ON:
                 return f"{entry.action} of {what}, which ended with {self.ended[what]}"
         return ""

@@ -3,11 +3,14 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engagement.core.digests import canonical_json
 from engagement.ledger.append import append_entry
 from engagement.models import Segment, Show
+from prizes.core.receipt import build_precommitment
 from prizes.exclusions import EXCLUDE, WHO, exclude_viewer
 from prizes.models import Draw, Exclusion, Prize
 from prizes.steps import arm as arming
@@ -91,6 +94,69 @@ def test_a_segment_that_was_called_off_after_its_freeze_is_told(
     report = look(pack_now())
     assert failed(report) == {"called off"}
     assert "until its freeze only" in detail(report, "called off")
+
+
+def test_a_draw_that_was_sealed_and_then_spoiled_is_told(
+    night: Show, clock: Clock, look: Look, pack_now: PackNow
+) -> None:
+    """Attack 6: its seal names no segment, so that the end of the segment seems to come before it."""
+    segment = shows.freeze_all(shows.arm(clock, shows.draft(night)))
+    draw = segment.draws.get()
+    append_entry(night, "seal", details={"draw": draw.draw_id, "seal": "00" * 32})
+    append_entry(night, "spoil", reason="the round was out", details={"segment": segment.pk})
+    report = look(pack_now())
+    assert "ledger steps" in failed(report)
+    assert f"spoil of segment {segment.pk} after seal" in detail(report, "ledger steps")
+
+
+def test_one_account_under_two_names_is_not_two_people(program: Any) -> None:
+    case = program.Show({}, program.Asked())
+    who = {"draw": FIRST, "pseudonym": "00" * 14}
+
+    def row(position: int, action: str, actor: str) -> Any:
+        return program.Row(position, 0, action, "false identity", who, actor, {})
+
+    case.rows = [row(1, "ask disqualification", "olga (cli:host)")]
+    program.check_two_people(case, row(2, "disqualify", "olga (cli:host) and otto (cli:other)"))
+    for both in ("olga (cli:host) and otto (cli:host)", "olga (cli:host) and olga (cli:host)", "otto"):
+        with pytest.raises(program.D.Wrong, match="two people"):
+            program.check_two_people(case, row(2, "disqualify", both))
+
+
+def test_a_frozen_draw_that_is_never_sealed_nor_ended_is_told(
+    night: Show, clock: Clock, look: Look, pack_now: PackNow
+) -> None:
+    """Attack 6: with its outcome known it is left alone, without a word of its end."""
+    shows.freeze_all(shows.arm(clock, shows.draft(night)))
+    assert failed(look(pack_now())) == set()
+    clock.move(2 * 86_400_000)
+    append_entry(night, "note")
+    report = look(pack_now())
+    assert failed(report) == {"published in time"} and "it was frozen" in detail(report, "published in time")
+
+
+def test_a_draw_by_the_first_version_after_one_by_the_second_is_told(
+    night: Show, look: Look, pack_now: PackNow, program: Any, tmp_path: Path
+) -> None:
+    """The first version asks for less: by it a draw may be called off after its freeze."""
+    rules = Draw.objects.get(draw_id=FIRST).promised
+    old = {name: value for name, value in rules.items() if name in program.D.RULES_V1}
+    old |= {"draw_id": "gala/seg-9/draw-1", "beacon": {**rules["beacon"]}}
+    del old["beacon"]["throws"]
+    digest = program.D.tagged("shake-draw/v1/rules", canonical_json(old)).hex()
+    entry = append_entry(
+        night, "arm", details={"segment": 99, "play": "gala/99", "rules": {old["draw_id"]: digest}}
+    )
+    folder = shows.unpack(pack_now(), tmp_path / "old")
+    (folder / "draw-99").mkdir()
+    (folder / "draw-99/rules.json").write_bytes(canonical_json(old))
+    promise = build_precommitment(old, entry.at_ms, entry.position) | {
+        "$format": "shake-draw/v1/precommitment", "rules_digest": digest,
+    }  # fmt: skip
+    (folder / "draw-99/precommitment.json").write_bytes(canonical_json(promise))
+    report = look(shows.list_again(folder))
+    assert failed(report) == {"draws"}
+    assert "to be armed by shake-draw/v2, as the draw before it" in detail(report, "draws")
 
 
 def same_garments(night: Show) -> Segment:
