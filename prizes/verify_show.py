@@ -195,11 +195,14 @@ def check_end(path: str) -> None:
         size = file.seek(0, 2)
         file.seek(max(0, size - END - LOCATOR - END64))
         tail = file.read()
-    end, before = tail[-END:], tail[:-END]
+    end, before, locator = tail[-END:], tail[:-END], tail[-END - LOCATOR : -END]
     if len(end) < END or end[:4] != b"PK\x05\x06" or end[-2:] != b"\0\0":
         raise Refused("expected a zip file that ends with its list of files, got something else")
     count, length = int.from_bytes(end[10:12], "little"), int.from_bytes(end[12:16], "little")
-    if before[-LOCATOR:][:4] == b"PK\x06\x07" and before[:4] == b"PK\x06\x06":
+    if locator[:4] == b"PK\x06\x07":
+        place = int.from_bytes(locator[8:16], "little")  # Pythons look for it there, or right before this
+        if before[:4] != b"PK\x06\x06" or place != size - END - LOCATOR - END64:
+            raise Refused("expected one list of files in the zip, got something else")
         count, length = int.from_bytes(before[32:40], "little"), int.from_bytes(before[40:48], "little")
     if count > MAX_FILES or length > MAX_DIRECTORY:
         raise Refused(
@@ -1143,7 +1146,7 @@ def check_cosignatures(case: Show) -> str:
         (D.parse_key(key, D.COSIGNATURE).name for key in case.asked.witnesses), 0
     )
     keys = [*known, *(D.parse_key(key, D.COSIGNATURE) for key in case.asked.witnesses)]
-    for _, note in case.files.notes:
+    for note in {note for _, note in case.files.notes}:  # each once, however often the pack has it
         if note.rpartition("\n\n")[2].count("\n") > 1:
             for name in D.open_note(note, keys).seen:
                 seen[name] += 1

@@ -123,6 +123,7 @@ def test_a_zip_whose_list_says_something_else_than_its_files_is_refused(alone: P
         (lambda data: data[::-1].replace(OTHER[::-1], b"nib.llor/1-ward", 1)[::-1], "another name"),
         (lambda data: overlap(data), "lies over another file"),
         (lambda data: encrypted(data), "is encrypted"),
+        (second_list, "one list of files"),
         (lambda data: data + b"more", "that ends with its list of files"),
         (lambda data: data[:-1], "that ends with its list of files"),
         (lambda data: data[: len(data) // 2], "that ends with its list of files"),
@@ -138,6 +139,13 @@ def overlap(data: bytes) -> bytes:
     at = data.rindex(b"PK\x01\x02")
     changed = data[: at + 42] + bytes(4) + data[at + 46 :]
     return changed[:at] + changed[at:].replace(b"draw-2", b"draw-1")
+
+
+def second_list(data: bytes) -> bytes:
+    """What some Pythons would read in its place stands further ahead, and may have any length."""
+    end = len(data) - 22
+    more = b"PK\x06\x06" + (56 + 8 - 12).to_bytes(8, "little") + bytes(44) + b"longer.."
+    return data[:end] + more + b"PK\x06\x07" + bytes(4) + end.to_bytes(8, "little") + b"\1\0\0\0" + data[end:]
 
 
 def encrypted(data: bytes) -> bytes:
