@@ -585,6 +585,9 @@ def due_round(rules: Any, t_freeze: int) -> int:
     return -(-(t_freeze + int(rules["seal_margin_s"]) - GENESIS) // PERIOD) + 1  # -(-a // b) rounds up
 
 
+REHEARSAL = "REHEARSAL: the random number is the server's word alone"
+
+
 def check_beacon(case: Case) -> str:
     """Section 5."""
     beacon, rule, kind = case.record["beacon"], case.rules["beacon"], case.rules["beacon"]["kind"]
@@ -596,7 +599,7 @@ def check_beacon(case: Case) -> str:
     expect("strength", "rehearsal" if kind == "local" else "public", beacon["strength"])
     expect("proof", {"drand": ["signature"], "dice": ["digits"], "local": []}[kind], sorted(beacon["proof"]))
     if kind == "local":
-        return "REHEARSAL: the value is the server's word alone"
+        return REHEARSAL
     if kind == "dice":
         return check_dice(beacon["value"], beacon["proof"]["digits"], rule.get("throws"))
     return check_drand(beacon["value"], beacon["proof"]["signature"], case.record["seal"]["round"])
@@ -3205,21 +3208,23 @@ def rests_on(checks: Sequence[Check]) -> list[str]:
 def say_verdict(checks: Sequence[Check], missing: Sequence[str]) -> None:
     if missing:
         say(f"note NOT CHECKED, as the files were not given: {', '.join(missing)}")
-    failed = [check.name for check in checks if not check.ok]
+    failed, count = [check.name for check in checks if not check.ok], len(checks)
     if failed:
-        say(f"NOT OK: {len(failed)} of {len(checks)} checks fail: {', '.join(failed)}")
+        text = f"NOT OK: {len(failed)} of {count} checks fail: {', '.join(failed)}"
     elif "ranking" in missing:
-        say(
-            f"OK as far as it goes: {len(checks)} checks hold, but without the roll nobody knows who is missing"
-        )
+        text = f"OK as far as it goes: {count} checks hold, but without the roll nobody knows who is missing"
     elif "signature" in missing:
-        say(
-            f"OK, ARITHMETIC ONLY: all {len(checks)} checks hold, but nobody has checked whose record it is (--key)"
+        text = (
+            f"OK, ARITHMETIC ONLY: all {count} checks hold, but nobody has checked whose record it is (--key)"
         )
     else:
-        say(
-            f"OK: all {len(checks)} checks hold. They rest on {', '.join(rests_on(checks))}{by_rules(checks)}"
-        )
+        text = f"OK: all {count} checks hold. They rest on {', '.join(rests_on(checks))}{by_rules(checks)}"
+    say(text + rehearsal(checks))
+
+
+def rehearsal(checks: Sequence[Check]) -> str:
+    """What a verdict must not leave out: nobody outside can know that the random number was not chosen."""
+    return f". {REHEARSAL}" if any(check[1:] == (True, REHEARSAL) for check in checks) else ""
 
 
 def by_rules(checks: Sequence[Check]) -> str:

@@ -1055,6 +1055,7 @@ NOT_CHECKED = (
     "stubs",
     "totals",
     "throws",
+    "random numbers",
     "counts",
     "pages",
 )
@@ -1167,7 +1168,8 @@ def check_all_draws(case: Show, stubs: Sequence[Stub]) -> list[Any]:
             if found.checks
             else "no record"
         )
-        detail = f"{found.state}: {', '.join(row.name for row in failed) if failed else many}"
+        text = ", ".join(row.name for row in failed) if failed else many
+        detail = f"{found.state}: {text}{D.rehearsal(found.checks)}"
         checks.append(Check(draw.name, not failed, detail))
         checks += [Check(f"{draw.name} {row.name}", False, row.detail) for row in failed]
     return checks
@@ -1182,7 +1184,7 @@ def not_checked(case: Show) -> list[str]:
     rows = (
         (bool(asked.keys), "key"), (bool(asked.checkpoints), "checkpoints"), (bool(asked.witnesses), "witnesses"),
         (bool(asked.tsas), "time stampers"), (bool(asked.stubs), "stubs"), (totals, "totals"),
-        ("dice" not in kinds, "throws"), (False, "pages"),
+        ("dice" not in kinds, "throws"), ("local" not in kinds, "random numbers"), (False, "pages"),
     )  # fmt: skip
     missing = [name for given, name in rows if not given] + (["counts"] if case.uncounted else [])
     return missing + [f"promised verifier of {name}" for name in others]
@@ -1249,11 +1251,12 @@ def say_verdict(report: Report) -> None:
     drawn, grounds = sum(bool(draw.checks) for draw in report.draws), ", ".join(rests_on(report))
     what = f"all {len(report.checks)} checks of the show hold, with {len(report.draws)} draws, {drawn} of them drawn"
     if failed:
-        D.say(f"NOT OK: {len(failed)} of {len(report.checks)} checks fail: {', '.join(failed)}")
+        text = f"NOT OK: {len(failed)} of {len(report.checks)} checks fail: {', '.join(failed)}"
     elif "key" in report.not_checked:
-        D.say(f"OK, ARITHMETIC ONLY: {what}; but nobody has checked whose pack it is (--key)")
+        text = f"OK, ARITHMETIC ONLY: {what}; but nobody has checked whose pack it is (--key)"
     else:
-        D.say(f"OK: {what}. They rest on {grounds}{by_rules(report)}")
+        text = f"OK: {what}. They rest on {grounds}{by_rules(report)}"
+    D.say(text + D.rehearsal([check for draw in report.draws for check in draw.checks]))
 
 
 def by_rules(report: Report) -> str:

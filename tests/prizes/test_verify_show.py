@@ -70,8 +70,11 @@ def test_the_command_says_it_line_by_line_and_for_programs(night: Show, folder: 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     *lines, note, verdict = done.stdout.splitlines()
     assert all(line.startswith("ok   ") for line in lines) and f"ok   {VOID}: void: no record" in lines
-    assert note == "note NOT CHECKED: checkpoints, witnesses, time stampers, stubs, totals, pages"
-    assert verdict.endswith("4 draws, 2 of them drawn. They rest on arithmetic, signature, log")
+    missing = "checkpoints, witnesses, time stampers, stubs, totals, random numbers, pages"
+    assert note == f"note NOT CHECKED: {missing}"
+    said = "They rest on arithmetic, signature, log. REHEARSAL: the random number is the server's word alone"
+    assert verdict.endswith(f"4 draws, 2 of them drawn. {said}")
+    assert [line for line in lines if line.startswith(f"ok   {FIRST}: ") and "log. REHEARSAL: " in line]
     found = json.loads(
         subprocess.run([*command, *keys, "--json"], capture_output=True, text=True, check=False).stdout
     )
