@@ -880,12 +880,16 @@ def check_ledger(case: Show, draw: Told, one: Any) -> str:
 
 def compare_note(case: Show, name: str, note: str) -> str:
     """Why a checkpoint is not of this ledger; "" where it is."""
-    keys = [L.parse_key(key) for key in case.asked.keys or keys_of(case.pack)]
     try:
-        found = L.open_checkpoint(name, note, keys)
+        found = open_checkpoint(case, name, note)
     except ValueError as error:
         return str(error)
     return str(L.compare_root(found, case.name, case.roots, 0))
+
+
+def open_checkpoint(case: Show, name: str, note: str) -> Any:
+    """A checkpoint that the organiser has signed; ValueError for any other."""
+    return L.open_checkpoint(name, note, [L.parse_key(key) for key in case.asked.keys or keys_of(case.pack)])
 
 
 def check_dispositions(case: Show, draw: Told, one: Any) -> str:
@@ -1009,7 +1013,7 @@ def conclude_stub(case: Show, stub: Stub) -> Any:
     if certificate is not None:
         fault = compare_kept(case, certificate["checkpoint"])
         if fault:
-            return Check(name, False, D.clip(f"the phone was shown another ledger: {fault}"))
+            return Check(name, False, D.clip(fault))
     if stub.found:
         return next((check for check in stub.found if not check.ok), stub.found[0])
     if not draws or stub.said["show"] != case.name:
@@ -1020,9 +1024,18 @@ def conclude_stub(case: Show, stub: Stub) -> Any:
 
 
 def compare_kept(case: Show, note: str) -> str:
-    """Why a checkpoint that a phone has kept is not of this ledger; a later one than the pack's says nothing here."""
-    size = re.match("[^\n]*\n([0-9]{1,18})\n", note)
-    return "" if size and int(size[1]) >= len(case.roots) else compare_note(case, "kept", note)
+    """Why a checkpoint that a phone has kept is not of this ledger; a later one than the pack's says nothing here.
+
+    Only what the organiser has signed for this show is held against him: the rest of a file anybody can have written.
+    """
+    try:
+        found = open_checkpoint(case, "kept", note)
+    except ValueError as error:
+        return f"the checkpoint in this file proves nothing: {error}"
+    if found.origin.rpartition("/")[2] != case.name:
+        return f"the checkpoint in this file proves nothing: it is one of {found.origin}"
+    fault = L.compare_root(found, case.name, case.roots, 0) if found.size < len(case.roots) else ""
+    return f"the phone was shown another ledger: {fault}" if fault else ""
 
 
 # --- 7. Running ---

@@ -10,7 +10,8 @@ from engagement.core.digests import canonical_json
 from engagement.ledger.append import append_entry
 from engagement.ledger.core.stubs import Batch
 from engagement.ledger.statements import statement
-from engagement.models import Segment, Show
+from engagement.models import LedgerCheckpoint, Segment, Show
+from tests.cast import make_show
 from tests.clock import clock as clock
 from tests.prizes import kept
 from tests.prizes.pipeline import VIEWERS
@@ -63,6 +64,25 @@ def test_a_stub_of_a_segment_that_ended_is_not_compared(
     assert "expected a stub of a segment of this show" in look(folder, stubs=[str(told)]).checks[-1].detail
     told.write_bytes(b"{}")
     assert failed(look(folder, stubs=[str(told)])) == {"stub told.json"}
+
+
+def test_a_file_whose_checkpoint_was_made_up_accuses_nobody(
+    night: Show, folder: Path, look: Look, tmp_path: Path
+) -> None:
+    told, viewer = tmp_path / "told.json", sorted(VIEWERS)[10]
+    kept_file = json.loads(stub_of(night, FIRST, viewer, VIEWERS[viewer]))
+    note = kept_file["gateway_key"]["checkpoint"]
+    append_entry(make_show(slug="other"), "note")
+    elsewhere = LedgerCheckpoint.objects.get(show__slug="other", size=1).note
+    size = note.split("\n")[1]
+    changed = [note.replace(f"\n{size}\n", f"\n{other}\n", 1) for other in (int(size) - 1, 9999)]
+    for checkpoint in (*changed, elsewhere, "?"):
+        kept_file["gateway_key"]["checkpoint"] = checkpoint
+        told.write_bytes(canonical_json(kept_file))
+        report = look(folder, stubs=[str(told)])
+        assert failed(report) == {f"stub {viewer.hex()}"}
+        said = report.checks[-1].detail
+        assert "was shown another ledger" not in said and "proves nothing" in said, said
 
 
 def test_a_phone_that_was_shown_another_ledger_tells_of_it(
