@@ -52,6 +52,7 @@ from tests.prizes.tsa import (
 from tests.pythons import VERSIONS, find_python
 
 SEAL, OTHER = "ab" * 32, "cd" * 32
+STARTED, SLACK_MS = time.time() * 1000, 120_000
 
 
 def ours(token: bytes, anchor: bytes, seal: str = SEAL) -> str:
@@ -60,7 +61,8 @@ def ours(token: bytes, anchor: bytes, seal: str = SEAL) -> str:
         at = verifier.check_token(token, anchor, bytes.fromhex(seal))
     except verifier.Wrong as error:
         return str(error)
-    assert abs(at - time.time() * 1000) < 120_000
+    # A token may have been made long before: by the first test that needed one.
+    assert STARTED - SLACK_MS < at < time.time() * 1000 + SLACK_MS
     return ""
 
 

@@ -402,7 +402,7 @@ def test_the_command_takes_several_receipts_and_fails_with_the_fraud(drawn, tmp_
     lines = capsys.readouterr().out.splitlines()
     assert f"FAIL receipt {victim.hex()}: PROOF OF FRAUD: " in "\n".join(lines)
     assert any(line.startswith(f"ok   receipt {other.hex()}: rank 1") for line in lines)
-    assert lines[-1] == f"NOT OK: 2 of 24 checks fail: statements, receipt {victim.hex()}"
+    assert lines[-1] == f"NOT OK: 3 of 25 checks fail: statements, time stamps, receipt {victim.hex()}"
 
 
 def test_a_receipt_is_small_enough_to_be_sent_around(drawn):

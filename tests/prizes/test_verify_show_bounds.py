@@ -30,6 +30,13 @@ ROLL = "draw-1/roll.bin"
 CHANGES = 60
 
 
+def find(folder: Path, name: str) -> Path:
+    """A file of a real pack, whose draws have the numbers of the database: `draw-1` is the first of them."""
+    numbers = sorted(int(row.name.removeprefix("draw-")) for row in folder.glob("draw-*"))
+    place, _, rest = name.removeprefix("draw-").partition("/")
+    return folder / name if "draw-" not in name else folder / f"draw-{numbers[int(place) - 1]}" / rest
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shows.lay_out(tmp_path_factory.mktemp("alone")) / "verify_show.py"
@@ -179,16 +186,17 @@ def test_what_is_no_file_in_a_folder_is_refused(
 def test_links_in_a_folder_are_followed_only_where_that_is_asked_for(
     alone: Path, folder: Path, night: Any, tmp_path: Path
 ) -> None:
-    elsewhere = tmp_path / "elsewhere.bin"
-    shutil.move(folder / ROLL, elsewhere)
-    (folder / ROLL).symlink_to(elsewhere)
-    assert "'draw-1/roll.bin' is a link" in refused(alone, folder)
+    elsewhere, roll = tmp_path / "elsewhere.bin", find(folder, ROLL)
+    name = f"{roll.parent.name}/roll.bin"
+    shutil.move(roll, elsewhere)
+    roll.symlink_to(elsewhere)
+    assert f"'{name}' is a link" in refused(alone, folder)
     ran = run(alone, folder, "--links", "--key", shows.key_of(night))
     assert (ran.status, ran.output.splitlines()[-1].startswith("OK: ")) == (0, True)
-    (folder / ROLL).unlink()
-    (folder / ROLL).symlink_to("/dev/zero")
-    assert "'draw-1/roll.bin' is a device" in refused(alone, folder, "--links")
-    (folder / ROLL).unlink()
+    roll.unlink()
+    roll.symlink_to("/dev/zero")
+    assert f"'{name}' is a device" in refused(alone, folder, "--links")
+    roll.unlink()
     (folder / "loop").symlink_to(folder)
     assert "is a directory" in refused(alone, folder, "--links") or os.name == "nt"
 
@@ -211,7 +219,7 @@ def test_an_empty_folder_has_nothing_of_a_pack(alone: Path, tmp_path: Path) -> N
 def test_a_file_with_something_else_in_it_is_told(
     folder: Path, look: Look, name: str, content: bytes
 ) -> None:
-    (folder / name).write_bytes(content)
+    find(folder, name).write_bytes(content)
     report = look(shows.list_again(folder))
     assert not report.ok
     assert not any("Traceback" in check.detail for check in report.checks)
@@ -225,7 +233,7 @@ SIGNED = (  # all that something rests on; the rest is for people
 
 def test_no_change_of_what_something_rests_on_passes(folder: Path, look: Look) -> None:
     """By whoever knows its structure, and makes the list of the files anew."""
-    kept = {name: (folder / name).read_bytes() for name in SIGNED}
+    kept = {name: find(folder, name).read_bytes() for name in SIGNED}
     for number in range(CHANGES):
         random = Random(number)
         name = random.choice(SIGNED)
@@ -234,11 +242,11 @@ def test_no_change_of_what_something_rests_on_passes(folder: Path, look: Look) -
         value = json.loads(lines[at])
         how = change_somewhere(value, json.loads(random.choice(lines)), random)
         lines[at] = encode(value, random)
-        (folder / name).write_bytes(b"\n".join(lines) + (b"\n" if name.endswith("jsonl") else b""))
+        find(folder, name).write_bytes(b"\n".join(lines) + (b"\n" if name.endswith("jsonl") else b""))
         same = value == json.loads(kept[name].splitlines()[at])
         report = look(shows.list_again(folder))
         assert same or not report.ok, f"change {number} of {name}: {how}"
-        (folder / name).write_bytes(kept[name])
+        find(folder, name).write_bytes(kept[name])
 
 
 def test_no_changed_byte_of_the_zip_s_own_parts_passes_for_another_pack(
