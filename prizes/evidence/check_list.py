@@ -13,7 +13,7 @@ from django.utils.safestring import mark_safe
 
 from engagement.languages import LANGUAGES, say
 from engagement.ledger.checkpoints import origin_of
-from prizes.evidence.content import show_utc
+from prizes.evidence.content import checkpoint_address, show_utc
 from prizes.evidence.state import State
 from prizes.software import SHOW_VERIFIER
 
@@ -67,6 +67,7 @@ def check_list(state: State) -> str:
         "after": _rows(AFTER),
         "programs": PROGRAMS,
         "program": SHOW_VERIFIER.name,
+        "checkpoint": checkpoint_address(state.show.slug),
         "draws": [*(now.draw.draw_id for now in state.draws), *[""] * SPARE_ROWS],
         "thrown": [_throws(now.draw.draw_id, now.draw.promised) for now in state.draws if _is_thrown(now)],
         "css": mark_safe(css),  # a template of ours, without any value in it

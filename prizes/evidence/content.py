@@ -94,6 +94,11 @@ def format_sums(files: Iterable[PackedFile]) -> str:
     return "".join(f"{row.sha256}  {row.path}\n" for row in rows)
 
 
+def checkpoint_address(slug: str) -> str:
+    """Where the site gives out the latest checkpoint of a show, to be kept."""
+    return f"/api/shows/{slug}/ledger/checkpoint"
+
+
 def format_utc(ms: int) -> str:
     """Return UTC milliseconds since 1970 as ISO 8601; what no calendar holds, as the plain number.
 

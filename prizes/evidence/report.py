@@ -17,6 +17,7 @@ from prizes.core.digests import beacon_strength, rules_digest
 from prizes.evidence.content import (
     BEACONS,
     Lane,
+    checkpoint_address,
     explain_rules,
     lay_night,
     lay_track,
@@ -48,6 +49,7 @@ def report_context(
         "keys": public_keys(state),
         "checkpoint": state.checkpoints[-1] if state.checkpoints else None,
         "checkpoints": len(state.checkpoints),
+        "checkpoint_address": checkpoint_address(state.show.slug),
         "ok": not staging.missing and all(verdict.ok for verdict in verdicts),
         "verdicts": verdicts,
         "missing": staging.missing,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.test import Client
 from django.utils.html import escape
 
 from engagement.languages import LANGUAGES, say
@@ -15,8 +16,11 @@ from prizes.models import Draw
 from tests.cast import armed_segment, make_show
 from tests.clock import clock as clock
 from tests.prizes import shows
+from tests.prizes.shows import Look
 from tests.prizes.shows import folder as folder
+from tests.prizes.shows import look as look
 from tests.prizes.shows import night as night
+from tests.prizes.shows import program as program
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +39,21 @@ def test_the_check_list_has_a_place_for_everything_in_both_languages(tmp_path: P
     assert f'<td class="mono">{armed.draw_id}</td>' in page
     assert all(name in page for name in PROGRAMS)
     assert "Gala &lt;b&gt;&amp; friends" in page and "<b>" not in page
+
+
+def test_the_address_on_the_check_list_gives_what_the_command_on_it_takes(
+    night: Show, folder: Path, look: Look, client: Client, tmp_path: Path
+) -> None:
+    page = (folder / "check-list.html").read_text()
+    [address] = re.findall(r"<pre>(/[^<]+)</pre>", page)
+    assert address in (folder / "README.txt").read_text()
+    noted = tmp_path / "noted.txt"
+    noted.write_bytes(client.get(address).content)
+    report = look(folder, checkpoints=[str(noted)])
+    assert shows.failed(report) == set() and "checkpoint noted.txt" in [row.name for row in report.checks]
+    [command] = re.findall(r"<pre>(python3 [^<]+)</pre>", page)
+    options = {word for word in command.split() if word.startswith("--")}
+    assert options == {"--key", "--checkpoint", "--witness", "--tsa", "--stub"}
 
 
 def test_the_check_list_tells_nothing_that_is_to_be_noted_by_hand(night: Show, folder: Path) -> None:
