@@ -881,11 +881,18 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     """RFC 8032 5.1.7, with the equation [S]B = R + [k]A."""
     s = int.from_bytes(signature[32:], "little")
     a = decode_point(public)
-    if len(signature) != 64 or s >= L or a is None:
+    if len(signature) != 64 or s >= L or a is None or is_weak(a):
         return False
     k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
     minus_a = (P - a[0], a[1], a[2], P - a[3])
     return encode_point(add_multiples(s, BASE, k, minus_a)) == signature[:32]
+
+
+def is_weak(p: Point) -> bool:
+    """Whether a key is one of the eight points with which anybody can sign: eight times it is the neutral one."""
+    for _ in range(3):
+        p = add_points(p, p)
+    return p[0] % P == 0 and (p[1] - p[2]) % P == 0
 
 
 def add_multiples(m: int, p: Point, n: int, q: Point) -> Point:

@@ -333,6 +333,12 @@ def test_ed25519_accepts_the_known_signatures_and_nothing_near_them() -> None:
         assert not verify_ledger.is_signed(key, text, bytes([signature[0] ^ 1]) + signature[1:])
 
 
+def test_a_key_of_small_order_is_refused_under_which_a_forger_needs_no_secret() -> None:
+    """Under it an organiser could deny all that he has signed."""
+    weak = bytes([1]) + bytes(31)
+    assert not verify_ledger.is_signed(weak, b"anything", weak + bytes(32))
+
+
 def test_ed25519_refuses_what_is_no_point_and_a_second_form_of_a_signature() -> None:
     _, _, signature = (bytes.fromhex(part) for part in (
         "", "", "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25b"
