@@ -2028,9 +2028,9 @@ def check_witnesses(case: Case) -> str:
     if len(in_time) < max(1, rules["quorum"]):
         lack = f"{len(in_time)} of {len(keys)} given witnesses signed the seal in time, {rules['quorum']} were promised"
         promised = rules["quorum"] > 0 and rules["unwitnessed"] == "wait"
-        require(not promised, f"witnesses before {due}: {lack}")
+        require(not promised, f"witnesses before {moment_text(due)}: {lack}")
         return f"NOT WITNESSED: {lack}; the rules let the draw go on"
-    names = ", ".join(f"{name} at {at}" for at, name in in_time)
+    names = ", ".join(f"{name} at {moment_text(at * 1000)}" for at, name in in_time)
     return f"{len(in_time)} of {len(named)} named witnesses saw the seal before the beacon: {names}"
 
 

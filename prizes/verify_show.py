@@ -688,7 +688,7 @@ def check_outside(case: Show) -> str:
 
 
 def check_published(case: Show) -> str:
-    """What was sealed is public in the promised time, as far as the ledger goes."""
+    """What was frozen is public in the promised time, or has ended, as far as the ledger goes."""
     last, count = case.files.entries[-1].at, 0
     for name, draw in case.told.items():
         if "freeze" not in draw.steps or draw.ended or case.version(name) == D.V1:
@@ -697,7 +697,8 @@ def check_published(case: Show) -> str:
         sealed = draw.steps["seal"].at if "seal" in draw.steps else latest_seal(case, draw)
         by = sealed + case.rules[name]["publish_by_s"] * 1000
         at = draw.steps["publish"].at if "publish" in draw.steps else last
-        D.require(at <= by, f"{name} to be public until {by}, by the ledger at {at} it was {draw.state}")
+        until, then = map(D.moment_text, (by, at))
+        D.require(at <= by, f"{name} to be public until {until}, but it was {draw.state} at {then}")
         count += "publish" in draw.steps
     return f"{count} published in the promised time, and nothing that was frozen or sealed is held back"
 

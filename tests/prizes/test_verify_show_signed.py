@@ -132,7 +132,9 @@ def test_a_frozen_draw_that_is_never_sealed_nor_ended_is_told(
     clock.move(2 * 86_400_000)
     append_entry(night, "note")
     report = look(pack_now())
-    assert failed(report) == {"published in time"} and "it was frozen" in detail(report, "published in time")
+    assert failed(report) == {"published in time"} and "it was frozen at 2026-" in detail(
+        report, "published in time"
+    )
 
 
 def test_a_draw_by_the_first_version_after_one_by_the_second_is_told(

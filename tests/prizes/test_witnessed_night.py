@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -97,8 +98,9 @@ def test_three_witnesses_one_stopped_and_one_that_was_shown_a_fork(
     assert (told.returncode, found["ok"], told.stderr) == (0, True, "")
     assert found["rests_on"] == ["arithmetic", "signature", "log", "witnesses"]
     details = {row["name"]: row["detail"] for row in found["checks"]}
-    assert details["witnesses"].startswith(
-        "1 of 3 named witnesses saw the seal before the beacon: w.example/good"
+    assert re.fullmatch(
+        "1 of 3 named witnesses saw the seal before the beacon: w.example/good at [-0-9]+ [:0-9]+ UTC",
+        details["witnesses"],
     )
     # What the witness has kept shows the fork to anybody, against the checkpoint in the record.
     [evidence] = (tmp_path / "w.example-forked/state").glob("*/fork-*")
