@@ -1,5 +1,6 @@
 """An open control room follows who is logged in and what the rundown is, in whatever tab that changes."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -54,14 +55,17 @@ def test_a_log_out_in_another_tab_is_seen_and_after_a_new_login_buttons_work(
 def test_nobody_acts_as_somebody_who_has_logged_in_in_another_tab(night: Night, open_page: OpenPage) -> None:
     first, _ = night.set_up("room", "people")
     room = enter(open_page, night, "people", "operator")
-    room.route("**/live?*", lambda route: route.abort())
+    # Let go of by a flag: to take the route away while a request is on its way has that one handled twice.
+    held = threading.Event()
+    held.set()
+    room.route("**/live?*", lambda route: route.abort() if held.is_set() else route.fallback())
     tab = room.context.new_page()
     log_out(tab, night)
     log_in(tab, night, "director")
     expect(tab.locator("h1")).to_have_text("Shows")
     press(room, first, "Arm")
     expect(room.locator("#said")).to_contain_text("loaded by operator, and you are logged in as director now")
-    room.unroute("**/live?*")
+    held.clear()
     expect(room.locator(".user")).to_have_text("director")
     press(room, first, "Arm")
     expect(room.locator("#said")).to_contain_text("is armed")
