@@ -20,6 +20,7 @@ from engagement.gateway.hub import get_hub, stop_hub  # noqa: E402
 from engagement.gateway.transport.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
 from gala.beats import beat  # noqa: E402
+from gala.doors import Doors  # noqa: E402
 from gala.health import is_probe, probes  # noqa: E402
 from gala.limiter import Limiter  # noqa: E402
 from gala.proxy import seen_from_outside  # noqa: E402
@@ -28,7 +29,7 @@ from gala.proxy import seen_from_outside  # noqa: E402
 # (test_garbage.py), and looking for it took a tenth of the time in which 15,000 of them came.
 COLLECT_AFTER = 20_000
 
-pages = Limiter(site, settings.HTTP_AT_ONCE)
+pages = Doors(Limiter(site, settings.HTTP_AT_ONCE))
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]

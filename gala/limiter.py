@@ -132,9 +132,14 @@ class Visit:
 async def refuse(scope: Scope, send: Send) -> None:
     """503: JSON for programs, a line of text for people."""
     again = (b"retry-after", str(random.randint(*RETRY_S)).encode())
+    content = {"code": "busy", "message": MESSAGE} if wants_json(scope) else f"{MESSAGE}\n"
+    await answer(send, 503, content, again)
+
+
+def wants_json(scope: Scope) -> bool:
+    """Whether a program has asked, or a person."""
     accepted = dict(scope["headers"]).get(b"accept", b"")
-    wants_json = scope["path"].startswith("/api/") or b"application/json" in accepted
-    await answer(send, 503, {"code": "busy", "message": MESSAGE} if wants_json else f"{MESSAGE}\n", again)
+    return scope["path"].startswith("/api/") or b"application/json" in accepted
 
 
 async def answer(send: Send, status: int, content: dict[str, Any] | str, *extra: tuple[bytes, bytes]) -> None:
