@@ -40,14 +40,14 @@ async def post(
     try:
         async with asyncio.timeout(PATIENCE_S):
             writer.write("\r\n".join([*head, "", ""]).encode() + body)
-            answer = asyncio.create_task(reader.read())
-            while more and not answer.done() and sent * len(more) < ENOUGH:
+            first = asyncio.create_task(reader.readline())  # as a client does that stops at an answer
+            while more and not first.done() and sent * len(more) < ENOUGH:
                 writer.write(more)
                 sent += 1
                 await asyncio.wait(
-                    {answer, asyncio.create_task(writer.drain())}, return_when="FIRST_COMPLETED"
+                    {first, asyncio.create_task(writer.drain())}, return_when="FIRST_COMPLETED"
                 )
-            said = (await answer).decode()
+            said = (await first + await reader.read()).decode()
     finally:
         writer.close()
     return int(said.split()[1]), said.partition("\r\n\r\n")[2], sent
