@@ -316,7 +316,7 @@ class Hub:
             audience.set_pace(self.pace)
 
     async def _end_segments(self, now: int) -> None:
-        """After the grace: no report any more, write the rest, confirm. After the seal: forget."""
+        """After the grace: no report any more, write the rest, confirm. After the seal and the last stub: forget."""
         on_air: set[str] = set()
         for audience in list(self.audiences.values()):
             for segment in audience.state.segments:
@@ -327,7 +327,8 @@ class Hub:
                 if now >= found.window.grace_ends_at:
                     await self._confirm(self.totals.totals_of(segment))
         for known in self.totals.segments.keys() - on_air:
-            if not (self.totals.segments[known].dirty or self.totals.segments[known].writing):
+            totals = self.totals.segments[known]
+            if not (totals.dirty or totals.writing or self.stubs.owes(known)):
                 del self.totals.segments[known]
 
     async def _confirm(self, totals: SegmentTotals) -> None:

@@ -45,9 +45,8 @@ class Stubs:
         self._totals = totals
         self._audiences = audiences
         self._swept: set[tuple[str, str | None]] = set()  # plays and feeds
-        self._ended: set[str] = (
-            set()
-        )  # plays whose end this process was there for: its key is in their ledger
+        # Plays whose end this process was there for: its key is in their ledger.
+        self._ended: set[str] = set()
 
     def acknowledge(self, totals: SegmentTotals, written: dict[bytes, int]) -> None:
         """Tells phones what was written; those whose window is over get it signed."""
@@ -66,11 +65,28 @@ class Stubs:
             for segment in audience.state.segments:
                 if may_sign(audience, segment):
                     self._ended.add(segment.key)
-                for feed in _feeds_after(audience, segment, SETTLED_MS):
-                    if audience.is_announced and (segment.key, feed) not in self._swept:
+                for feed in self._settled_feeds(audience, segment):
+                    if (segment.key, feed) not in self._swept:
                         self._swept.add((segment.key, feed))
                         here = [one.viewer for one in audience if one.feed == feed and one.viewer is not None]
                         await self._hand_out(audience, segment, here)
+
+    def _settled_feeds(self, audience: Audience, segment: SegmentState) -> list[str | None]:
+        """Feeds whose last reports are in: a moment after their windows, and all of them once the play is sealed, where
+        this process was too busy until then.
+        """
+        if self._may_still_sign(audience, segment):
+            return list(audience.state.feeds) or [None]
+        return _feeds_after(audience, segment, SETTLED_MS) if audience.is_announced else []
+
+    def owes(self, play: str) -> bool:
+        """Whether phones are still to get what is in memory of a play."""
+        return play in self._ended and any(
+            (play, feed) not in self._swept
+            for audience in self._audiences.values()
+            if any(one.key == play and one.phase not in CALLED_OFF for one in audience.state.segments)
+            for feed in audience.state.feeds or (None,)
+        )
 
     async def greet(self, guests: Iterable[Guest], told: Mapping[tuple[str, bytes], int]) -> None:
         """Those who come after their window get what is known of them; after the seal, what they were just told."""
