@@ -17,12 +17,11 @@ from engagement.broadcast import send_state, send_wins
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.messages import Prize, Result
-from engagement.core.phases import REPORTING, UNDER_WAY, IllegalTransition, Phase, check_transition
+from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import SegmentState, ShowState, bound_results, choose_current, is_more_to_come
 from engagement.ledger.append import SYSTEM, append_entry, time_behind
 from engagement.models import LedgerEntry, Segment, Show
 from engagement.restores import trouble_of
-from engagement.vault import open_secret
 from engagement.wins import Step, Wins
 
 log = logging.getLogger(__name__)
@@ -274,24 +273,6 @@ def close_segment(segment_id: int, *, actor: str, reason: str = "", now: int | N
     segment.closes_at = from_ms(now)
     record_change(segment, "close", actor=actor, now=now, reason=reason, details={"closes_at": now})
     return segment
-
-
-@transaction.atomic
-def open_show_key(show_id: int, *, actor: str, reason: str, now: int | None = None) -> bytes:
-    """The show's key, for an auditor who holds the rolls to the people behind them; the ledger tells of it.
-
-    Whoever has it and the ids of the host app knows who stands behind each pseudonym: nothing may be under way.
-    """
-    show = Show.objects.select_for_update().get(pk=show_id)
-    if not reason.strip():
-        raise ActionRefused("to open the key needs a reason")
-    going = show.segments.filter(phase__in=UNDER_WAY).order_by("position").first()
-    if going is not None:
-        raise ActionRefused(
-            f"{going} is {going.phase}: the key of {show} is opened once nothing is under way"
-        )
-    append_entry(show, "open key", actor=actor, reason=reason.strip(), now=now)
-    return open_secret(show.k_show)
 
 
 # --- what the conductor does: it records what is already true ---

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from gala.strength import SHORTEST, weakness_of
+
 ON = ("true", "on", "yes", "y", "ok", "1")
 OFF = ("false", "off", "no", "n", "0")
 
@@ -47,14 +49,23 @@ class Environment:
             return list(default)
         return [word for word in map(str.strip, self._values[name].split(",")) if word]
 
-    def keys(self, name: str, default: str) -> list[str]:
+    def secrets(self, name: str, default: Collection[str]) -> list[str]:
         """A list of secrets, spaces and all. An empty one is a line of .env.example that nobody filled in."""
         if name not in self._values:
-            return [default]
+            return list(default)
         keys = [key for key in self._values[name].split(",") if key]
         if not keys:
             raise BadVariable(name, "at least one key", "none")
         return keys
+
+    def keys(self, name: str, default: Collection[str]) -> list[str]:
+        """A list of secrets that nobody can guess; the default is made from one."""
+        keys = self.secrets(name, default)
+        return [strong(name, key) for key in keys] if name in self._values else keys
+
+    def more_keys(self, name: str) -> list[str]:
+        """As `keys`, of which there may be none."""
+        return self.keys(name, ()) if self._values.get(name) else []
 
     def address(self, name: str, default: str, schemes: Collection[str]) -> str:
         """An address such as redis://…; what came is not repeated: there may be a password in it."""
@@ -86,3 +97,11 @@ class Environment:
         if text not in allowed:
             raise BadVariable(name, like or f"one of {', '.join(allowed)}", repr(text))
         return text
+
+
+def strong(name: str, key: str) -> str:
+    """The same key, where nobody can guess it; what came is not repeated."""
+    if weakness := weakness_of(key):
+        expected = f"at least {SHORTEST} characters that nobody can guess (openssl rand -hex 32)"
+        raise BadVariable(name, expected, weakness)
+    return key

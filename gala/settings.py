@@ -20,8 +20,9 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from gala.embedded import socket_path
-from gala.environment import BadVariable, Environment
+from gala.environment import BadVariable, Environment, strong
 from gala.installation import name_of
+from gala.strength import weakness_of
 
 django_stubs_ext.monkeypatch()  # Django's generic classes take their types at run time, too
 
@@ -29,16 +30,25 @@ env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-def seeds(name: str, otherwise: str) -> list[bytes]:
-    """Signing keys, 32 bytes each, in base64; where none is set, one made from `otherwise`."""
-    made = base64.b64encode(hashlib.sha256(otherwise.encode()).digest()).decode()
+def seeds(name: str, otherwise: list[str]) -> list[bytes]:
+    """Signing keys, 32 bytes each, in base64; where none is set, those made from `otherwise`."""
+    made = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in otherwise]
+    texts = env.secrets(name, made)
     try:
-        keys = [base64.b64decode(text, validate=True) for text in env.keys(name, made)]
+        keys = [base64.b64decode(text, validate=True) for text in texts]
     except ValueError:
         keys = [b""]
-    if any(len(key) != 32 for key in keys):
-        raise BadVariable(name, "32 bytes in base64 (openssl rand -base64 32)", "something else")
+    if any(len(key) != 32 for key in keys) or any(map(weakness_of, texts)):
+        raise BadVariable(name, "32 random bytes in base64 (openssl rand -base64 32)", "something else")
     return keys
+
+
+def purposes_of_their_own(**keys: list[str]) -> None:
+    """Refuses a key that serves two purposes: whoever gets to know it for one has the other, too."""
+    owner: dict[str, str] = {}
+    for name, key in ((name, key) for name, row in keys.items() for key in row):
+        if owner.setdefault(key, name) != name:
+            raise BadVariable(name, "keys of its own", f"one of {owner[key]}")
 
 
 # --- where things are kept ---
@@ -79,23 +89,38 @@ def _private(path: str, flags: int) -> int:
 SECRET_KEY = env.text("SECRET_KEY", "")
 if not SECRET_KEY and EMBEDDED:
     SECRET_KEY = kept_secret("secret_key")
-if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5:
-    raise BadVariable(
-        "SECRET_KEY", "at least 32 characters that nobody can guess", f"{len(SECRET_KEY)} characters"
-    )
+strong("SECRET_KEY", SECRET_KEY)
+# Earlier ones: what they signed, and what was made from them, is accepted, too.
+SECRET_KEY_FALLBACKS = env.more_keys("SECRET_KEY_FALLBACKS")
+
+
+def made_for(purpose: str) -> list[str]:
+    """Keys for a purpose that has none of its own."""
+    return [f"{key}:{purpose}" for key in (SECRET_KEY, *SECRET_KEY_FALLBACKS)]
+
 
 # The first key signs passes, all of them are accepted: put a new one in front to rotate.
-PASS_KEYS = env.keys("PASS_KEYS", f"{SECRET_KEY}:passes")
+PASS_KEYS = env.keys("PASS_KEYS", made_for("passes"))
 # The first key encrypts secrets at rest (show keys, party secrets), all of them decrypt.
-STORAGE_KEYS = env.keys("STORAGE_KEYS", f"{SECRET_KEY}:storage")
+STORAGE_KEYS = env.keys("STORAGE_KEYS", made_for("storage"))
 # The first key signs checkpoints of ledgers, those of all are accepted.
-LEDGER_KEYS = seeds("LEDGER_KEYS", f"{SECRET_KEY}:ledger")
+LEDGER_KEYS = seeds("LEDGER_KEYS", made_for("ledger"))
 # Stands before the show's slug in checkpoints: which ledger of the world this is. It must not change.
 LEDGER_NAME = env.text("LEDGER_NAME", "localhost")
 if not re.fullmatch(r"[A-Za-z0-9._:/-]+", LEDGER_NAME):
     raise BadVariable("LEDGER_NAME", "an address without https://", repr(LEDGER_NAME))
 # Keys with which the backends of host apps ask for passes for their own users.
-HOST_API_KEYS = env.words("HOST_API_KEYS")
+HOST_API_KEYS = env.more_keys("HOST_API_KEYS")
+purposes_of_their_own(
+    SECRET_KEY=[SECRET_KEY, *SECRET_KEY_FALLBACKS],
+    PASS_KEYS=PASS_KEYS,
+    STORAGE_KEYS=STORAGE_KEYS,
+    LEDGER_KEYS=[base64.b64encode(key).decode() for key in LEDGER_KEYS],
+    HOST_API_KEYS=HOST_API_KEYS,
+)
+
+# After the last thing that happened in a show its key may be destroyed (docs/privacy.md).
+RETENTION_DAYS = env.number("RETENTION_DAYS", 180, 1, 3650)
 
 # --- the live side ---
 

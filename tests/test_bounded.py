@@ -23,7 +23,7 @@ from django.conf import settings
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
-from django.core.management import call_command, get_commands
+from django.core.management import CommandError, call_command, get_commands
 from django.db import connection, transaction
 from django.test import Client, TestCase
 from django.test.utils import CaptureQueriesContext, override_settings
@@ -416,6 +416,12 @@ def open_key(night: Night) -> None:
     call("show_key", night.show.slug, "--reason", "audit")
 
 
+def destroy_key(night: Night) -> None:
+    night.show.segments.update(phase=Phase.VOID)
+    with suppress(CommandError):  # it is kept for half a year
+        call("destroy_show_key", night.show.slug, "--reason", "over", "--yes")
+
+
 def commit_canaries(night: Night) -> None:
     promise = ("--commitment", "ab" * 32, "--count", 1)
     call("canaries", "commit", night.waiting.segment_id, "notary", *promise)
@@ -427,6 +433,8 @@ COMMANDS: dict[str, Run] = {
     "commit": lambda night: call("commit", night.draft.pk, "notary", "--commitment", "ab" * 32),
     "confirm_restore": confirm,
     "show_key": open_key,
+    "destroy_show_key": destroy_key,
+    "rotate_storage_keys": lambda night: call("rotate_storage_keys", "small"),
     "create_account": lambda night: call("create_account", "nina", "--role", "operator"),
     "evidence": lambda night: call(
         "evidence", "small", "-o", Path(settings.DATA_DIR) / "pack.zip", "--force"

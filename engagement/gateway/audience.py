@@ -109,8 +109,9 @@ class Audience:
     def _take(self, state: ShowState) -> None:
         self.state = state
         self.current = state.segment(state.current)  # which is shown
-        self.k_show = open_secret(state.k_show)
-        self.fingerprint = key_fingerprint(state.slug, self.k_show)
+        # Nobody plays any more in a show whose key was destroyed; screens still show what came of it.
+        self.k_show = open_secret(state.k_show) if state.k_show else b""
+        self.fingerprint = key_fingerprint(state.slug, self.k_show) if self.k_show else ""
         self._reporting: dict[tuple[int, str | None], Reporting | None] = {}
         self._frames: dict[str | None, Frame] = {}
         self._packed: dict[str | None, msgspec.Raw] = {}

@@ -203,6 +203,8 @@ def _identify(hello: Hello, audience: Audience) -> tuple[bytes, bytes]:
     """The pseudonym and the salt of whoever shows a valid pass."""
     if hello.pass_ is None:
         raise PhoneFault(WireError.BAD_PASS, "hello needs a pass")
+    if not audience.k_show:
+        raise PhoneFault(WireError.NO_SUCH_SHOW, "this show is over: its key was destroyed")
     slug = audience.state.slug
     try:
         uid = check_pass(hello.pass_, slug, now_ms()).uid

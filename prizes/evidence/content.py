@@ -27,6 +27,7 @@ ACTIONS: dict[str, str] = {
     "ask repeat": "Somebody asks to have the prizes of a spoiled segment drawn again",
     "repeat": "A second person agrees: the prizes of a spoiled segment are drawn again",
     "open key": "The key of the show's pseudonyms is opened to an auditor",
+    "destroy key": "The key of the show's pseudonyms is destroyed, after its retention date",
     "gateway key": "The key with which a gateway signs what phones are told",
     "fence": "The tally is closed: no shake counts any more",
     "fence again": "The tally is collected and closed once more",

@@ -22,6 +22,7 @@ from prizes.cosignatures import witness_rules
 from prizes.exclusions import explain_untold, told_exclusions
 from prizes.models import Draw, Prize, PrizeList
 from prizes.parties import draw_id_of, promised_by_parties
+from prizes.retention import refuse_without_key
 from prizes.software import software_digests
 from prizes.stamps import stamper_rules
 from prizes.steps.repeat import refuse_second_chances
@@ -34,6 +35,7 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
     segment = lock_segment(segment_id)
     if segment.phase != Phase.DRAFT:
         raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
+    refuse_without_key(segment.show)
     lists = _complete_prize_lists(segment)
     check_exclusions(segment)
     fixed = {"shards": settings.TALLY_SHARDS, "announced_prizes": _announce_prizes(lists)}

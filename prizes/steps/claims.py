@@ -18,6 +18,7 @@ from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.ledger.append import SYSTEM
 from engagement.models import Segment
 from engagement.passes import BadPass, check_pass
+from engagement.show_keys import DESTROYED
 from engagement.vault import open_secret
 from prizes.core.dispositions import (
     CLAIMED,
@@ -66,6 +67,8 @@ def identify(draw: Draw, token: str, salt: str) -> str:
         uid = check_pass(token, slug, ANY_TIME).uid
     except BadPass as error:
         raise ClaimRefused("bad_pass", str(error)) from None
+    if draw.show.k_show == DESTROYED:
+        raise ClaimRefused("too_late", "the show is over: who its viewers were is not kept any more")
     derived = derive_salt(open_secret(draw.show.k_show), slug, uid)
     if not hmac.compare_digest(derived.hex(), salt):
         raise ClaimRefused("wrong_salt", "the salt is not that of the viewer of this pass")

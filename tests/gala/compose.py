@@ -1,5 +1,7 @@
 """docker/compose.yaml as the engine reads it: what a service gets for its environment out of a .env file."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -41,11 +43,9 @@ def parse_env(text: str) -> dict[str, str]:
 def example(**more: str) -> dict[str, str]:
     """.env.example, filled in as it says."""
     filled = parse_env((DOCKER / ".env.example").read_text())
-    keys = {
-        name: f"{name.lower()}-0123456789-abcdefghijklm"
-        for name in ("SECRET_KEY", "PASS_KEYS", "STORAGE_KEYS")
-    }
-    keys["LEDGER_KEYS"] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    names = ("SECRET_KEY", "PASS_KEYS", "STORAGE_KEYS", "LEDGER_KEYS")
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    keys["LEDGER_KEYS"] = base64.b64encode(bytes.fromhex(keys["LEDGER_KEYS"])).decode()
     return {**filled, **keys, "POSTGRES_PASSWORD": "p0stgres", "VALKEY_PASSWORD": "va1key", **more}
 
 

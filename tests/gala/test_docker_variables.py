@@ -1,5 +1,7 @@
 """A variable in docker/.env has the effect that docs/settings.md says: it is what the processes read."""
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,16 +18,25 @@ from tests.test_docs import named, tables
 OF_THE_CONTAINER = {
     *("GATEWAY_HOST", "GATEWAY_PORT", "GALA_DATA", "HEALTH_DIR", "BEHIND_TLS_PROXY", "TRUST_REAL_IP_HEADER"),
 }
+
+
+def key_of(name: str) -> str:
+    """As random as 0f0b973fb1d2a337666a4a9d9a3de0da8d81984ef7e97d5b5b808eb566c7d459, and the same each time."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 SAMPLES = {
     "DATABASE_URL": "postgres://u:p@elsewhere:5433/other",
     "REDIS_URL": "redis://:p@elsewhere:6380/3",
-    "SECRET_KEY": "another-secret-0123456789-abcdefghijklm",
-    "PASS_KEYS": "new,old",
-    "STORAGE_KEYS": "new,old",
-    "LEDGER_KEYS": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+    "SECRET_KEY": key_of("another"),
+    "SECRET_KEY_FALLBACKS": key_of("an earlier one"),
+    "PASS_KEYS": f"{key_of('new')},{key_of('old')}",
+    "STORAGE_KEYS": f"{key_of('newer')},{key_of('older')}",
+    "LEDGER_KEYS": base64.b64encode(bytes.fromhex(key_of("ledger"))).decode(),
     "LEDGER_NAME": "ledger.example",
     "INSTALLATION": "rehearsal",
-    "HOST_API_KEYS": "one,two",
+    "HOST_API_KEYS": f"{key_of('one app')},{key_of('another app')}",
+    "RETENTION_DAYS": "30",
     "TALLY_SHARDS": "64",
     "DRAWS_DIR": "/data/elsewhere",
     "DRAWS_STORAGE": "s3://bucket/prefix",

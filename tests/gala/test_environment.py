@@ -85,10 +85,10 @@ def test_lists_have_no_empty_words_and_no_spaces_around_them() -> None:
 
 
 def test_keys_keep_every_character_and_are_never_none_at_all() -> None:
-    assert Environment({"K": "$a b,c"}).keys("K", "x") == ["$a b", "c"]
-    assert Environment({}).keys("K", "made,of a secret") == ["made,of a secret"]
+    assert Environment({"K": "$a b,c"}).secrets("K", ["x"]) == ["$a b", "c"]
+    assert Environment({}).keys("K", ["made,of a secret"]) == ["made,of a secret"]
     with pytest.raises(BadVariable, match=r"^K: expected at least one key, got none$"):
-        Environment({"K": ""}).keys("K", "x")
+        Environment({"K": ""}).keys("K", ["x"])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,12 @@ def test_a_setting_that_makes_no_sense_ends_a_command_in_one_line() -> None:
         (
             "SECRET_KEY",
             "short",
-            "SECRET_KEY: expected at least 32 characters that nobody can guess, got 5 characters",
+            "SECRET_KEY: expected at least 32 characters that nobody can guess (openssl rand -hex 32), got 5 char",
+        ),
+        (
+            "STORAGE_KEYS",
+            "change-me-change-me-change-me-change-me",
+            "STORAGE_KEYS: expected at least 32 characters that nobody can guess (openssl rand -hex 32), got something",
         ),
         ("GALA_DATA", "", "GALA_DATA: expected a folder, got nothing"),
         ("DRAWS_DIR", "", "DRAWS_DIR: expected a folder, got nothing"),

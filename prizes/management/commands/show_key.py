@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from engagement.actions import ActionRefused, open_show_key
+from engagement.actions import ActionRefused
 from engagement.management.commands.verify_ledger import find_shows
+from engagement.show_keys import open_show_key
 from prizes.management.commands.segment import actor_of
 
 

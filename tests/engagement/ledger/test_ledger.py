@@ -1,5 +1,7 @@
 """The ledger: every entry is signed, and what was signed cannot be rewritten without being found out."""
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -449,8 +451,9 @@ def test_every_check_and_every_code_is_explained() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("LEDGER_KEYS", "short", "LEDGER_KEYS: expected 32 bytes in base64"),
-        ("LEDGER_KEYS", "c2hvcnQ=", "LEDGER_KEYS: expected 32 bytes in base64"),
+        ("LEDGER_KEYS", "short", "LEDGER_KEYS: expected 32 random bytes in base64"),
+        ("LEDGER_KEYS", "c2hvcnQ=", "LEDGER_KEYS: expected 32 random bytes in base64"),
+        ("LEDGER_KEYS", "A" * 43 + "=", "LEDGER_KEYS: expected 32 random bytes in base64"),
         ("LEDGER_NAME", "two words", "LEDGER_NAME: expected an address without https://, got 'two words'"),
         ("LEDGER_NAME", "a+b", "LEDGER_NAME: expected an address"),
     ],
@@ -469,13 +472,12 @@ def test_a_bad_key_or_name_stops_the_start(name: str, value: str, said: str) -> 
 
 def test_keys_are_taken_from_the_environment_and_else_made_from_the_secret(monkeypatch) -> None:
     seeds = gala.settings.seeds
-    monkeypatch.setenv(
-        "LEDGER_KEYS",
-        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
-    )
-    assert seeds("LEDGER_KEYS", "x") == [bytes(32), b"\1" * 32]
+    keys = [hashlib.sha256(bytes([number])).digest() for number in range(2)]
+    monkeypatch.setenv("LEDGER_KEYS", ",".join(base64.b64encode(key).decode() for key in keys))
+    assert seeds("LEDGER_KEYS", ["x"]) == keys
     monkeypatch.delenv("LEDGER_KEYS")
-    assert seeds("LEDGER_KEYS", "x") == seeds("LEDGER_KEYS", "x") != seeds("LEDGER_KEYS", "y")
+    assert seeds("LEDGER_KEYS", ["x"]) == seeds("LEDGER_KEYS", ["x"]) != seeds("LEDGER_KEYS", ["y"])
+    assert seeds("LEDGER_KEYS", ["y", "x"])[1:] == seeds("LEDGER_KEYS", ["x"])
 
 
 def test_a_show_with_a_ledger_cannot_be_deleted_in_the_administration(
