@@ -40,8 +40,8 @@ $(shell [ ! -x $(PY) ] || [ "$$($(PYTHON) -V 2>&1)" = "$$($(PY) -V 2>&1)" ] || r
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw soak fuzz lint \
-  lock schema clean
+.PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
+  bench-logins soak fuzz lint lock schema clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +84,9 @@ soak: $(VENV)/dev ## 10,000 phones for 10 minutes, nothing may grow; ARGS="--min
 
 bench-draw: $(VENV)/dev ## freeze, draw and check 35 million entries; ARGS="--entries 1000000 --json FILE" for fewer
 	@$(PY) -m tests.bench.draw $(ARGS)
+
+bench-logins: $(VENV)/dev ## acks of 5,000 phones with and without 64 logins at once; ARGS="--phones 500 --json FILE"
+	@$(PY) -m tests.bench.logins $(ARGS)
 
 fuzz: $(VENV)/dev ## 20,000 changed files of a night against the verifier; MUTATIONS=1000 for fewer
 	@MUTATIONS=$(or $(MUTATIONS),20000) $(PYTEST) -q -rP -n 2 tests/prizes/test_mutations.py

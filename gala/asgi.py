@@ -23,6 +23,7 @@ from gala.beats import beat  # noqa: E402
 from gala.doors import Doors  # noqa: E402
 from gala.health import is_probe, probes  # noqa: E402
 from gala.limiter import Limiter  # noqa: E402
+from gala.logins import LoginDoor, costs_a_hash  # noqa: E402
 from gala.proxy import seen_from_outside  # noqa: E402
 
 # So many new objects; Python's own number is 700. Of the gateway a phone leaves nothing that only a collection finds
@@ -30,15 +31,23 @@ from gala.proxy import seen_from_outside  # noqa: E402
 COLLECT_AFTER = 20_000
 
 pages = Doors(Limiter(site, settings.HTTP_AT_ONCE))
+logins = Doors(LoginDoor(site))
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
 async def http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Probes and passes are answered in front of Django, everything else is Django's, behind its limiter."""
-    app = probes if is_probe(scope) else admission if is_admission(scope) else pages
-    await app(seen_from_outside(scope), receive, send)
+    """Probes and passes are answered in front of Django, everything else is Django's, behind its limiters."""
+    await app_for(scope)(seen_from_outside(scope), receive, send)
+
+
+def app_for(scope: dict[str, Any]) -> Callable[..., Awaitable[None]]:
+    if is_probe(scope):
+        return probes
+    if is_admission(scope):
+        return admission
+    return logins if costs_a_hash(scope) else pages
 
 
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:

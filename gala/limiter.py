@@ -29,10 +29,10 @@ MESSAGE = "too many requests at once, try again in a moment"
 class Limiter:
     """ASGI: lets `places` requests at once into the application, and as many streams beside them."""
 
-    def __init__(self, app: App, places: int) -> None:
+    def __init__(self, app: App, places: int, queue: int | None = None) -> None:
         self.app = app
         self._places = asyncio.Semaphore(places)
-        self._queue = QUEUE * places
+        self._queue = QUEUE * places if queue is None else queue
         self._streams = places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

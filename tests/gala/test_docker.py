@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 
 from engagement.gateway.hub import SPARE_DESCRIPTORS
+from gala import logins
 from gala.entrypoints import ROOT, arguments_of, gateway
 from gala.environment import Environment
 from gala.health import is_probe
@@ -156,7 +157,8 @@ class TestArithmetic:
         [environment] = {
             str(environment_of(name, example())): environment_of(name, example()) for name in OURS
         }.values()
-        per_process = Environment(environment).number("HTTP_AT_ONCE", settings.HTTP_AT_ONCE, 1, 1000) + 1
+        pages = Environment(environment).number("HTTP_AT_ONCE", settings.HTTP_AT_ONCE, 1, 1000)
+        per_process = pages + logins.PLACES + 1
         processes, concurrency = int(environment["GATEWAY_WORKERS"]), int(environment["WORKER_CONCURRENCY"])
         gateways, workers = (
             max(map(int, re.findall(rf"--scale {name}=(\d+)", self.README))) for name in ("gateway", "worker")

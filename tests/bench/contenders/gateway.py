@@ -49,7 +49,7 @@ class Gateway(Contender):
         return missing_redis()
 
     @contextlib.contextmanager
-    def start(self, folder: Path, *, core: int, processes: int = 1) -> Iterator[Running]:
+    def start(self, folder: Path, *, core: int, processes: int = 1, **environment: str) -> Iterator[Running]:
         cores = [core, other_core(core)]
         set_up_django(cores[1])
         (folder / "static").mkdir(exist_ok=True)  # whitenoise warns when it is missing
@@ -59,7 +59,7 @@ class Gateway(Contender):
                     running_server(
                         self._command,
                         path="/healthz",
-                        env=_environment(folder),
+                        env={**_environment(folder), **environment},
                         log=folder / f"gateway-{number}.log",
                         core=cores[number % 2],
                     )
