@@ -41,7 +41,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
-  bench-logins soak fuzz lint lock schema clean
+  bench-logins soak fuzz supply lint lock schema clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -90,6 +90,9 @@ bench-logins: $(VENV)/dev ## acks of 5,000 phones with and without 64 logins at 
 
 fuzz: $(VENV)/dev ## 20,000 changed files of a night against the verifier; MUTATIONS=1000 for fewer
 	@MUTATIONS=$(or $(MUTATIONS),20000) $(PYTEST) -q -rP -n 2 tests/prizes/test_mutations.py
+
+supply: $(VENV)/dev ## known weaknesses of what we build on, and the list of it (CycloneDX) in var/
+	@$(PY) -m tests.supply $(ARGS)
 
 lint: $(VENV)/dev ## format, lint, types and import rules
 	@$(VENV)/bin/ruff format --check --quiet . || { \

@@ -44,6 +44,7 @@ OUR_COMMANDS = (
 # Options of other programs that the pages name.
 FOREIGN = {
     *("--build", "--detach", "--wait", "--scale", "--follow", "--rm", "--entrypoint"),  # docker compose
+    "--format",  # docker buildx
     "--require-hashes",  # pip
     "--key",  # engagement/ledger/verify_ledger.py
 }

@@ -14,6 +14,7 @@ MODULES = {
     "django-environ": "environ",
     "django-ninja": "ninja",
     "django-storages": "storages",
+    "cyclonedx-bom": "cyclonedx_py",
     "pyyaml": "yaml",
     "zxing-cpp": "zxingcpp",
 }

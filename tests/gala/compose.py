@@ -14,6 +14,7 @@ DOCKER = ROOT / "docker"
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "gala"}
+IMAGES = ("PYTHON_IMAGE", "POSTGRES_IMAGE", "VALKEY_IMAGE", "NGINX_IMAGE")
 # The innermost ${NAME}, ${NAME:-default} or ${NAME:?reason}.
 INNERMOST = re.compile(r"(?<!\$)\$\{([A-Z_]+)(?::([-?])([^${}]*))?\}")
 

@@ -12,7 +12,17 @@ from gala.entrypoints import ROOT, arguments_of, gateway
 from gala.environment import Environment
 from gala.health import is_probe
 from gala.listener import BACKLOG
-from tests.gala.compose import COMPOSE, DOCKER, OURS, SERVICES, environment_of, example, parse_env
+from tests.gala.compose import (
+    COMPOSE,
+    DOCKER,
+    IMAGES,
+    OURS,
+    SERVICES,
+    environment_of,
+    example,
+    interpolate,
+    parse_env,
+)
 
 NGINX = (DOCKER / "nginx.conf").read_text()
 DOCKERFILE = (DOCKER / "Dockerfile").read_text().replace("\\\n", "")
@@ -185,3 +195,14 @@ class TestArithmetic:
         asked = {int(number) for number in re.findall(r"backlog=(\d+)", NGINX)} | {BACKLOG}
         for name in ("nginx", "gateway"):
             assert SERVICES[name]["sysctls"]["net.core.somaxconn"] == max(asked) == 4096
+
+
+def test_each_image_can_be_named_by_its_digest() -> None:
+    images = {name: f"{name.lower()}@sha256:{'0' * 64}" for name in IMAGES}
+    used = [str(service["image"]) for service in SERVICES.values() if service["image"] != "gala"]
+    used.append(SERVICES["gateway"]["build"]["args"]["PYTHON_IMAGE"])
+    assert {interpolate(image, images) for image in used} == set(images.values())
+    assert all(":" in interpolate(image, {}) for image in used)  # a version, else the newest there is
+    [built_on] = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert built_on == interpolate(SERVICES["gateway"]["build"]["args"]["PYTHON_IMAGE"], {})
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${PYTHON_IMAGE}"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gala.entrypoints import ROOT
-from tests.gala.compose import OURS, MissingVariable, environment_of, example
+from tests.gala.compose import IMAGES, OURS, MissingVariable, environment_of, example
 from tests.test_docs import named, tables
 
 # A container's own: .env does not reach them.
@@ -72,7 +72,7 @@ for environment in json.load(sys.stdin):
 
 def documented() -> set[str]:
     rows = tables("docs/settings.md", "variable", "default")
-    own = {"SITE_HOST", "POSTGRES_PASSWORD", "VALKEY_PASSWORD"}  # of compose itself
+    own = {"SITE_HOST", "POSTGRES_PASSWORD", "VALKEY_PASSWORD", *IMAGES}  # of compose itself
     return {name for row in rows for name in named(row[0])} - own
 
 
