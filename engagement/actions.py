@@ -19,6 +19,7 @@ from engagement.core.digests import parse_canonical
 from engagement.core.messages import Prize, Result
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import SegmentState, ShowState, bound_results, choose_current, is_more_to_come
+from engagement.fair_play.promised import describe_fair_play
 from engagement.ledger.append import SYSTEM, append_entry, time_behind
 from engagement.models import LedgerEntry, Segment, Show
 from engagement.restores import trouble_of
@@ -181,6 +182,7 @@ def describe_show(show: Show) -> ShowState:
         segments=[segment for segment in described if segment.id == current or segment.phase in REPORTING],
         results=bound_results(msgspec.convert(results, list[Result])),
         more_to_come=is_more_to_come(described, current),
+        fair_play=describe_fair_play(show),
     )
 
 

@@ -10,9 +10,9 @@ from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.forms import ModelForm
+from django.forms import CheckboxSelectMultiple, ModelForm, MultipleChoiceField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -21,8 +21,12 @@ from django.utils.html import format_html
 from engagement.actions import ActionRefused, announce_later, lock_segment
 from engagement.broadcast import forget_state
 from engagement.core.phases import REPORTING
+from engagement.fair_play.core.promise import WAYS
+from engagement.fair_play.models import FairPlay
+from engagement.fair_play.promised import OF_SHOW, read_promised, tell_changes
 from engagement.models import EDITABLE, Feed, LedgerCheckpoint, LedgerEntry, Segment, Show
 from engagement.positions import OrderedFormSet, give_place, rows_in_the_way
+from engagement.restores import trouble_of
 
 admin.site.site_header = admin.site.site_title = "Shake to win"
 admin.site.index_title = "Administration"
@@ -161,11 +165,35 @@ class FeedInline(admin.TabularInline[Feed, Show]):
         return not is_busy(obj) and super().has_delete_permission(request, obj)
 
 
+class FairPlayForm(ModelForm[FairPlay]):
+    ways = MultipleChoiceField(
+        choices=[(way, way) for way in WAYS],
+        required=False,
+        widget=CheckboxSelectMultiple,
+        help_text=FairPlay._meta.get_field("ways").help_text,
+    )
+
+
+class FairPlayInline(admin.StackedInline[FairPlay, Show]):
+    """The row that every show has; it stands in the rules, as feeds do."""
+
+    model = FairPlay
+    form = FairPlayForm
+    can_delete = False
+    extra = 0
+    max_num = 1
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not is_busy(obj) and super().has_change_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not is_busy(obj) and super().has_add_permission(request, obj)
+
+
 @admin.register(Show)
 class ShowAdmin(AnnouncingAdmin):
     list_display = ("title", "slug", "control_room", "created_at")
     search_fields = ("title", "slug")
-    inlines = (FeedInline,)
     fields = (
         "slug",
         "title",
@@ -184,7 +212,10 @@ class ShowAdmin(AnnouncingAdmin):
         fixed = ("control_room", *(("slug",) if obj else ()))
         if obj is not None and obj.segments.exclude(phase__in=EDITABLE).exists():
             fixed = (*fixed, "roll_visibility")  # what viewers were told when they took part
-        return (*fixed, "max_hz", "burst", "grace_ms") if is_busy(obj) else fixed
+        return (*fixed, *OF_SHOW) if is_busy(obj) else fixed
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return (FeedInline,) if obj is None else (FeedInline, FairPlayInline)  # a new show makes its row
 
     @admin.display(description="control room")
     def control_room(self, show: Show) -> str:
@@ -195,11 +226,27 @@ class ShowAdmin(AnnouncingAdmin):
     def show_of(self, obj: Show) -> Show:
         return obj
 
+    @transaction.atomic
+    def save_model(self, request: HttpRequest, obj: Show, form: Any, change: bool) -> None:
+        if change:
+            show = lock_show(obj)  # from here on the answer of is_busy stands
+            if is_busy(show) and set(form.changed_data).intersection(OF_SHOW):
+                raise PermissionDenied(LATE)
+            form.promised = read_promised(obj.pk)
+        super().save_model(request, obj, form, change)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        show = lock_show(form.instance)  # from here on the answer of is_busy stands
+        show = lock_show(form.instance)
         if is_busy(show) and any(formset.has_changed() for formset in formsets):
             raise PermissionDenied(LATE)
         super().save_related(request, form, formsets, change)
+        if change:
+            self.tell_changes(request, show, form.promised)
+
+    def tell_changes(self, request: HttpRequest, show: Show, before: dict[str, Any]) -> None:
+        """What is promised from the next arming on, in the ledger; PermissionDenied where nothing can be told."""
+        if tell_changes(show, before, actor=request.user.get_username()) and (trouble := trouble_of(show)):
+            raise PermissionDenied(trouble)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A show with a ledger stays; the thousand things that stay with it are not listed one by one."""

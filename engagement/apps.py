@@ -1,10 +1,16 @@
+from importlib import import_module
+
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class EngagementConfig(AppConfig):
     name = "engagement"
     verbose_name = "Live side"
+
+    def import_models(self) -> None:
+        super().import_models()
+        import_module("engagement.fair_play.models")  # of a room, which stands above engagement/models.py
 
     def ready(self) -> None:
         from engagement.ledger import guards
@@ -15,7 +21,11 @@ class EngagementConfig(AppConfig):
             guards.append_only("engagement_ledgercheckpoint"),
             guards.keep_rows("engagement_restore"),
             guards.keep_rows("engagement_installation"),
+            guards.promised("engagement_show", "id", ("guests_allowed", "max_hz", "burst", "grace_ms")),
+            guards.promised("engagement_feed", "show_id"),
+            guards.promised("engagement_fairplay", "show_id"),
         )
+        pre_migrate.connect(guards.make_way, sender=self, dispatch_uid="engagement.ledger.guards")
         # Once per migrate, after all tables of all apps.
         post_migrate.connect(guards.install_guards, sender=self, dispatch_uid="engagement.ledger.guards")
 

@@ -14,7 +14,7 @@ CONSOLE = "engagement.view_segment"  # who may do this is of the crew
 
 _READS = Q(codename__startswith="view_")
 _RUNS = Q(codename__in=["run_segment", "enter_dice", "ask_disqualification"])
-_EDITS = Q(codename__regex=r"^(add|change|delete)_(show|feed|segment|prizelist|prize)$")
+_EDITS = Q(codename__regex=r"^(add|change|delete)_(show|fairplay|feed|segment|prizelist|prize)$")
 _APPROVES = Q(
     codename__in=[
         "void_segment",

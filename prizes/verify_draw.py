@@ -84,6 +84,11 @@ RULES_V1 = {
 }  # fmt: skip
 RULES_V2 = {
     **RULES_V1, "$format": str, "beacon": {"kind": str, "chain": str, "rule": str, "throws": int},
+    "fair_play": {
+        "guests": bool, "max_hz": int, "burst": int, "grace_ms": int, "ways": [str],
+        "passes": {"ipv4": int, "ipv6_48": int, "ipv6_64": int}, "carriers": [[object]],
+        "most_tickets": Map(int), "shared": {"kinds": [str], "entries": int},
+    },
     "publish_by_s": int, "quorum": int, "repeats": str, "unwitnessed": str,
     "stampers": [{"name": str, "certificate": HEX32}], "witnesses": [{"name": str, "key": str}],
 }  # fmt: skip
@@ -458,6 +463,28 @@ def check_later_rules(rules: Any) -> None:
         len(stampers[0]) <= MOST_STAMPERS, f"at most {MOST_STAMPERS} time stampers, got {len(stampers[0])}"
     )
     require(rules["repeats"] != rules["draw_id"], "a draw that repeats another one")
+    check_fair_play(rules["fair_play"])
+
+
+PASS_KINDS = ("guest", "work", "code", "attested")  # of a guest's pass, from 1 on
+
+
+def check_fair_play(promise: Any) -> None:
+    """What is promised about guests."""
+    for name, least, most in (("max_hz", 1, 50), ("burst", 0, 32_767), ("grace_ms", 500, 60_000)):
+        require(least <= promise[name] <= most, f"{name} of {least} .. {most}, got {promise[name]}")
+    for names, known in ((promise["ways"], PASS_KINDS[1:]), (promise["shared"]["kinds"], PASS_KINDS)):
+        require(set(names) <= set(known), f"names of {', '.join(known)}, got {names}")
+        require(names == sorted(set(names)), f"names in order, each once, got {names}")
+    numbers = [*promise["passes"].values(), promise["shared"]["entries"]]
+    require(max(numbers) <= 1_000_000, f"passes and shared entries of at most 1000000, got {max(numbers)}")
+    carriers, caps = promise["carriers"], promise["most_tickets"]
+    require(len(carriers) <= 200, f"at most 200 carriers, got {len(carriers)}")
+    require(all(list(map(type, row)) == [str, int] for row in carriers), "carriers as [prefix, factor]")
+    require(len({row[0] for row in carriers}) == len(carriers), "each carrier once")
+    require(all(1 <= row[1] <= 10_000 for row in carriers), "factors of 1 .. 10000")
+    require(set(caps) <= set(PASS_KINDS), f"most tickets of {', '.join(PASS_KINDS)}, got {sorted(caps)}")
+    require(max(caps.values(), default=0) <= 65_535, "at most 65535 tickets of any kind")
 
 
 def check_rules_digest(case: Case) -> str:

@@ -74,6 +74,17 @@ class SegmentState(Struct, frozen=True, kw_only=True):
         return self.key.split("-")[2:] in ([], [fingerprint])
 
 
+class FairPlayState(Struct, frozen=True, kw_only=True):
+    """What is promised about guests (docs/draw.md, section 1, `fair_play`); the defaults are those of a new show."""
+
+    ways: list[str] = msgspec.field(default_factory=lambda: ["work"])  # in which more passes are earned
+    passes_ipv4: int = 60  # free ones per hour, of a block
+    passes_ipv6_64: int = 20
+    passes_ipv6_48: int = 120
+    carriers: list[tuple[str, int]] = []  # prefix and factor; an origin has 1 + the index
+    keeps_origins: bool = True  # the tally keeps where guests come from
+
+
 class ShowState(Struct, frozen=True, kw_only=True):
     """Everything a gateway needs to know of a show."""
 
@@ -94,6 +105,7 @@ class ShowState(Struct, frozen=True, kw_only=True):
     segments: list[SegmentState]  # the current one and all that may take reports
     results: list[Result]  # the newest first, bounded: see `bound_results`
     more_to_come: bool  # the rundown has another segment that is open or still to come
+    fair_play: FairPlayState = FairPlayState()
 
     def segment(self, segment_id: int | None) -> SegmentState | None:
         """The segment of this id, or None where it is not on air.

@@ -17,14 +17,27 @@ from typing import Any, NamedTuple
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from engagement.core.phases import REPORTING
+
 PREFIX = "guard_"
 LONGEST_NAME = 63  # of PostgreSQL; it cuts what is longer
 BODY = " BEGIN RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation'; END "
-FUNCTION = f"CREATE OR REPLACE FUNCTION guard_refuses() RETURNS trigger LANGUAGE plpgsql AS $${BODY}$$"
+SEGMENTS = "engagement_segment"
+_ARMED = "phase IN ({})".format(", ".join(f"'{phase}'" for phase in sorted(REPORTING)))
+# PostgreSQL has no subqueries in the condition of a trigger, but functions; of NULL: whether any show is armed.
+_ANY_ARMED = f"SELECT 1 FROM {SEGMENTS} WHERE (which IS NULL OR show_id = which) AND {_ARMED}"
+ARMED_BODY = f" BEGIN RETURN EXISTS ({_ANY_ARMED}); END "
+FUNCTIONS = (
+    f"CREATE OR REPLACE FUNCTION guard_refuses() RETURNS trigger LANGUAGE plpgsql AS $${BODY}$$",
+    "CREATE OR REPLACE FUNCTION guard_is_armed(which bigint) RETURNS boolean LANGUAGE plpgsql"
+    f" AS $${ARMED_BODY}$$",
+)
 EXISTING = {
-    "sqlite": "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'",
+    "sqlite": "SELECT name, tbl_name, sql, '' FROM sqlite_master WHERE type = 'trigger'",
     # One that was disabled does not count. "A": fires in sessions with session_replication_role = replica, too.
-    "postgresql": "SELECT tgname, relname, prosrc FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+    "postgresql": "SELECT tgname, relname, prosrc, (SELECT max(f.prosrc) FROM pg_proc f"
+    " WHERE f.proname = 'guard_is_armed' AND pg_function_is_visible(f.oid))"
+    " FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
     " JOIN pg_proc ON pg_proc.oid = tgfoid"
     " WHERE NOT tgisinternal AND tgenabled = 'A' AND pg_table_is_visible(pg_class.oid)",
 }
@@ -52,6 +65,8 @@ class Guard:
     taking: bool = (
         False  # INSERT and UPDATE: refused where another row has one of its keys (SQLite: see above)
     )
+    # Only while a segment of the show is armed or takes reports; the column that holds the show's number.
+    while_armed: str = ""
 
 
 def append_only(table: str) -> tuple[Guard, ...]:
@@ -73,6 +88,20 @@ def frozen_columns(table: str, columns: Iterable[str], *, once_set: bool = False
     """These columns never change; with `once_set`, not after they have got a value. Names are the database's."""
     names = tuple(columns)
     return (Guard(table, "UPDATE", f"{table}: {', '.join(names)} cannot change any more", names, once_set),)
+
+
+def promised(table: str, show: str, columns: Iterable[str] = ()) -> tuple[Guard, ...]:
+    """Rows rest while a segment of their show, whose number is in the column `show`, is armed or takes reports.
+
+    With `columns` these only, and new rows are welcome.
+    """
+    message, names = f"{table}: promised while a segment is armed or on air", tuple(columns)
+    events = ("DELETE", "TRUNCATE") if names else ("INSERT", "DELETE", "TRUNCATE")
+    return (
+        Guard(table, "UPDATE", message, names, while_armed=show),
+        *(Guard(table, event, message, while_armed=show) for event in events),
+        *(Guard(table, event, message, taking=True, while_armed=show) for event in ("INSERT", "UPDATE")),
+    )
 
 
 # --- what is registered, and what is in place ---
@@ -113,6 +142,13 @@ def lift(connection: BaseDatabaseWrapper) -> None:
         _drop(connection, _present(connection).values())
 
 
+def make_way(using: str, **_: Any) -> None:
+    """Before every migrate: SQLite renames no table that a trigger of another one names; they come back at its end."""
+    connection = connections[using]
+    if connection.vendor == "sqlite":
+        _drop(connection, [row for row in _present(connection).values() if f'"{SEGMENTS}"' in row.text])
+
+
 def missing_guards(connection: BaseDatabaseWrapper) -> list[Guard]:
     """Registered guards that are not in place: somebody has dropped, disabled or exchanged them."""
     present = _present(connection)
@@ -137,6 +173,7 @@ class Placed(NamedTuple):
     name: str
     table: str
     text: str  # on SQLite the statement that has made it, on PostgreSQL the body of its function
+    armed: str | None  # on PostgreSQL the body of the function that says whether a show is armed
 
 
 def _triggers(
@@ -156,8 +193,11 @@ def _exists(guard: Guard, connection: BaseDatabaseWrapper) -> bool:
 
 def _is_as_made(row: Placed, trigger: Trigger | None, connection: BaseDatabaseWrapper) -> bool:
     """Whether somebody has put nothing else under its name."""
-    made = "" if trigger is None else trigger.statements[0]
-    return trigger is not None and row.text == (BODY if connection.vendor == "postgresql" else made)
+    if trigger is None:
+        return False
+    if connection.vendor == "sqlite":
+        return row.text == trigger.statements[0]
+    return row.text == BODY and (not trigger.guard.while_armed or row.armed == ARMED_BODY)
 
 
 def _present(connection: BaseDatabaseWrapper) -> dict[str, Placed]:
@@ -213,7 +253,8 @@ def _read_keys(rows: Iterable[tuple[str, str, str, str | None]]) -> list[tuple[s
 
 
 def _fits(guard: Guard, shapes: dict[str, Shape]) -> bool:
-    return guard.table in shapes and shapes[guard.table].columns.issuperset(guard.columns)
+    columns = {*guard.columns, *([guard.while_armed] if guard.while_armed else [])}
+    return guard.table in shapes and shapes[guard.table].columns.issuperset(columns)
 
 
 # --- SQL ---
@@ -230,6 +271,9 @@ def _create(name: str, guard: Guard, connection: BaseDatabaseWrapper, shape: Sha
     message = "'" + guard.message.replace("'", "''") + "'"
     head = f"TRIGGER {quote(name)} BEFORE {guard.event} ON {quote(guard.table)}"
     condition = _takes(guard, shape) if guard.taking else _changes(guard, connection)
+    if guard.while_armed and not guard.taking:
+        armed = _while_armed(guard, connection)
+        condition = f"({condition}) AND ({armed})" if condition else armed
     when = f"WHEN ({condition})" if condition else ""
     if connection.vendor == "sqlite":
         return (f"CREATE {head} FOR EACH ROW {when} BEGIN SELECT RAISE(ABORT, {message}); END",)
@@ -247,6 +291,20 @@ def _changes(guard: Guard, connection: BaseDatabaseWrapper) -> str:
     return " OR ".join(changes.format(connection.ops.quote_name(column)) for column in guard.columns)
 
 
+def _while_armed(guard: Guard, connection: BaseDatabaseWrapper) -> str:
+    """Whether the show of the row is armed: of the one that is there, or of the one that is to be written."""
+    rows = {"INSERT": ["NEW"], "UPDATE": ["OLD", "NEW"], "DELETE": ["OLD"], "TRUNCATE": []}[guard.event]
+    if connection.vendor == "sqlite":
+        return " OR ".join(_is_armed(f'{row}."{guard.while_armed}"') for row in rows)
+    return (
+        " OR ".join(f'guard_is_armed({row}."{guard.while_armed}")' for row in rows) or "guard_is_armed(NULL)"
+    )
+
+
+def _is_armed(show: str) -> str:
+    return f'EXISTS (SELECT 1 FROM "{SEGMENTS}" AS own WHERE own."show_id" = {show} AND own.{_ARMED})'
+
+
 def _takes(guard: Guard, shape: Shape) -> str:
     """On SQLite: another row has one of the keys of the row that is to be written."""
     return " OR ".join(_takes_key(guard, key, shape) for key in shape.keys) or "0"
@@ -260,6 +318,8 @@ def _takes_key(guard: Guard, key: Key, shape: Shape) -> str:
     same = [f'"{guard.table}"."{column}" = NEW."{column}"' for column in key.columns]
     if guard.event == "UPDATE":
         same.append(f'"{guard.table}".rowid <> OLD.rowid')
+    if guard.while_armed:
+        same.append(_is_armed(f'"{guard.table}"."{guard.while_armed}"'))
     if not key.condition:
         return f'EXISTS (SELECT 1 FROM "{guard.table}" WHERE {" AND ".join(same)})'
     # The condition as it stands in the index, once of the rows that are there and once of the new one.
@@ -276,7 +336,8 @@ def _make(connection: BaseDatabaseWrapper, triggers: list[Trigger]) -> None:
         _settle(connection)
     with connection.cursor() as cursor:
         if triggers and connection.vendor == "postgresql":
-            cursor.execute(FUNCTION)
+            for function in FUNCTIONS:
+                cursor.execute(function)
         for statement in (statement for trigger in triggers for statement in trigger.statements):
             cursor.execute(statement)
 

@@ -20,7 +20,7 @@ WON_ELSEWHERE = "won in another draw"
 
 PUBLIC_ACTIONS = frozenset({
     # what is promised, and who may take part
-    "arm", "gateway key", "exclude", "include",
+    "change", "arm", "gateway key", "exclude", "include",
     # the window and the roll
     "open", "opened", "close", "closing", "void", "fence", "fence again", "freeze", "spoil", "ask repeat", "repeat",
     # what was seen on air

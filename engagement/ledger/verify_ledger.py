@@ -274,7 +274,7 @@ GOES_ON = {*RANKS, "open", "opened", "closing", "fence", "fence again", "reveal"
 
 # What everybody may read: docs/ledger.md, "A public statement".
 PUBLIC = frozenset((
-    "arm", "exclude", "include", "gateway key",
+    "change", "arm", "exclude", "include", "gateway key",
     "open", "opened", "close", "closing", "void", "spoil", "fence", "fence again", "freeze", "ask repeat", "repeat",
     "counts", "uncounted", "canaries", "canaries opened",
     "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",

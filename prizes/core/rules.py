@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engagement.fair_play.core.promise import EXAMPLE as FAIR_PLAY
+from engagement.fair_play.core.promise import check_promise
 from prizes.core.digests import (
     BEACON_KINDS,
     MAX_DICE_THROWS,
@@ -63,6 +65,7 @@ def build_rules(
     exclusions_commitment: str,
     software_digest: str,
     verifier_digest: str,
+    fair_play: Mapping[str, Any],
     seal_margin_s: int = 60,
     reveal_deadline_s: int = 15,
     claim_s: int = 259_200,
@@ -85,8 +88,9 @@ def build_rules(
     public, a minute longer than the margin at least. `throws` is the number of throws of dice. `witnesses` have
     name and key (the text of a public key, docs/ledger.md); `quorum` of them sign the seal before the round, and
     `unwitnessed` says what happens without them. `stampers` have name and certificate (its SHA-256): who stamps the
-    seal with the time. `repeats` is the id of the spoiled draw whose prizes are drawn again. Commitments and digests
-    are 64 hex digits. Raises ValueError that says what was expected and what came.
+    seal with the time. `fair_play` is what is promised about guests (`check_promise`). `repeats` is the id of the
+    spoiled draw whose prizes are drawn again. Commitments and digests are 64 hex digits. Raises ValueError that says
+    what was expected and what came.
     Source: docs/draw.md, section 1.
 
     >>> build_rules(**EXAMPLE)["tmax"]
@@ -107,6 +111,7 @@ def build_rules(
         "draw_id": _text("draw_id", draw_id),
         "eligibility": _text("eligibility", eligibility),
         "exclusions_commitment": _digest("exclusions_commitment", exclusions_commitment),
+        "fair_play": check_promise(fair_play),
         "k_show_commitment": _digest("k_show_commitment", k_show_commitment),
         "parties": _check_parties(parties),
         "prizes": checked_prizes,
@@ -260,5 +265,6 @@ EXAMPLE: dict[str, Any] = {
     "exclusions_commitment": "22" * 32,
     "software_digest": "33" * 32,
     "verifier_digest": "44" * 32,
+    "fair_play": FAIR_PLAY,
 }
 """Arguments of `build_rules` for examples and tests."""

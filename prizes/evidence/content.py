@@ -15,6 +15,7 @@ MAX_DIGITS = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ACTIONS: dict[str, str] = {
+    "change": "Something that decides who counts is changed, before the arming",
     "exclude": "A viewer is excluded from the show's draws",
     "include": "A viewer is not excluded any more",
     "arm": "Rules, prizes and commitments are fixed",

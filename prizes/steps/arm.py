@@ -10,6 +10,7 @@ from engagement.actions import ActionRefused, Conflict, change_phase, last_chang
 from engagement.clock import now_ms
 from engagement.core.digests import canonical_json, commit, parse_canonical
 from engagement.core.phases import Phase
+from engagement.fair_play.promised import promise_of
 from engagement.models import Segment, Show, new_play
 from engagement.vault import lock_secret, open_secret
 from prizes.core.digests import (
@@ -164,6 +165,7 @@ def _rules(
         exclusions_commitment=exclusion_commitment(draw_id, excluded).hex(),
         software_digest=digests["software"],
         verifier_digest=digests["verifier"],
+        fair_play=promise_of(show),
     )
 
 

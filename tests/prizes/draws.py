@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engagement.core.digests import canonical_json, commit, tagged_hash
+from engagement.fair_play.core.promise import EXAMPLE as FAIR_PLAY
 from engagement.ledger.core.checkpoints import format_vkey, sign_note, verifier_key
 from prizes import engine
 from prizes.core.digests import QUICKNET_CHAIN, drand_round, draw_key, exclusion_commitment
@@ -101,6 +102,7 @@ def make_rules(
         "software_digest": "33" * 32,
         "verifier_digest": "44" * 32,
         "throws": len(THROWN),
+        "fair_play": FAIR_PLAY,
     }
     return build_rules(**{**arguments, **(changes or {})})
 

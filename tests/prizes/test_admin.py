@@ -81,6 +81,7 @@ SHOW = {
     "draws_per_minute": 6,
     "max_prize_value": 5_000_000,
     "roll_visibility": "public",
+    **rows_of("fair_play"),
 }
 FEEDS = ({"name": "app", "title": "App", "delay_ms": 0, "position": 0},)
 PRIZE = {
