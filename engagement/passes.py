@@ -17,6 +17,7 @@ PURPOSE = "engagement.pass/v1"
 # Guests get ids in the upper half of the 64 bits, host apps use the lower half: they can never be the same viewer.
 GUEST_BIT = 1 << 63
 LEEWAY_MS = 60_000  # between the clocks of two servers
+ANY_TIME = 0  # the time at which no pass has expired
 
 
 class BadPass(ValueError):
@@ -44,6 +45,13 @@ def issue_pass(show: str, uid: int, *, lifetime_s: int | None = None, now: int |
 def issue_guest_pass(show: str, *, lifetime_s: int | None = None, now: int | None = None) -> str:
     """A pass for somebody nobody knows: a fresh random id."""
     return _sign(show, GUEST_BIT | secrets.randbits(63), lifetime_s, now)
+
+
+def renew_guest_pass(old: Pass, *, lifetime_s: int | None = None, now: int | None = None) -> str:
+    """A pass for the same guest, valid from now on; raises ValueError for a user of a host app."""
+    if old.uid < GUEST_BIT:
+        raise ValueError("expected the pass of a guest: the host app gives its users new ones")
+    return _sign(old.show, old.uid, lifetime_s, now)
 
 
 def _sign(show: str, uid: int, lifetime_s: int | None, now: int | None) -> str:

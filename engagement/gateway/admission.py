@@ -1,7 +1,8 @@
 """Admission: passes for guests and for the users of host apps, over HTTP, where a browser can
 read the answer.
 
-    POST /api/shows/<slug>/passes          a guest pass, where the show allows guests
+    POST /api/shows/<slug>/passes          a guest pass, where the show allows guests; with {"pass": …, "salt": …}
+                                           a new one for the same guest
     POST /api/shows/<slug>/users/passes    {"uid": 42} with `Authorization: Bearer <one of HOST_API_KEYS>`
 
 Plain ASGI in front of Django: when a segment is announced, everybody comes at once, and Django's middleware would let
@@ -12,19 +13,29 @@ import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from django.conf import settings
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from redis.exceptions import RedisError
 
 from engagement.clock import now_ms
+from engagement.core.digests import derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import ShowState
+from engagement.gateway.audience import Audience
 from engagement.gateway.hub import RETRY_MS, Hub, get_hub
 from engagement.keys import own
-from engagement.passes import GUEST_BIT, issue_guest_pass, issue_pass
+from engagement.passes import (
+    ANY_TIME,
+    GUEST_BIT,
+    BadPass,
+    check_pass,
+    issue_guest_pass,
+    issue_pass,
+    renew_guest_pass,
+)
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -34,10 +45,20 @@ PATHS = re.compile(r"/api/shows/(?P<slug>[^/]+)/(?P<user>users/)?passes")
 MAX_BODY_BYTES = 1024
 
 
+Body = TypeVar("Body", bound=Struct)
+
+
 class UserIn(Struct, forbid_unknown_fields=True):
     """The host app's internal id of a user: an integer, never a phone number."""
 
     uid: Annotated[int, Meta(ge=0, le=GUEST_BIT - 1)]
+
+
+class GuestIn(Struct, forbid_unknown_fields=True):
+    """Nothing for a new guest; for one who was here before the old pass, and the salt (hex) that a welcome told."""
+
+    pass_: str | None = field(default=None, name="pass")
+    salt: str | None = None
 
 
 class Refused(Exception):
@@ -77,29 +98,51 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
     hub = await get_hub()
     if found["user"]:
         _check_host(headers)
-        uid = _read_uid(await _read_body(receive))
-        state = await _open_show(hub, slug)
+        uid = _decode(await _read_body(receive), UserIn, '{"uid": <integer>}').uid
+        state = (await _open_show(hub, slug)).state
         hub.issued[slug]["app"] += 1
         return _answer(scope, headers, state, issue_pass(slug, uid))
-    await _check_address(hub, str((scope.get("client") or ("",))[0]))
-    state = await _open_show(hub, slug)
-    if not state.guests:
+    asked = _decode(await _read_body(receive) or b"{}", GuestIn, '{} or {"pass": …, "salt": …}')
+    audience = await _open_show(hub, slug)
+    if not audience.state.guests:
         raise Refused(403, "no_guests", "this show takes the users of its apps only")
+    if asked.pass_ is not None:
+        return _answer(scope, headers, audience.state, _renew(audience, asked.pass_, asked.salt or ""))
+    await _check_address(hub, str((scope.get("client") or ("",))[0]))
     hub.issued[slug]["guest"] += 1
-    return _answer(scope, headers, state, issue_guest_pass(slug))
+    return _answer(scope, headers, audience.state, issue_guest_pass(slug))
 
 
-async def _open_show(hub: Hub, slug: str) -> ShowState:
-    """The show, if it exists and this process has room for one more."""
+def _renew(audience: Audience, token: str, salt: str) -> str:
+    """A pass for the guest who has this pass, expired or not.
+
+    Its signature says who the guest is; the salt, which only a hello with a valid pass was told, that it is theirs.
+    """
+    slug = audience.state.slug
     try:
-        state = (await hub.audience(slug)).state
+        old = check_pass(token, slug, ANY_TIME)
+    except BadPass as error:
+        raise Refused(401, "bad_pass", str(error)) from None
+    if old.uid < GUEST_BIT:
+        raise Refused(403, "not_a_guest", "the app that has given this pass gives its users new ones")
+    if not hmac.compare_digest(derive_salt(audience.k_show, slug, old.uid).hex().encode(), salt.encode()):
+        raise Refused(401, "wrong_salt", "the salt is not that of the viewer of this pass")
+    return renew_guest_pass(old)
+
+
+async def _open_show(hub: Hub, slug: str) -> Audience:
+    """The show's audience, if it exists and this process has room for one more."""
+    try:
+        audience = await hub.audience(slug)
     except PhoneFault as fault:
         if fault.error is WireError.NO_SUCH_SHOW:
             raise Refused(404, "no_such_show", fault.message) from None
         raise Refused(503, "overloaded", fault.message, RETRY_MS // 1000) from None
+    if not audience.k_show:
+        raise Refused(404, "no_such_show", "this show is over: its key was destroyed")
     if hub.connections >= hub.max_connections:
         raise Refused(503, "overloaded", "this server is full, try again in a moment", RETRY_MS // 1000)
-    return state
+    return audience
 
 
 async def _check_address(hub: Hub, address: str) -> None:
@@ -134,11 +177,11 @@ async def _read_body(receive: Receive) -> bytes:
     return body
 
 
-def _read_uid(body: bytes) -> int:
+def _decode(body: bytes, type_: type[Body], expected: str) -> Body:
     try:
-        return msgspec.json.decode(body, type=UserIn).uid
+        return msgspec.json.decode(body, type=type_)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Refused(422, "bad_body", f'expected {{"uid": <integer>}}: {error}') from None
+        raise Refused(422, "bad_body", f"expected {expected}: {error}") from None
 
 
 def _answer(scope: Scope, headers: dict[bytes, bytes], state: ShowState, token: str) -> dict[str, Any]:

@@ -166,7 +166,13 @@ class Crowd:
         elif self.options.feed not in feeds:
             raise CrowdError(f"--feed: expected one of {', '.join(feeds)}, got {self.options.feed!r}")
 
-    async def _get_pass(self) -> dict[str, Any]:
+    async def _get_pass(self, known: Phone | None = None) -> dict[str, Any]:
+        """For a phone that has been welcomed before: of the same viewer, if that is possible."""
+        if known is not None and known.salt:
+            renewed = await self.passes.renew(known.proof())
+            if renewed is not None:
+                self.figures.renewals += 1
+                return renewed
         answer = await self.passes.get()
         self.figures.passes += 1
         return answer
@@ -174,7 +180,7 @@ class Crowd:
     async def _connect(self, client: Client) -> None:
         try:
             if client.pass_ is None:
-                client.pass_ = (await self._get_pass())["pass"]
+                client.pass_ = (await self._get_pass(client.phone))["pass"]
             self.figures.reconnects += client.welcomed
             connected = await self._open_socket(client)
         except (OSError, WSError, TimeoutError):

@@ -13,6 +13,7 @@ class Figures:
     """Counters of a whole crowd."""
 
     passes: int = 0
+    renewals: int = 0  # passes for a viewer that had one before
     reports_sent: int = 0
     acks: int = 0
     clamped: int = 0  # acks below what was reported
@@ -64,6 +65,7 @@ def describe_figures(figures: Figures) -> dict[str, Any]:
         "acks": figures.acks,
         "clamped": figures.clamped,
         "reconnects": figures.reconnects,
+        "renewals": figures.renewals,
         "dropped": figures.dropped,
         "closes": {str(code): number for code, number in sorted(figures.closes.items())},
         "errors": dict(figures.errors),

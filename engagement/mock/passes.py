@@ -20,6 +20,7 @@ LEDGER_S = 5.0  # a crowd whose stubs cannot be looked up in the ledger says so,
 LATER = frozenset(
     {0, 429, 502, 503, 504}
 )  # no answer, too many, or nobody behind the proxy: worth another try
+NOBODYS = frozenset({"bad_pass", "wrong_salt"})  # a pass of other keys: only a new viewer can go on
 SLUG = re.compile(r"[A-Za-z0-9_-]+")
 SECURE = {"ws": False, "http": False, "wss": True, "https": True}
 
@@ -112,6 +113,13 @@ class Passes:
                 f"{self.address.host} gives no passes for {self.address.show!r}: {status} {_text(answer)}"
             )
         return answer
+
+    async def renew(self, proof: dict[str, str]) -> dict[str, Any] | None:
+        """A new pass for the same viewer, by the old one and its salt; None where the server knows neither."""
+        status, answer = await self._insist(self.address.passes, json.dumps(proof).encode())
+        if status != 200 and answer.get("code") not in NOBODYS:
+            raise CrowdError(f"{self.address.host} renews no passes: {status} {_text(answer)}")
+        return answer if status == 200 else None
 
     async def claim(self, draw: int, proof: dict[str, str]) -> dict[str, Any]:
         """The answer to a claim: `status` where the viewer has won, else a `code`. CrowdError without an answer."""

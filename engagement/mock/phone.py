@@ -41,7 +41,7 @@ class Pace(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What to do after a connection was lost: come back after `wait_ms`, with a new pass or the old, or stay away."""
+    """What to do after a connection was lost: come back after `wait_ms`, or stay away; `new_pass`: renew it first."""
 
     reconnect: bool
     new_pass: bool
@@ -179,7 +179,7 @@ class Phone:
         return json.dumps({"type": "hello", "pass": pass_, **feed})
 
     def proof(self) -> dict[str, str]:
-        """The body with which a win is claimed over HTTP. Keep both: a pass that has expired still claims."""
+        """The body with which a win is claimed over HTTP, and a pass renewed. Keep both: expired passes do it, too."""
         return {"pass": self._pass, "salt": self.salt}
 
     @property
@@ -253,6 +253,8 @@ class Phone:
 
     def _welcome(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
         self.online, self._losses = True, 0
+        if message["viewer"] != self.viewer:
+            self._forget_counts()
         self.viewer, self.salt = message["viewer"], message["salt"]
         self.clock = Clock()
         self.clock.sample(self._hello_at, message["now"], message["now"], now)
@@ -286,6 +288,11 @@ class Phone:
         self._take_segment(message["segment"])
         self._plan_report(now, rng)
         return [result for result in reversed(message["results"]) if _is_new(result, self.results)]
+
+    def _forget_counts(self) -> None:
+        """This phone is another viewer now: what was counted and signed belongs to the one before."""
+        self.counts.clear()
+        self.stubs.clear()
 
     def _forget_all(self) -> None:
         """The server's database was restored or made anew: segments and draws of these numbers are others."""

@@ -17,7 +17,7 @@ from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.ledger.append import SYSTEM
 from engagement.models import Segment
-from engagement.passes import BadPass, check_pass
+from engagement.passes import ANY_TIME, BadPass, check_pass
 from engagement.show_keys import DESTROYED
 from engagement.vault import open_secret
 from prizes.core.dispositions import (
@@ -40,7 +40,6 @@ from prizes.results import claim_s_of, describe_result, describe_wins
 from prizes.steps.dispositions import write_disposition
 
 WINNER = "winner"  # the actor of what a viewer does; which one stands in the details
-ANY_TIME = 0  # see `identify`
 SETTLED_AT_ONCE = 20  # draws in a second
 LOOK_AGAIN_MS = 1_000
 

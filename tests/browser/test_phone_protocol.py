@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import PHONE, Night
 
@@ -39,11 +39,13 @@ class Gateway:
     def say(self, type_: str, **fields: Any) -> None:
         self.sockets[-1].send(json.dumps({"type": type_, **fields}))
 
-    def welcome(self, state: dict[str, Any], total: int = 0) -> Callable[[WebSocketRoute], None]:
+    def welcome(
+        self, state: dict[str, Any], total: int = 0, viewer: str = VIEWER
+    ) -> Callable[[WebSocketRoute], None]:
         fields = {
             "type": "welcome",
             "now": now_ms(),
-            "viewer": VIEWER,
+            "viewer": viewer,
             "salt": "00" * 32,
             "show": {"slug": "night", "title": "Night", "title_zh": "", "feed": "app"},
             "epoch": state["epoch"],
@@ -254,6 +256,37 @@ def test_a_bad_pass_is_replaced_and_a_missing_show_is_not_asked_for_again(
     expect(page.locator("#again")).to_be_visible()
     page.wait_for_timeout(1_000)
     assert len(gateway.all("hello")) == 2
+
+
+def test_an_expired_pass_is_renewed_with_its_salt_and_a_server_of_other_keys_gives_a_new_one(
+    page: Page, gateway: Gateway
+) -> None:
+    asked: list[dict[str, Any]] = []
+    refusals = iter([{"code": "wrong_salt", "message": ""}])
+
+    def answer(route: Route) -> None:
+        asked.append(json.loads(route.request.post_data or ""))
+        refusal = next(refusals, None) if "pass" in asked[-1] and len(asked) > 1 else None
+        content: dict[str, Any] = {"pass": f"pass {len(asked)}", "expires_at": now_ms() + 10**6}
+        route.fulfill(status=401 if refusal else 200, json=refusal or content)
+
+    page.route("**/api/shows/night/passes", answer)
+    first = gateway.wait_for("hello")[0]["pass"]
+    gateway.sockets[-1].close(code=4401)
+    assert gateway.wait_for("hello", 2)[1]["pass"] == "pass 1"
+    gateway.sockets[-1].close(code=4401)
+    assert gateway.wait_for("hello", 3)[2]["pass"] == "pass 3"
+    salt = "00" * 32
+    assert asked == [{"pass": first, "salt": salt}, {"pass": "pass 1", "salt": salt}, {}]
+
+
+def test_a_phone_that_is_another_viewer_now_counts_from_nothing(page: Page, gateway: Gateway) -> None:
+    tap(page, 3)
+    expect(page.locator("#own")).to_have_text("10")
+    gateway.greeting = gateway.welcome(state(11), total=2, viewer="ef" * 14)
+    gateway.sockets[-1].close(code=1011)
+    gateway.wait_for("hello", 2)
+    expect(page.locator("#own")).to_have_text("2")
 
 
 def test_winning_is_shown_big_with_the_way_to_claim(page: Page, gateway: Gateway) -> None:

@@ -14,10 +14,21 @@ from hypothesis import strategies as st
 from engagement import tally
 from engagement.actions import announce_later
 from engagement.clock import now_ms
+from engagement.core.digests import derive_salt
 from engagement.gateway.hub import get_hub, stop_hub
 from engagement.healing import heal_states
 from engagement.models import Show
-from engagement.passes import GUEST_BIT, LEEWAY_MS, BadPass, check_pass, issue_guest_pass, issue_pass
+from engagement.passes import (
+    ANY_TIME,
+    GUEST_BIT,
+    LEEWAY_MS,
+    BadPass,
+    check_pass,
+    issue_guest_pass,
+    issue_pass,
+    renew_guest_pass,
+)
+from engagement.vault import open_secret
 from gala.asgi import application
 from tests.cast import make_show
 
@@ -70,6 +81,14 @@ def test_an_old_key_is_accepted_while_it_is_in_the_list(settings) -> None:
     settings.PASS_KEYS = ["the-new-key"]
     with pytest.raises(BadPass):
         check_pass(token, "gala", NOW)
+
+
+def test_a_guests_pass_is_renewed_for_the_same_guest_whatever_its_age() -> None:
+    old = check_pass(issue_guest_pass("gala", lifetime_s=10, now=0), "gala", ANY_TIME)
+    renewed = check_pass(renew_guest_pass(old, now=NOW), "gala", NOW)
+    assert renewed.uid == old.uid and renewed.expires_at > NOW
+    with pytest.raises(ValueError, match="the host app gives its users new ones"):
+        renew_guest_pass(check_pass(issue_pass("gala", 42), "gala", ANY_TIME))
 
 
 # --- over HTTP ---
@@ -187,6 +206,55 @@ async def test_a_full_server_is_503_with_retry_after(show: Show) -> None:
     (await get_hub()).max_connections = 0
     answer = await ask(f"/api/shows/{show.slug}/passes")
     assert answer.status == 503 and int(answer.headers[b"retry-after"]) >= 1
+
+
+def salt_of(show: Show, token: str) -> str:
+    """As a welcome tells it to the viewer of this pass."""
+    uid = check_pass(token, show.slug, ANY_TIME).uid
+    return derive_salt(open_secret(show.k_show), show.slug, uid).hex()
+
+
+def renewal(token: str, salt: str) -> str:
+    return json.dumps({"pass": token, "salt": salt})
+
+
+async def test_an_expired_pass_and_its_salt_give_a_pass_of_the_same_viewer(show: Show) -> None:
+    old = issue_guest_pass(show.slug, lifetime_s=1, now=NOW)
+    answer = await ask(f"/api/shows/{show.slug}/passes", renewal(old, salt_of(show, old)))
+    assert answer.status == 200
+    renewed = check_pass(answer.content["pass"], show.slug, now_ms())
+    assert renewed.uid == check_pass(old, show.slug, ANY_TIME).uid
+    assert (await get_hub()).issued == {}  # nobody new has come
+
+
+async def test_a_show_whose_key_was_destroyed_gives_and_renews_no_passes(show: Show) -> None:
+    token, path = issue_guest_pass(show.slug), f"/api/shows/{show.slug}/passes"
+    await sync_to_async(Show.objects.filter(pk=show.pk).update)(k_show="")
+    await sync_to_async(announce_later)(show.pk)
+    for body in ("", renewal(token, "00" * 32)):
+        answer = await ask(path, body)
+        assert (answer.status, answer.content["code"]) == (404, "no_such_show")
+
+
+async def test_nobody_renews_what_is_not_theirs(show: Show) -> None:
+    mine, other = issue_guest_pass(show.slug), issue_guest_pass(show.slug)
+    user, elsewhere = issue_pass(show.slug, 42), issue_guest_pass("elsewhere")
+    salt = salt_of(show, mine)
+    asked = {
+        renewal(other, salt): (401, "wrong_salt"),
+        renewal(mine, salt.upper()): (401, "wrong_salt"),
+        renewal(mine, "é"): (401, "wrong_salt"),
+        json.dumps({"pass": mine}): (401, "wrong_salt"),
+        renewal(f"{mine}x", salt): (401, "bad_pass"),
+        renewal(elsewhere, salt): (401, "bad_pass"),
+        renewal(user, salt_of(show, user)): (403, "not_a_guest"),
+        json.dumps({"pass": 5}): (422, "bad_body"),
+        json.dumps({"passport": mine}): (422, "bad_body"),
+        "[" * 900: (422, "bad_body"),
+    }
+    for body, refusal in asked.items():
+        answer = await ask(f"/api/shows/{show.slug}/passes", body)
+        assert (answer.status, answer.content["code"]) == refusal, body
 
 
 async def test_a_host_app_gets_passes_for_its_own_users(show: Show, settings) -> None:

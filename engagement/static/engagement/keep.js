@@ -42,7 +42,7 @@ const Keep = (() => {
 
   const isIdentity = (one) => typeof one?.pass === "string" && typeof one.salt === "string";
 
-  /** A guest whose pass has expired becomes another viewer, and may still win, and claim, as the one before. */
+  /** Renewed passes are of the same viewer; whoever had to become another one may still win, and claim, as before. */
   const identities = {
     MOST: 8,
     list: readList("identities").filter(isIdentity),

@@ -410,6 +410,17 @@ def test_a_bad_pass_asks_for_a_new_one() -> None:
     assert not phone.lost(1006, "", rng).new_pass
 
 
+def test_a_phone_that_is_another_viewer_now_begins_anew() -> None:
+    phone, rng = welcomed()
+    phone.shake(OPENS + 100, 5)
+    phone.receive({"type": "ack", "segment": 7, "total": 5}, OPENS + 200, rng)
+    phone.receive(welcome(OPENS + 300, state(on_air=segment())), OPENS + 300, rng)
+    assert phone.counts[7].total == 5
+    stranger = welcome(OPENS + 400, state(on_air=segment()), total=2) | {"viewer": "ef" * 14}
+    phone.receive(stranger, OPENS + 400, rng)
+    assert (phone.viewer, phone.counts[7].total, phone.counts[7].acknowledged) == ("ef" * 14, 2, 2)
+
+
 # --- the order of things: epoch, seq, results ---
 
 
