@@ -6,7 +6,11 @@ pseudonym's first byte: frozen one by one they concatenate to a sorted whole.
 `segment` is the segment's key here, `Segment.key`: its id and the random name of its play. A segment that is armed
 again, in a database that was restored or made anew, must not find the tally of the first time.
 
+Beside the totals stands where guests come from: an origin of 10 bytes (`engagement/fair_play/core/origins.py`) for each
+viewer who has one, written with the first total, and moved by the fence with it.
+
 Keys (docs/redis.md), each behind the installation's name: `tally:{segment}:{shard}`, `frozen:{segment}:{shard}`,
+`origins:{segment}:{shard}`, `frozenorigins:{segment}:{shard}`,
 `closed:{segment}`, `live:{segment}`, `gateways`, `issued:{slug}`, `flushed:{segment}`, `lost:{segment}`, `tally:life`.
 """
 
@@ -82,6 +86,14 @@ def _frozen(segment: str, shard: int) -> str:
     return own(f"frozen:{segment}:{shard}")
 
 
+def _origins(segment: str, shard: int) -> str:
+    return own(f"origins:{segment}:{shard}")
+
+
+def _frozen_origins(segment: str, shard: int) -> str:
+    return own(f"frozenorigins:{segment}:{shard}")
+
+
 def _closed(segment: str) -> str:
     return own(f"closed:{segment}")
 
@@ -94,9 +106,17 @@ def _issued(slug: str) -> str:
 
 
 async def write_totals(
-    redis: AsyncRedis, segment: str, shards: int, totals: dict[bytes, int], gateway: str, live: dict[str, int]
+    redis: AsyncRedis,
+    segment: str,
+    shards: int,
+    totals: dict[bytes, int],
+    gateway: str,
+    live: dict[str, int],
+    origins: Mapping[bytes, bytes] = MappingProxyType({}),
 ) -> bool:
     """Writes totals and this gateway's live counters, all in one transaction; False when the segment is closed.
+
+    `origins` are those of viewers in `totals` that may not be there yet; none may be in the roll without its own.
 
     The check and the writes are one MULTI: a write that answers True happened before the freeze, so its totals may
     be acknowledged, whatever else goes wrong (a gateway that was stopped for a minute and goes on, for example).
@@ -104,11 +124,17 @@ async def write_totals(
     by_shard: dict[int, dict[bytes, int]] = {}
     for viewer, total in totals.items():
         by_shard.setdefault(shard_of(viewer, shards), {})[viewer] = total
+    origins_by_shard: dict[int, list[bytes]] = {}
+    for viewer, origin in origins.items():
+        origins_by_shard.setdefault(shard_of(viewer, shards), []).extend((viewer, origin))
     async with redis.pipeline(transaction=True) as pipe:
         pipe.exists(_closed(segment))
         for shard, part in by_shard.items():
             pipe.zadd(_tally(segment, shard), part, gt=True)
             pipe.expire(_tally(segment, shard), KEEP_S)
+        for shard, rows in origins_by_shard.items():
+            pipe.hset(_origins(segment, shard), items=rows)
+            pipe.expire(_origins(segment, shard), KEEP_S)
         # Not added to, but overwritten: a write that is repeated because its answer got lost counts nothing twice.
         pipe.hset(own(f"live:{segment}"), gateway, msgspec.json.encode(live))
         pipe.expire(own(f"live:{segment}"), KEEP_S)
@@ -288,6 +314,9 @@ def close_tally(segment: str, shards: int) -> None:
             pipe.zadd(_tally(segment, shard), {NOBODY: 0})
             pipe.rename(_tally(segment, shard), _frozen(segment, shard))
             pipe.expire(_frozen(segment, shard), KEEP_S)
+            pipe.hset(_origins(segment, shard), NOBODY, b"")
+            pipe.rename(_origins(segment, shard), _frozen_origins(segment, shard))
+            pipe.expire(_frozen_origins(segment, shard), KEEP_S)
 
     connect().transaction(close, _closed(segment))
 
@@ -318,6 +347,7 @@ def check_fence(segment: str, shards: Iterable[int]) -> None:
         pipe.exists(_closed(segment))
         for shard in shards:
             pipe.zscore(_frozen(segment, shard), NOBODY)
+            pipe.hget(_frozen_origins(segment, shard), NOBODY)
         closed, *sentinels = pipe.execute()
     if not closed or None in sentinels:
         raise TallyLost(f"the tally of segment {segment} is not behind its fence")
@@ -336,3 +366,30 @@ def read_frozen(segment: str, shard: int) -> Iterator[tuple[bytes, int]]:
         start += CHUNK
     if not whole:
         raise TallyLost(f"shard {shard} of segment {segment} is not there any more")
+
+
+def read_origins(
+    segment: str, shard: int, viewers: Iterable[Sequence[bytes]]
+) -> Iterator[tuple[bytes, bytes]]:
+    """The origins of these viewers, who come in bounded chunks, in their order; who has none is left out.
+
+    TallyLost where the shard is gone: nobody is taken for a viewer without an origin.
+    """
+    redis: Any = connect()
+    key = _frozen_origins(segment, shard)
+    for chunk in viewers if _count_origins(segment, shard) else ():
+        *found, whole = redis.hmget(key, [*chunk, NOBODY])
+        if whole is None:
+            raise TallyLost(f"origins of shard {shard} of segment {segment} are not there any more")
+        yield from ((viewer, origin) for viewer, origin in zip(chunk, found, strict=True) if origin)
+
+
+def _count_origins(segment: str, shard: int) -> int:
+    """Beside NOBODY's."""
+    with connect().pipeline(transaction=True) as pipe:
+        pipe.hexists(_frozen_origins(segment, shard), NOBODY)
+        pipe.hlen(_frozen_origins(segment, shard))
+        whole, found = pipe.execute()
+    if not whole:
+        raise TallyLost(f"origins of shard {shard} of segment {segment} are not there any more")
+    return int(found) - 1

@@ -42,8 +42,8 @@ class Session:
     """A phone or a screen on a socket; `viewer` is None for a screen, and for whoever has not said hello."""
 
     __slots__ = (
-        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "key", "pulses", "socket",
-        "stubbed", "told", "viewer",
+        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "key", "origin", "pulses",
+        "socket", "stubbed", "told", "viewer",
     )  # fmt: skip
 
     def __init__(self, process: Process, audience: Audience, socket: Socket) -> None:
@@ -56,6 +56,7 @@ class Session:
         self.every_ms = self.pulses = 0  # the pace that it knows, and the newest pulse that it got
         self.viewer: bytes | None = None
         self.key = ""  # the fingerprint of the show's key that the pseudonym was made with
+        self.origin = b""  # of a guest: kind, carrier and block (docs/draw.md, section 3)
         self.feed: str | None = None
         # Draws whose `won` this socket has got, and with which status.
         self.told: dict[int, str] | None = None
@@ -149,7 +150,8 @@ class Session:
         accepted = clamp(
             report.total, burst=state.burst, max_hz=state.max_hz, elapsed_ms=found.window.elapsed_ms(now)
         )
-        totals.accept(segment, self.viewer, accepted, clamped=accepted < report.total)
+        origin = self.origin if state.fair_play.keeps_origins else b""
+        totals.accept(segment, self.viewer, accepted, clamped=accepted < report.total, origin=origin)
 
     def _say_hello(self, message: str | bytes | None) -> None:
         hello = _first_message(message)

@@ -36,6 +36,9 @@ class SegmentTotals:
     written: dict[bytes, int] = field(default_factory=dict)  # and acknowledged
     # `viewers`: who have reported here first; `unsure`: shakes on top of `shakes` that others may have counted, too.
     live: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+    # Where guests come from, of all in `accepted` who have an origin; `untold` are those that Redis may not have.
+    origins: dict[bytes, bytes] = field(default_factory=dict)
+    untold: set[bytes] = field(default_factory=set)
     unknown: set[bytes] = field(default_factory=set)  # nobody could say what the tally holds of them
     learned: dict[bytes, int] = field(default_factory=dict)  # what others have counted of `accepted`
     counted_elsewhere: set[bytes] = field(
@@ -85,9 +88,22 @@ class WriteBehind:
             totals.unknown.add(viewer)
         return totals.written.get(viewer, 0)
 
-    def accept(self, totals: SegmentTotals, viewer: bytes, total: int, *, clamped: bool) -> None:
-        """Takes one clamped total; it is acknowledged once it is written, a repeated one at the next flush."""
+    def locate(self, totals: SegmentTotals, viewer: bytes, origin: bytes) -> None:
+        """Where a guest comes from: nothing that is written of the viewer from here on is without it."""
+        if viewer not in totals.origins:
+            totals.origins[viewer] = origin
+            totals.untold.add(viewer)
+
+    def accept(
+        self, totals: SegmentTotals, viewer: bytes, total: int, *, clamped: bool, origin: bytes = b""
+    ) -> None:
+        """Takes one clamped total; it is acknowledged once it is written, a repeated one at the next flush.
+
+        `origin` says where a guest comes from (b"": nothing is kept); it is written with the first total.
+        """
         known = totals.accepted.get(viewer, -1)
+        if origin:
+            self.locate(totals, viewer, origin)
         if total > known:
             totals.accepted[viewer] = total
             if known < 0:
@@ -115,6 +131,7 @@ class WriteBehind:
         for totals in self.segments.values():
             _vouch(totals)
             totals.dirty = merge(totals.written, totals.dirty)
+            totals.untold.update(totals.origins)
             totals.confirmed = False
             self._dirty_since = self._dirty_since or monotonic()
 
@@ -156,9 +173,11 @@ class WriteBehind:
 
     async def _write(self, totals: SegmentTotals, batch: dict[bytes, int]) -> bool:
         rewrites = self._rewrites
+        untold = totals.untold.intersection(batch) if totals.untold else set()
+        origins = {viewer: totals.origins[viewer] for viewer in untold}
         try:
             open_ = await tally.write_totals(
-                self._redis, totals.key, totals.shards, batch, self._gateway, totals.live
+                self._redis, totals.key, totals.shards, batch, self._gateway, totals.live, origins
             )
         except (TimeoutError, RedisError, OSError) as error:
             self._complain(error)
@@ -168,6 +187,7 @@ class WriteBehind:
             # Redis was emptied meanwhile, perhaps after it took this.
             totals.dirty = merge(batch, totals.dirty)
         elif open_:
+            totals.untold -= untold
             self._acknowledge(totals, batch)
         else:
             totals.closed = True  # the fence came first: these totals were not acknowledged and do not count

@@ -153,3 +153,45 @@ async def test_a_server_that_was_emptied_tells_so_by_its_life(redis) -> None:
     _, _, after = await tally.exchange_heartbeats(redis, "g", {**beat, "at": beat["at"] + 1}, [])
     assert before == same != after
     await tally.say_goodbye(redis, "g")
+
+
+# --- where guests come from ---
+
+
+def chunks(*viewers: bytes) -> list[list[bytes]]:
+    return [[viewer] for viewer in viewers]
+
+
+async def test_origins_go_behind_the_fence_with_the_totals(redis, segment: str) -> None:
+    totals = {bytes([number]) * 14: number + 1 for number in range(256)}
+    origins = {viewer: b"\x01\x00" + viewer[:8] for viewer in list(totals)[::2]}
+    assert await tally.write_totals(redis, segment, 4, totals, "g", {}, origins)
+    await sync_to_async(tally.close_tally)(segment, 4)
+    late = {b"\xff" * 14: b"\x01\x00" + bytes(8)}
+    assert not await tally.write_totals(redis, segment, 4, {b"\xff" * 14: 999}, "g", {}, late)
+    viewers = [[viewer for viewer in totals if tally.shard_of(viewer, 4) == shard] for shard in range(4)]
+    found = await sync_to_async(
+        lambda: [row for shard in range(4) for row in tally.read_origins(segment, shard, [viewers[shard]])]
+    )()
+    assert found == list(origins.items())
+
+
+async def test_a_segment_without_guests_has_no_origins_and_nobody_is_asked_for_them(
+    redis, segment: str
+) -> None:
+    assert await tally.write_totals(redis, segment, 2, {b"a" * 14: 5}, "g", {})
+    await sync_to_async(tally.close_tally)(segment, 2)
+    assert await sync_to_async(lambda: list(tally.read_origins(segment, 0, chunks(b"a" * 14))))() == []
+
+
+async def test_origins_that_are_gone_are_not_taken_for_none(redis, segment: str) -> None:
+    await tally.write_totals(redis, segment, 1, {b"a" * 14: 5}, "g", {}, {b"a" * 14: bytes(10)})
+    await sync_to_async(tally.close_tally)(segment, 1)
+    await redis.hdel(own(f"frozenorigins:{segment}:0"), b"")
+    with pytest.raises(tally.TallyLost, match="origins of shard 0"):
+        await sync_to_async(lambda: list(tally.read_origins(segment, 0, chunks(b"a" * 14, b"b" * 14))))()
+    with pytest.raises(tally.TallyLost, match="not behind its fence"):
+        await sync_to_async(tally.check_fence)(segment, [0])
+    await redis.delete(own(f"frozenorigins:{segment}:0"))
+    with pytest.raises(tally.TallyLost, match="origins of shard 0"):
+        await sync_to_async(lambda: list(tally.read_origins(segment, 0, chunks(b"a" * 14))))()

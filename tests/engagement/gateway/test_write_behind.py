@@ -6,6 +6,7 @@ import random
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -304,3 +305,49 @@ async def test_however_viewers_and_gateways_come_and_go_the_counts_are_never_bel
         count, shakes = await ceiling(behind)
         assert count >= sum(total > 0 for total in totals_now) and shakes >= sum(totals_now)
     assert born > 10 and sum(totals_now) > 0
+
+
+# --- where guests come from ---
+
+ORIGIN = b"\x01\x00" + b"A" * 8
+
+
+async def origins_in_redis(behind: Watched) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for shard in range(SEGMENT.shards):
+        found |= await behind._redis.hgetall(own(f"origins:{SEGMENT.key}:{shard}"))
+    return found
+
+
+async def test_an_origin_is_written_with_the_first_total_and_not_again(behind: Watched) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False, origin=ORIGIN)
+    behind.accept(totals, TWO, 5, clamped=False)
+    assert await behind.flush() and await origins_in_redis(behind) == {ONE: ORIGIN}
+    for shard in range(SEGMENT.shards):
+        await behind._redis.delete(own(f"origins:{SEGMENT.key}:{shard}"))
+    behind.accept(totals, ONE, 9, clamped=False, origin=ORIGIN)
+    assert await behind.flush() and await origins_in_redis(behind) == {} and not totals.untold
+
+
+async def test_an_emptied_redis_gets_all_origins_again(behind: Watched) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False, origin=ORIGIN)
+    behind.locate(totals, TWO, ORIGIN)
+    behind.learn(totals, TWO, 8)  # counted by another gateway, which is gone by now
+    await behind.flush()
+    await behind._redis.flushall()
+    behind.rewrite_all()
+    assert await behind.flush() and await origins_in_redis(behind) == {ONE: ORIGIN, TWO: ORIGIN}
+
+
+async def test_an_origin_that_redis_did_not_take_comes_with_the_next_write(behind: Watched) -> None:
+    totals = behind.totals_of(SEGMENT)
+    behind.accept(totals, ONE, 5, clamped=False, origin=ORIGIN)
+    os.kill(behind.server.process.pid, signal.SIGSTOP)
+    flush = asyncio.create_task(behind.flush())
+    await asyncio.sleep(0.05)
+    behind.rewrite_all()  # it was emptied while the write was under way
+    os.kill(behind.server.process.pid, signal.SIGCONT)
+    assert await flush and totals.untold == {ONE}
+    assert await behind.flush() and await origins_in_redis(behind) == {ONE: ORIGIN} and not totals.untold
