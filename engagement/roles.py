@@ -22,6 +22,7 @@ _APPROVES = Q(
         "delete_exclusion",
         "approve_disqualification",
         "confirm_restore",
+        "end_sessions",
     ]
 )
 _INVITES = Q(codename__regex=r"^(add|change|delete)_(party|witness|quorum|stamper)$")

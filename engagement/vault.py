@@ -2,10 +2,14 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+
+# What else is encrypted here: each encrypts all of its own anew, for `rotate_storage_keys`.
+reencrypts: list[Callable[[], None]] = []
 
 
 class VaultError(Exception):

@@ -1,7 +1,7 @@
 """Password hashes, one at a time per process, in a thread of their own that everything else goes before.
 
 A hash is a quarter of a second of a core on purpose. Several at once took the processor from the sockets of the same
-gateway: 16 logins slowed every phone from 4 to 143 ms.
+gateway: 16 logins slowed every phone from 4 to 143 ms. See docs/decisions/0046-crew-accounts.md.
 """
 
 import os

@@ -19,8 +19,8 @@ App = Callable[..., Awaitable[None]]
 PLACES = 1
 QUEUE = 16  # four seconds of hashes, which is as long as a person and the limiter wait
 OF_ONE = 4  # of one neighbour, inside and in the queue
-# Where passwords are checked or set; the last is what superusers do to accounts in the administration.
-HASHING = ("/login/", "/invitations/", "/account/confirm/", "/account/password/", "/admin/auth/user/")
+# Where passwords are checked or set.
+HASHING = ("/login/", "/invitations/", "/account/confirm/", "/account/password/")
 
 
 def costs_a_hash(scope: Scope) -> bool:

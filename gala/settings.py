@@ -189,6 +189,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    # Before our own, which keep their tables out of the administration.
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "engagement",
     "prizes",
     "gala",
@@ -203,6 +207,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "prizes.crew.guard.SecondFactor",
 ]
 TEMPLATES = [
     {
@@ -221,6 +227,17 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# --- the crew's logins ---
+
+# Whoever runs a show does so with a second factor (prizes/crew/guard.py).
+CREW_SECOND_FACTOR = env.switch("CREW_SECOND_FACTOR")
+# Of django-allauth the second factor is used; nobody signs up, and its pages have no address.
+ACCOUNT_ADAPTER = "prizes.crew.adapters.CrewAccounts"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_ADAPTER = "prizes.crew.adapters.CrewFactors"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_TOLERANCE = 1  # a phone whose clock is half a minute off
 PASSWORD_HASHERS = ["gala.hashing.QuietHasher"]
 LOGIN_URL = "login"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 from ninja import NinjaAPI
 
 from engagement.admin import Choices
@@ -11,6 +12,7 @@ from prizes.api.claims import add_error_handlers as add_claim_errors
 from prizes.api.claims import router as claim_router
 from prizes.api.draws import add_error_handlers as add_draw_errors
 from prizes.api.draws import router as draw_router
+from prizes.views.accounts import administration_log_in
 
 DESCRIPTION = "What anybody can fetch of a draw to check it. The formats are specified in docs/draw.md."
 api = NinjaAPI(
@@ -24,6 +26,8 @@ api.add_router("", claim_router)
 api.add_router("", ledger_router)
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/login/", administration_log_in),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password")),
     path("admin/autocomplete/", admin.site.admin_view(Choices.as_view(admin_site=admin.site))),
     path("admin/", admin.site.urls),
     path("api/", api.urls),

@@ -40,7 +40,7 @@ def ensure_account(name: str, role: str) -> tuple[User, bool]:
 
 
 def give_password(user: User) -> str:
-    """A new random password, which is kept nowhere."""
+    """A new random password, which is kept nowhere; for the accounts of a demo."""
     password = secrets.token_urlsafe(12)
     user.set_password(password)
     user.save(update_fields=["password"])

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
@@ -196,7 +198,18 @@ def is_waited_for(party: Party) -> bool:
 
 
 class AccountAdmin(UserAdmin[User]):
-    """Django's own, which would list all that an account stands for to say that it stays."""
+    """Django's own, which would list all that an account stands for to say that it stays.
+
+    Nobody types the password of somebody else: accounts and invitations come from `create_account`.
+    """
+
+    fieldsets = ((None, {"fields": ("username",)}), *(UserAdmin.fieldsets or ())[1:])
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def user_change_password(self, request: HttpRequest, *_: Any, **__: Any) -> Any:
+        raise PermissionDenied("an invitation (manage.py create_account) lets people choose their password")
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         own = Party.objects.filter(user=OuterRef("pk"))
@@ -210,6 +223,9 @@ class AccountAdmin(UserAdmin[User]):
 
 admin.site.unregister(User)
 admin.site.register(User, AccountAdmin)
+# Secrets of the second factor are nobody's to read; addresses for mail are not used.
+admin.site.unregister(Authenticator)
+admin.site.unregister(EmailAddress)
 
 
 class WinInline(admin.TabularInline[Win, Draw]):

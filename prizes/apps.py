@@ -45,19 +45,22 @@ class PrizesConfig(AppConfig):
     verbose_name = "Draw side"
 
     def ready(self) -> None:
-        from django.contrib.auth.signals import user_logged_in
+        from django.contrib.auth.signals import user_logged_in, user_logged_out
 
-        from engagement import wins
+        from engagement import vault, wins
         from engagement.ledger import guards, witnessed
         from prizes.cosignatures import describe_witnesses, read_below
-        from prizes.logins import remember_login
+        from prizes.crew import factors, sessions
+        from prizes.crew.arrivals import welcome
         from prizes.results import describe_wins
         from prizes.stamps import describe_stampers
 
         wins.describe_wins = describe_wins
         witnessed.describe_witnesses, witnessed.read_below = describe_witnesses, read_below
         witnessed.describe_stampers = describe_stampers
-        user_logged_in.connect(remember_login)
+        vault.reencrypts.append(factors.reencrypt)
+        user_logged_in.connect(welcome)
+        user_logged_out.connect(sessions.forget)
         guards.register(
             guards.frozen_columns("prizes_draw", PROMISED),
             guards.frozen_columns("prizes_draw", WRITTEN_ONCE, once_set=True),

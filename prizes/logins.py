@@ -1,4 +1,4 @@
-"""When somebody has logged in here: in this session, not anywhere."""
+"""When somebody has logged in here, and with what: in this session, not anywhere."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,14 +9,26 @@ from engagement.clock import now_ms
 
 RECENT = timedelta(minutes=15)
 LOGGED_IN_AT = "logged_in_at"  # in the session, UTC ms
+SECOND_FACTOR = "second_factor"  # in the session: a second factor was used in this login
 
 
 def remember_login(request: HttpRequest, **_: Any) -> None:
-    """Receiver of `user_logged_in`. The account's last login would be refreshed by a login on any other device."""
+    """Receiver of `user_logged_in`, and whoever has confirmed it.
+
+    The account's last login would be refreshed by a login on any other device.
+    """
     request.session[LOGGED_IN_AT] = now_ms()
 
 
+def remember_second_factor(request: HttpRequest) -> None:
+    request.session[SECOND_FACTOR] = True
+
+
 def is_recent(request: HttpRequest) -> bool:
-    """Whether this session has logged in within the last `RECENT`."""
+    """Whether this session has logged in, or confirmed it, within the last `RECENT`."""
     since = request.session.get(LOGGED_IN_AT)
     return since is not None and now_ms() - since <= RECENT.total_seconds() * 1000
+
+
+def used_second_factor(request: HttpRequest) -> bool:
+    return bool(request.session.get(SECOND_FACTOR))

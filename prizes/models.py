@@ -15,6 +15,9 @@ from prizes.core.digests import HOUSE, MAX_DICE_THROWS, MIN_DICE_THROWS, MIN_SEA
 from prizes.core.record import Prior
 from prizes.core.rules import MAX_CLAIM_S, MAX_PUBLISH_S, MIN_PUBLISH_S
 from prizes.core.tickets import TicketTable
+from prizes.crew_models import BreakGlass as BreakGlass
+from prizes.crew_models import CrewSession as CrewSession
+from prizes.crew_models import FailedLogin as FailedLogin
 from prizes.repeat_models import Repeat as Repeat
 from prizes.stamp_models import Stamp as Stamp
 from prizes.stamp_models import Stamper as Stamper

@@ -302,6 +302,7 @@ PARTS: dict[str, Callable[[Night], object]] = {
     "party_id": lambda night: Party.objects.earliest("pk").pk,
     "list_id": lambda night: night.draft.prize_lists.get().pk,
     "action": lambda night: "arm",
+    "number": lambda night: night.show.pk,
     "size": lambda night: 3,
     "position": lambda night: night.show.ledger.filter(action="arm").earliest("position").position,
     "gateway": lambda night: GATEWAY,
@@ -434,7 +435,9 @@ COMMANDS: dict[str, Run] = {
     "confirm_restore": confirm,
     "show_key": open_key,
     "destroy_show_key": destroy_key,
+    "reset_second_factor": lambda night: call("reset_second_factor", "chief", "--as", "Ada"),
     "rotate_storage_keys": lambda night: call("rotate_storage_keys", "small"),
+    "break_glass": lambda night: call("break_glass", "--yes"),
     "create_account": lambda night: call("create_account", "nina", "--role", "operator"),
     "evidence": lambda night: call(
         "evidence", "small", "-o", Path(settings.DATA_DIR) / "pack.zip", "--force"

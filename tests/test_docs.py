@@ -39,6 +39,8 @@ OUR_COMMANDS = (
     "evidence",
     "confirm_restore",
     "create_account",
+    "break_glass",
+    "reset_second_factor",
     "canaries",
 )
 # Options of other programs that the pages name.

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME, DEVELOPMENT, S3 = "requirements.in", "requirements-dev.in", "requirements-s3.in"
 MODULES = {
+    "django-allauth": "allauth",
     "django-environ": "environ",
     "django-ninja": "ninja",
     "django-storages": "storages",
@@ -22,6 +23,7 @@ MODULES = {
 LOADED_BY = {
     "psycopg": "Django, for a DATABASE_URL of PostgreSQL",
     "boto3": "django-storages",
+    "fido2": "django-allauth, for passkeys",
     "pytest-django": "pytest",
     "pytest-asyncio": "pytest",
     "pytest-xdist": "pytest",

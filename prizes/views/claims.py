@@ -6,6 +6,7 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -201,4 +202,7 @@ def _refuse_old_login(request: HttpRequest) -> None:
     """A console that somebody has left open takes nobody's prize away."""
     if not is_recent(request):
         minutes = RECENT.seconds // 60
-        raise ActionRefused(f"to approve this, log in again: your login is older than {minutes} minutes")
+        page = reverse("confirm")
+        raise ActionRefused(
+            f"to approve this, log in again, or confirm it at {page}: your login is older than {minutes} minutes"
+        )

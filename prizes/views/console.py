@@ -23,6 +23,7 @@ from engagement.paging import newest_first, read_number
 from engagement.refusals import wants_json
 from engagement.restores import trouble
 from engagement.roles import CONSOLE
+from prizes.crew import glass
 from prizes.models import DiceEntry, Stamper
 from prizes.steps.arm import arm_segment
 from prizes.steps.beacon import enter_beacon, enter_dice
@@ -57,7 +58,8 @@ class BadInput(ValueError):
 def console(request: HttpRequest) -> HttpResponseBase:
     """The shows, the newest first; older ones on further pages."""
     shows = newest_first(request, Show.objects.all(), SHOWS_AT_ONCE)
-    return render(request, "prizes/console.html", {"shows": shows, "restored": trouble()})
+    context = {"shows": shows, "restored": trouble(), "glass": glass.alarm()}
+    return render(request, "prizes/console.html", context)
 
 
 @require_safe
@@ -71,7 +73,8 @@ def control_room(request: HttpRequest, slug: str) -> HttpResponseBase:
     rows = [{"segment": segment, **describe(segment, request.user, now)} for segment in shown.segments]
     alarms = [alarm for row in rows for alarm in row["alarms"]]
     context = {"show": show, "rows": rows, "alarms": alarms, "lead_s": LEAD_S, "max_lead_s": MAX_LEAD_S}
-    context |= {"shown": shown, "restored": trouble(), "fingerprint": fingerprint(show, shown.segments)}
+    context |= {"shown": shown, "restored": trouble(), "glass": glass.alarm()}
+    context |= {"fingerprint": fingerprint(show, shown.segments)}
     return render(request, "prizes/control_room.html", context)
 
 

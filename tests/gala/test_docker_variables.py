@@ -50,6 +50,7 @@ SAMPLES = {
     "MAX_CONNECTIONS": "777",
     "FRAMES_PER_SECOND": "9",
     "HTTP_AT_ONCE": "3",
+    "CREW_SECOND_FACTOR": "false",
     "ALLOWED_HOSTS": "a.example,b.example",
     "CSRF_TRUSTED_ORIGINS": "https://a.example",
     "PASS_LIFETIME_S": "3600",

@@ -120,7 +120,7 @@ async def test_nobody_fills_the_queue_alone() -> None:
         ("POST", "/login/", True),
         ("GET", "/login/", False),
         ("POST", "/invitations/MQ/set-password/", True),
-        ("POST", "/admin/auth/user/add/", True),
+        ("POST", "/account/password/", True),
         ("POST", "/console/night/segments/1/arm/", False),
     ],
 )

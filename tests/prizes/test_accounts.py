@@ -50,6 +50,12 @@ def choose(link: str, password: str) -> Any:
     return client.post(page.redirect_chain[-1][0], fields, follow=True)
 
 
+def invited(name: str, role: str) -> str:
+    """A new account whose invitation was used; the password that was chosen."""
+    choose(create(name, role)["invitation"], CHOSEN)
+    return CHOSEN
+
+
 # --- the login page ---
 
 
@@ -69,7 +75,7 @@ def test_whoever_is_in_a_group_of_the_crew_logs_in_at_the_console_and_out_withou
 
 
 def test_the_login_goes_on_to_the_page_that_was_asked_for_and_to_no_other_site() -> None:
-    password = create("olga", OPERATOR)["password"]
+    password = invited("olga", OPERATOR)
     assert log_in("olga", password, next="/draws/")[1].redirect_chain == [("/draws/", 302)]
     assert log_in("olga", password, next="//evil.example/")[1].redirect_chain == [("/console/", 302)]
     assert "correct" in log_in("olga", "wrong")[1].text
@@ -78,16 +84,16 @@ def test_the_login_goes_on_to_the_page_that_was_asked_for_and_to_no_other_site()
 # --- create_account ---
 
 
-def test_an_account_is_made_once_with_a_password_that_is_shown_once() -> None:
+def test_an_account_is_made_once_with_an_invitation_and_no_command_knows_its_password() -> None:
     first, second = create("olga", OPERATOR), create("olga", OPERATOR)
-    assert (first["is_new"], second["is_new"], second["password"]) == (True, False, None)
-    assert log_in("olga", first["password"])[1].redirect_chain == [("/console/", 302)]
+    assert (first["is_new"], second["is_new"], second["invitation"]) == (True, False, None)
+    assert "password" not in first | second
+    assert not User.objects.get(username="olga").has_usable_password()
     assert groups_of("olga") == [OPERATOR]
 
 
 def test_the_same_command_with_another_role_moves_the_account() -> None:
-    password = create("olga", OPERATOR)["password"]
-    client, _ = log_in("olga", password)
+    client, _ = log_in("olga", invited("olga", OPERATOR))
     assert client.get("/admin/engagement/show/add/").status_code == 200
     create("olga", AUDITOR)
     assert groups_of("olga") == [AUDITOR]
@@ -95,7 +101,7 @@ def test_the_same_command_with_another_role_moves_the_account() -> None:
 
 
 def test_the_account_of_a_party_has_no_right_in_the_console() -> None:
-    client, page = log_in("nora", create("nora", PARTY)["password"])
+    client, page = log_in("nora", invited("nora", PARTY))
     assert page.redirect_chain == [("/parties/", 302)]
     assert client.get("/console/").status_code == 403
     assert client.get("/admin/").status_code == 302
@@ -129,8 +135,8 @@ def test_the_demo_has_an_account_for_each_role_with_a_new_password_at_every_star
 
 
 def test_an_invitation_lets_a_person_choose_a_password_once() -> None:
-    answer = create("olga", OPERATOR, "--invite")
-    assert answer["password"] is None and not User.objects.get(username="olga").has_usable_password()
+    answer = create("olga", OPERATOR)
+    assert not User.objects.get(username="olga").has_usable_password()
     assert choose(answer["invitation"], CHOSEN).redirect_chain == [("/login/", 302)]
     assert log_in("olga", CHOSEN)[1].redirect_chain == [("/console/", 302)]
     assert "was used already, or is too old" in choose(answer["invitation"], "another long one").text
@@ -138,11 +144,11 @@ def test_an_invitation_lets_a_person_choose_a_password_once() -> None:
 
 
 def test_an_invitation_gives_a_new_password_to_whoever_lost_it_and_leaves_the_old_one_until_then() -> None:
-    password = create("olga", OPERATOR)["password"]
+    password = invited("olga", OPERATOR)
     link = create("olga", OPERATOR, "--invite")["invitation"]
     assert User.objects.get(username="olga").check_password(password)
-    choose(link, CHOSEN)
-    assert User.objects.get(username="olga").check_password(CHOSEN)
+    choose(link, "another long one")
+    assert User.objects.get(username="olga").check_password("another long one")
 
 
 def test_an_invitation_that_is_too_old_forged_or_of_somebody_else_is_refused(settings: Any) -> None:
@@ -167,7 +173,7 @@ def test_people_read_a_sentence_with_what_to_hand_on() -> None:
     for options in ([], [], ["--invite"]):
         call_command("create_account", "olga", "--role", OPERATOR, *options, stdout=out)
     first, second, third = out.getvalue().splitlines()
-    assert first.startswith("olga is now operator. The password, which is shown this once: ")
+    assert first.startswith("olga is now operator. To choose a password, once, within 72 hours: http://")
     assert (
         second
         == "olga is there already, as operator, with the password as it was; --invite makes a link for a new one."

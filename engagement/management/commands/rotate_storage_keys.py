@@ -1,4 +1,4 @@
-"""`manage.py rotate_storage_keys`: show keys are encrypted with the first of STORAGE_KEYS."""
+"""`manage.py rotate_storage_keys`: show keys and the crew's second factors are encrypted with the first key."""
 
 import json
 import sys
@@ -9,16 +9,17 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.management.commands.verify_ledger import find_shows
 from engagement.show_keys import reencrypt_show_key
-from engagement.vault import VaultError
+from engagement.vault import VaultError, reencrypts
 
 TOLD_EVERY = 100
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypts the key of every show with the first of STORAGE_KEYS, once a new one stands there in all processes. "
-        "Secrets of draws stay as they are: no row of a draw is changed. Keep the old key in the list until the last "
-        "draw of its time has been frozen; what it opens after that the ledger has told everybody."
+        "Encrypts the key of every show, and the crew's second factors, with the first of STORAGE_KEYS, once a new one "
+        "stands there in all processes. Secrets of draws stay as they are: no row of a draw is changed. Keep the old "
+        "key in the list until the last draw of its time has been frozen; what it opens after that the ledger has told "
+        "everybody."
     )
     requires_system_checks = ()
 
@@ -35,6 +36,9 @@ class Command(BaseCommand):
                 raise CommandError(f"{show}, after {number} others: {error}") from None
             if number % TOLD_EVERY == TOLD_EVERY - 1 and sys.stderr.isatty():
                 self.stderr.write(f"\r{number + 1} of {len(shows)}", ending="")
+        if options["show"] is None:
+            for reencrypt in reencrypts:
+                reencrypt()
         keys = "the key of 1 show" if len(shows) == 1 else f"the keys of {len(shows)} shows"
         done = f"Encrypted with the first of STORAGE_KEYS: {keys}."
         self.stdout.write(json.dumps({"shows": len(shows)}) if options["json"] else done)

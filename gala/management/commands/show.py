@@ -74,6 +74,9 @@ class Command(BaseCommand):
             "--data", type=Path, default=settings.DATA_DIR, help="data directory (default %(default)s)"
         )
         parser.add_argument("--json", type=Path, metavar="FILE", help="write a summary of the segment")
+        parser.add_argument(
+            "--mfa", action="store_true", help="operator and director need a second factor, as on air"
+        )
         night = parser.add_mutually_exclusive_group()
         night.add_argument(
             "--keep",
@@ -133,6 +136,8 @@ def stopped_at_the_end(supervisor: Supervisor) -> Iterator[None]:
 
 def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> int:
     check_options(options)
+    if options["mfa"]:
+        os.environ["CREW_SECOND_FACTOR"] = "true"  # for the processes that are started
     require_descriptors(options["phones"], SPARE_DESCRIPTORS)
     supervisor.listen(options["host"], options["port"])
     console.print(f"Starting (data and logs in {settings.DATA_DIR}) …")

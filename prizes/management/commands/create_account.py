@@ -1,4 +1,4 @@
-"""`manage.py create_account NAME --role operator`: an account for a person, with a password or an invitation."""
+"""`manage.py create_account NAME --role operator`: an account for a person, who chooses the password by a link."""
 
 import json
 from argparse import ArgumentParser
@@ -7,15 +7,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from prizes.accounts import CHOICES, BadAccount, ensure_account, give_password, invitation
+from prizes.accounts import CHOICES, BadAccount, ensure_account, invitation
 
+HOURS = settings.PASSWORD_RESET_TIMEOUT // 3600
 HERE = "http://127.0.0.1:8000"
 
 
 class Command(BaseCommand):
     help = (
-        "Makes an account and prints its password, once; or with --invite a link where the person chooses one. An "
-        "account that exists gets the role and keeps its password, unless the link is used."
+        "Makes an account and prints a link where the person chooses a password. An account that exists gets the role "
+        "and keeps its password; with --invite there is a link for it, too."
     )
     requires_system_checks = ()
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--invite",
             action="store_true",
-            help=f"print a link for one use within {settings.PASSWORD_RESET_TIMEOUT // 3600} hours, no password",
+            help=f"a link for an account that exists; all are for one use within {HOURS} hours",
         )
         parser.add_argument(
             "--address",
@@ -42,18 +43,15 @@ class Command(BaseCommand):
             user, is_new = ensure_account(name, role)
         except BadAccount as reason:
             raise CommandError(str(reason)) from None
-        link = options["address"].rstrip("/") + invitation(user) if options["invite"] else None
-        password = give_password(user) if is_new and link is None else None
-        answer = {"name": name, "role": role, "is_new": is_new, "password": password, "invitation": link}
+        invites = is_new or options["invite"]
+        link = options["address"].rstrip("/") + invitation(user) if invites else None
+        answer = {"name": name, "role": role, "is_new": is_new, "invitation": link}
         self.stdout.write(json.dumps(answer) if options["json"] else sentence(**answer))
 
 
-def sentence(name: str, role: str, is_new: bool, password: str | None, invitation: str | None) -> str:
+def sentence(name: str, role: str, is_new: bool, invitation: str | None) -> str:
     """What was done, and what to hand to the person."""
     done = f"{name} is {'now' if is_new else 'there already, as'} {role}"
     if invitation is not None:
-        hours = settings.PASSWORD_RESET_TIMEOUT // 3600
-        return f"{done}. To choose a password, once, within {hours} hours: {invitation}"
-    if password is not None:
-        return f"{done}. The password, which is shown this once: {password}"
+        return f"{done}. To choose a password, once, within {HOURS} hours: {invitation}"
     return f"{done}, with the password as it was; --invite makes a link for a new one."

@@ -1,0 +1,58 @@
+"""Who is logged in where, and how a session ends: its row is gone, and the browser's next request is a stranger's.
+
+Pages of the console ask every second, so that one that is ended there is noticed within a second.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
+
+from engagement.clock import now_ms
+from prizes.crew.throttle import neighbour
+from prizes.crew_models import LONGEST_BROWSER, CrewSession
+
+SHOWN = 100
+
+
+def begin(request: HttpRequest, user: User) -> None:
+    """At a login; what has expired by itself is forgotten."""
+    if request.session.session_key is None:
+        request.session.create()
+    now = now_ms()
+    CrewSession.objects.filter(begun_ms__lt=now - settings.SESSION_COOKIE_AGE * 1000).delete()
+    browser = "".join(letter for letter in request.headers.get("User-Agent", "") if letter.isprintable())
+    fields = {
+        "user": user,
+        "begun_ms": now,
+        "neighbour": neighbour(request),
+        "browser": browser[:LONGEST_BROWSER],
+    }
+    CrewSession.objects.update_or_create(key=request.session.session_key, defaults=fields)
+
+
+def forget(request: HttpRequest, **_: Any) -> None:
+    """Receiver of `user_logged_out`."""
+    if request.session.session_key is not None:
+        CrewSession.objects.filter(key=request.session.session_key).delete()
+
+
+def end(row: CrewSession) -> None:
+    SessionStore().delete(row.key)
+    row.delete()
+
+
+def end_all(user: User, but: str | None = None) -> int:
+    """Ends all sessions of this account, but for the one with this key; how many."""
+    rows = list(CrewSession.objects.filter(user=user).exclude(key=but or ""))
+    for row in rows:
+        end(row)
+    return len(rows)
+
+
+def renamed(request: HttpRequest, before: str | None) -> None:
+    """After Django has given the session another key, as it does when the password was changed."""
+    request.session.save()
+    CrewSession.objects.filter(key=before).update(key=request.session.session_key)
