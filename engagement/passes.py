@@ -11,12 +11,14 @@ from django.conf import settings
 from django.core import signing
 
 from engagement.clock import now_ms
+from engagement.fair_play.core.origins import APP, GUEST, NO_BLOCK, Origin, parse_origin
 
 # The salt keeps a pass from being used as any other signed value of the site, and the other way round.
 PURPOSE = "engagement.pass/v1"
 # Guests get ids in the upper half of the 64 bits, host apps use the lower half: they can never be the same viewer.
 GUEST_BIT = 1 << 63
 LEEWAY_MS = 60_000  # between the clocks of two servers
+NOWHERE = Origin(GUEST, 0, NO_BLOCK).pack()
 ANY_TIME = 0  # the time at which no pass has expired
 
 
@@ -25,11 +27,22 @@ class BadPass(ValueError):
 
 
 class Pass(NamedTuple):
-    """What a pass says: this viewer may take part in this show until then."""
+    """What a pass says: this viewer may take part in this show until then.
+
+    `origin` is how and where a guest got it (10 bytes, engagement/fair_play/core/origins.py), `since` when that was
+    first: a renewed pass keeps both. Passes that host apps make by themselves have neither.
+    """
 
     show: str
     uid: int
     expires_at: int
+    origin: bytes = b""
+    since: int = 0
+
+    @property
+    def kind(self) -> str:
+        """How it was earned: `app`, `guest`, `work`, `code` or `attested`."""
+        return parse_origin(self.origin).kind if self.origin else APP
 
 
 def issue_pass(show: str, uid: int, *, lifetime_s: int | None = None, now: int | None = None) -> str:
@@ -42,22 +55,25 @@ def issue_pass(show: str, uid: int, *, lifetime_s: int | None = None, now: int |
     return _sign(show, uid, lifetime_s, now)
 
 
-def issue_guest_pass(show: str, *, lifetime_s: int | None = None, now: int | None = None) -> str:
-    """A pass for somebody nobody knows: a fresh random id."""
-    return _sign(show, GUEST_BIT | secrets.randbits(63), lifetime_s, now)
+def issue_guest_pass(
+    show: str, *, origin: bytes = NOWHERE, lifetime_s: int | None = None, now: int | None = None
+) -> str:
+    """A pass for somebody nobody knows: a fresh random id, with how and where it was earned."""
+    now = now_ms() if now is None else now
+    return _sign(show, GUEST_BIT | secrets.randbits(63), lifetime_s, now, origin.hex(), now)
 
 
 def renew_guest_pass(old: Pass, *, lifetime_s: int | None = None, now: int | None = None) -> str:
     """A pass for the same guest, valid from now on; raises ValueError for a user of a host app."""
     if old.uid < GUEST_BIT:
         raise ValueError("expected the pass of a guest: the host app gives its users new ones")
-    return _sign(old.show, old.uid, lifetime_s, now)
+    return _sign(old.show, old.uid, lifetime_s, now, old.origin.hex(), old.since)
 
 
-def _sign(show: str, uid: int, lifetime_s: int | None, now: int | None) -> str:
+def _sign(show: str, uid: int, lifetime_s: int | None, now: int | None, *more: str | int) -> str:
     lifetime = settings.PASS_LIFETIME_S if lifetime_s is None else lifetime_s
     expires_at = (now_ms() if now is None else now) + lifetime * 1000
-    return _signer(tuple(settings.PASS_KEYS)).sign_object([show, uid, expires_at])
+    return _signer(tuple(settings.PASS_KEYS)).sign_object([show, uid, expires_at, *more])
 
 
 @functools.cache
@@ -69,7 +85,7 @@ def _signer(keys: tuple[str, ...]) -> signing.TimestampSigner:
 def check_pass(token: str, show: str, now: int) -> Pass:
     """The content of a valid pass for this show; raises BadPass, which says what is wrong with it."""
     try:
-        found = Pass(*_signer(tuple(settings.PASS_KEYS)).unsign_object(token))
+        found = _parse(*_signer(tuple(settings.PASS_KEYS)).unsign_object(token))
     except (signing.BadSignature, ValueError, TypeError):
         raise BadPass("the pass is not one of ours") from None
     if found.show != show:
@@ -77,3 +93,9 @@ def check_pass(token: str, show: str, now: int) -> Pass:
     if now > found.expires_at + LEEWAY_MS:
         raise BadPass("the pass has expired")
     return found
+
+
+def _parse(show: str, uid: int, expires_at: int, origin: str = "", since: int = 0) -> Pass:
+    """A guest's pass without an origin is one from before there were any."""
+    packed = bytes.fromhex(origin) or (NOWHERE if uid >= GUEST_BIT else b"")
+    return Pass(show, uid, expires_at, packed, since)

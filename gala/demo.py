@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 
 from engagement.core.phases import Phase
+from engagement.fair_play.models import FairPlay
 from engagement.models import Feed, Segment, Show
 from engagement.roles import ROLES
 from prizes.accounts import ensure_account, give_password
@@ -20,6 +21,9 @@ FEEDS = (
     ("tvbox", "TV box", 2_500),
     ("web", "Web video", 3_500),
 )
+
+# This machine is one address, and its mock phones are many.
+MOCK_PHONES = "127.0.0.0/8 10000\n::/48 10000"
 
 # title, Chinese title, beacon, publish at once, prizes
 SEGMENTS: tuple[tuple[str, str, str, bool, tuple[dict[str, Any], ...]], ...] = (
@@ -90,6 +94,7 @@ def _slug_after(last: Show) -> str:
 def create_night(slug: str) -> Show:
     """One show with feeds, segments and prizes."""
     show = Show.objects.create(slug=slug, title="Countdown Gala", title_zh="倒计时之夜", guests_allowed=True)
+    FairPlay.objects.filter(show=show).update(carriers=MOCK_PHONES)
     for position, (name, title, delay_ms) in enumerate(FEEDS):
         Feed.objects.create(show=show, name=name, title=title, delay_ms=delay_ms, position=position)
     for position, (title, title_zh, beacon, at_once, prizes) in enumerate(SEGMENTS, 1):

@@ -126,8 +126,6 @@ RETENTION_DAYS = env.number("RETENTION_DAYS", 180, 1, 3650)
 
 TALLY_SHARDS = env.number("TALLY_SHARDS", 16, 1, 256)
 PASS_LIFETIME_S = env.number("PASS_LIFETIME_S", 6 * 3600, 10, 7 * 24 * 3600)
-# Whole mobile networks share one address, so this only stops a single machine gone wild.
-PASSES_PER_ADDRESS_PER_MINUTE = env.number("PASSES_PER_ADDRESS_PER_MINUTE", 60_000, 1, 10**9)
 # Per gateway process; 0: as many as it may have file descriptors.
 MAX_CONNECTIONS = env.number("MAX_CONNECTIONS", 0, 0, 10**6)
 # Sustained rate per connection; bursts of 10 are fine.

@@ -12,6 +12,7 @@ from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.messages import Prize, Result, Winner, Won
 from engagement.core.phases import Phase
 from engagement.core.show_state import ShowState, demo_state, parse_state
+from engagement.fair_play.models import FairPlay
 from engagement.keys import own
 from engagement.ledger.append import GENESIS, explain_entry
 from engagement.models import Feed, Segment, Show
@@ -42,6 +43,12 @@ def make_show(**fields: Any) -> Show:
     show = Show.objects.create(**fields)
     Feed.objects.create(show=show, name="app", title="App", delay_ms=APP_DELAY, position=1)
     Feed.objects.create(show=show, name="tv", title="Television", delay_ms=TV_DELAY, position=2)
+    return show
+
+
+def take_many_guests(show: Show) -> Show:
+    """Where more guests come from this machine than from any one address of a hall."""
+    FairPlay.objects.filter(show=show).update(carriers="127.0.0.0/8 10000")
     return show
 
 

@@ -257,7 +257,7 @@ def test_keys_in_redis_are_those_of_the_code() -> None:
         "engagement/tally.py",
         "engagement/wins.py",
         "engagement/broadcast.py",
-        "engagement/gateway/admission.py",
+        "engagement/gateway/earning.py",
         "engagement/marks.py",
     )
     code = "".join(re.sub(r'"""(.*?)"""', "", read(path), flags=re.DOTALL) for path in sources)

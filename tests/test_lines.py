@@ -9,7 +9,14 @@ READ = {
 }  # fmt: skip
 READ_BY_NAME = {"Makefile", "Dockerfile", "run"}  # other names without a suffix may be a tool's: .coverage
 # What a tool has written, and texts that cannot be broken: one text a line, so that two languages can be compared.
-LEFT_OUT = ("LICENSE", "migrations/", "static/engagement/texts/", "node_modules/", ".venv")
+LEFT_OUT = (
+    "LICENSE",
+    "migrations/",
+    "static/engagement/texts/",
+    "static/engagement/vendor/",
+    "node_modules/",
+    ".venv",
+)
 
 
 def sources() -> list[Path]:

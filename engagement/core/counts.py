@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 MOST_GATEWAYS = 200  # are named in an entry; what further ones have counted stands in one sum
 LONGEST_NAME = 100
-SOURCES = ("app", "guest")  # of passes
+SOURCES = ("app", "attested", "code", "guest", "work")  # of passes: their kinds
 LARGEST = (
     2**53
 )  # no gateway counts further; a row with more would stay in the figures for ever, and fit no entry
@@ -142,9 +142,9 @@ def passes_since(issued: Mapping[str, int], before: Mapping[str, Any]) -> dict[s
     """Passes issued by source since the last entry, which said `before`; 0 where Redis has forgotten some.
 
     >>> passes_since({"app": 7, "guest": 40}, {"app": 5, "guest": 50})
-    {'app': 2, 'guest': 0}
-    >>> passes_since({"guest": 3}, {})
-    {'app': 0, 'guest': 3}
+    {'app': 2, 'attested': 0, 'code': 0, 'guest': 0, 'work': 0}
+    >>> passes_since({"guest": 3}, {})["guest"]
+    3
     """
     return {source: max(0, issued.get(source, 0) - _number(before.get(source))) for source in SOURCES}
 

@@ -1,15 +1,15 @@
 """Admission: passes for guests and for the users of host apps, over HTTP, where a browser can
 read the answer.
 
-    POST /api/shows/<slug>/passes          a guest pass, where the show allows guests; with {"pass": …, "salt": …}
-                                           a new one for the same guest
+    POST /api/shows/<slug>/passes          a guest pass, where the show allows guests: free within the budget of the
+                                           neighbourhood, past it for {"work": …} or {"code": …}; with {"pass": …,
+                                           "salt": …} a new one for the same guest
     POST /api/shows/<slug>/users/passes    {"uid": 42} with `Authorization: Bearer <one of HOST_API_KEYS>`
 
 Plain ASGI in front of Django: when a segment is announced, everybody comes at once, and Django's middleware would let
 in a tenth as many per second.
 """
 
-import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable
@@ -18,15 +18,16 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from django.conf import settings
 from msgspec import Meta, Struct, field
-from redis.exceptions import RedisError
 
 from engagement.clock import now_ms
 from engagement.core.digests import derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import ShowState
+from engagement.fair_play.core.origins import CODE, GUEST, WORK
 from engagement.gateway.audience import Audience
+from engagement.gateway.earning import Earning, NotEarned
 from engagement.gateway.hub import RETRY_MS, Hub, get_hub
-from engagement.keys import own
+from engagement.gateway.work import Solution
 from engagement.passes import (
     ANY_TIME,
     GUEST_BIT,
@@ -42,7 +43,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PATHS = re.compile(r"/api/shows/(?P<slug>[^/]+)/(?P<user>users/)?passes")
-MAX_BODY_BYTES = 1024
+MAX_BODY_BYTES = 4096
+EXPECTED = '{}, {"work": …}, {"code": …} or {"pass": …, "salt": …}'
 
 
 Body = TypeVar("Body", bound=Struct)
@@ -55,18 +57,31 @@ class UserIn(Struct, forbid_unknown_fields=True):
 
 
 class GuestIn(Struct, forbid_unknown_fields=True):
-    """Nothing for a new guest; for one who was here before the old pass, and the salt (hex) that a welcome told."""
+    """Nothing for a new guest, or what earns a pass.
+
+    For one who was here before the old pass, and the salt (hex) that a welcome told.
+    """
 
     pass_: str | None = field(default=None, name="pass")
     salt: str | None = None
+    work: Solution | None = None
+    code: Annotated[str, Meta(max_length=16)] | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is one of these at most."""
+        return [self.pass_, self.work, self.code].count(None) >= 2
 
 
 class Refused(Exception):
-    """The answer is no: an HTTP status, a code for the app, a text for its developer."""
+    """The answer is no: an HTTP status, a code for the app, a text for its developer, and what else helps the app."""
 
-    def __init__(self, status: int, code: str, message: str, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, retry_after_s: int | None = None, **more: Any
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.retry_after_s = status, code, message, retry_after_s
+        self.more = more
 
 
 def is_admission(scope: Scope) -> bool:
@@ -79,7 +94,7 @@ async def admission(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         status, answer, extra = 200, await _admit(scope, receive), []
     except Refused as refusal:
-        status, answer = refusal.status, {"code": refusal.code, "message": refusal.message}
+        status, answer = refusal.status, {"code": refusal.code, "message": refusal.message, **refusal.more}
         retry = refusal.retry_after_s
         extra = [] if retry is None else [(b"retry-after", str(retry).encode())]
     body = msgspec.json.encode(answer)
@@ -102,15 +117,38 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
         state = (await _open_show(hub, slug)).state
         hub.issued[slug]["app"] += 1
         return _answer(scope, headers, state, issue_pass(slug, uid))
-    asked = _decode(await _read_body(receive) or b"{}", GuestIn, '{} or {"pass": …, "salt": …}')
+    asked = _decode(await _read_body(receive) or b"{}", GuestIn, EXPECTED)
+    if not asked.is_clear:
+        raise Refused(422, "bad_body", f"expected {EXPECTED}: more than one of them came")
     audience = await _open_show(hub, slug)
     if not audience.state.guests:
         raise Refused(403, "no_guests", "this show takes the users of its apps only")
     if asked.pass_ is not None:
         return _answer(scope, headers, audience.state, _renew(audience, asked.pass_, asked.salt or ""))
-    await _check_address(hub, str((scope.get("client") or ("",))[0]))
-    hub.issued[slug]["guest"] += 1
-    return _answer(scope, headers, audience.state, issue_guest_pass(slug))
+    earning = Earning(hub.redis, audience, str((scope.get("client") or ("",))[0]))
+    kind = await _earn(earning, asked)
+    hub.issued[slug][kind] += 1
+    return _answer(scope, headers, audience.state, issue_guest_pass(slug, origin=earning.origin(kind)))
+
+
+async def _earn(earning: Earning, asked: GuestIn) -> str:
+    """The kind of the pass that this guest gets; raises Refused."""
+    try:
+        if asked.work is not None:
+            await earning.by_work(asked.work)
+            return WORK
+        if asked.code is not None:
+            await earning.by_code(asked.code)
+            return CODE
+    except NotEarned as refusal:
+        raise Refused(403, refusal.code, str(refusal)) from None
+    if await earning.is_free():
+        return GUEST
+    how = await earning.describe()
+    if how is None:
+        wait_s = earning.until_next_hour_s()
+        raise Refused(429, "too_many", "too many passes for this network in this hour", wait_s)
+    raise Refused(403, "earn_it", "this network has had its free passes of this hour", **how)
 
 
 def _renew(audience: Audience, token: str, salt: str) -> str:
@@ -143,20 +181,6 @@ async def _open_show(hub: Hub, slug: str) -> Audience:
     if hub.connections >= hub.max_connections:
         raise Refused(503, "overloaded", "this server is full, try again in a moment", RETRY_MS // 1000)
     return audience
-
-
-async def _check_address(hub: Hub, address: str) -> None:
-    """A loose limit per address, which whole mobile networks share; without Redis nobody is kept out."""
-    key = own(f"passes:{address}:{now_ms() // 60_000}")
-    try:
-        async with asyncio.timeout(settings.REDIS_TIMEOUT_S), hub.redis.pipeline(transaction=False) as pipe:
-            pipe.incr(key)
-            pipe.expire(key, 120)
-            count, _ = await pipe.execute()
-    except (RedisError, OSError, TimeoutError):
-        return
-    if count > settings.PASSES_PER_ADDRESS_PER_MINUTE:
-        raise Refused(429, "too_many", "too many passes for this address, try again in a minute", 60)
 
 
 def _check_host(headers: dict[bytes, bytes]) -> None:

@@ -13,7 +13,7 @@ from engagement.gateway.core.frames import BAD_TEXT
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.transport.socket import Frame, Socket, dismiss
 from engagement.gateway.write_behind import WriteBehind
-from engagement.passes import BadPass, check_pass
+from engagement.passes import BadPass, Pass, check_pass
 
 STRIKES = 3  # bad messages after which the phone is sent away
 
@@ -160,7 +160,8 @@ class Session:
         if hello.role == "screen":
             self.feed = feed if hello.feed else None
         else:
-            self.viewer, salt = _identify(hello, self.audience)
+            found, self.viewer, salt = _identify(hello, self.audience)
+            self.origin = found.origin
             self.key = self.audience.fingerprint
             self.feed = feed
         self.greeted = True
@@ -201,16 +202,16 @@ def _choose_feed(hello: Hello, audience: Audience) -> str | None:
     return hello.feed
 
 
-def _identify(hello: Hello, audience: Audience) -> tuple[bytes, bytes]:
-    """The pseudonym and the salt of whoever shows a valid pass."""
+def _identify(hello: Hello, audience: Audience) -> tuple[Pass, bytes, bytes]:
+    """The pass, the pseudonym and the salt of whoever shows a valid pass."""
     if hello.pass_ is None:
         raise PhoneFault(WireError.BAD_PASS, "hello needs a pass")
     if not audience.k_show:
         raise PhoneFault(WireError.NO_SUCH_SHOW, "this show is over: its key was destroyed")
     slug = audience.state.slug
     try:
-        uid = check_pass(hello.pass_, slug, now_ms()).uid
+        found = check_pass(hello.pass_, slug, now_ms())
     except BadPass as error:
         raise PhoneFault(WireError.BAD_PASS, str(error)) from None
-    salt = derive_salt(audience.k_show, slug, uid)
-    return derive_pseudonym(slug, uid, salt), salt
+    salt = derive_salt(audience.k_show, slug, found.uid)
+    return found, derive_pseudonym(slug, found.uid, salt), salt

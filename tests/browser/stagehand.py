@@ -21,9 +21,9 @@ def night() -> dict[str, str]:
     """The show that most tests look at; the accounts of its crew."""
     from engagement.actions import announce_later
     from gala.demo import create_accounts
-    from tests.cast import make_segment, make_show
+    from tests.cast import make_segment, make_show, take_many_guests
 
-    show = make_show(slug="night", title="Night of Coats", title_zh="大衣之夜")
+    show = take_many_guests(make_show(slug="night", title="Night of Coats", title_zh="大衣之夜"))
     make_segment(show, title="Red carpet", title_zh="红毯时刻", window_s=6)
     make_segment(show, title="Midnight duet", title_zh="午夜对唱", window_s=60)
     make_segment(show, title="Last minute", title_zh="最后一分钟", beacon="dice")
@@ -44,6 +44,22 @@ def command(*words: str) -> None:
     from django.core.management import call_command
 
     call_command(*words, stdout=sys.stderr)
+
+
+def crowded(slug: str, ways: list[str]) -> str:
+    """A show whose budget for this machine is used up from the start; the code on air."""
+    from engagement.actions import announce_later
+    from engagement.clock import now_ms
+    from engagement.fair_play.core.air_code import code_of
+    from engagement.fair_play.models import FairPlay
+    from engagement.vault import open_secret
+    from tests.cast import make_segment, make_show
+
+    show = make_show(slug=slug, title="Crowded")
+    make_segment(show, title="Overture")
+    FairPlay.objects.filter(show=show).update(passes_ipv4=0, ways=ways)
+    announce_later(show.pk)
+    return code_of(open_secret(show.k_show), "app", now_ms())
 
 
 def claims() -> int:
@@ -246,6 +262,7 @@ SCENES = (
     sign,
     command,
     claims,
+    crowded,
     room,
     witnessed,
     witness,

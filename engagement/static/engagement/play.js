@@ -13,48 +13,22 @@
 
   let pass = null; // of this connection
 
-  async function fetchPass() {
-    const known = Keep.read("pass");
-    if (known && known.expires_at > Date.now() + 60000) return known.pass;
-    const fresh = (await renewPass()) || (await newPass({}));
-    Keep.write("pass", fresh);
-    return fresh.pass;
-  }
+  const earning = {
+    working: (seconds) => Shake.setText("status", Words.say("working", { seconds })),
 
-  /** For the viewer that this phone was last: prizes and shakes of tonight are theirs. */
-  async function renewPass() {
-    const [{ pass, salt } = {}] = identities.list;
-    if (!pass) return null;
-    try {
-      return await newPass({ pass, salt });
-    } catch (refusal) {
-      if (["bad_pass", "wrong_salt"].includes(refusal.code)) return null; // the server has other keys by now
-      throw refusal;
-    }
-  }
-
-  async function newPass(body) {
-    const answer = await askForPass(body);
-    if (!answer.ok) throw await refusalOf(answer);
-    return answer.json();
-  }
-
-  async function askForPass(body) {
-    const headers = { "Content-Type": "application/json" };
-    const request = { method: "POST", headers, body: JSON.stringify(body) };
-    try {
-      return await fetch(`/api/shows/${encodeURIComponent(slug)}/passes`, request);
-    } catch {
-      throw new Shake.PassRefused("offline", "", 0);
-    }
-  }
-
-  async function refusalOf(answer) {
-    const { code, message } = await answer.json().catch(() => ({ code: "", message: answer.statusText }));
-    const mayComeBack = answer.status === 429 || answer.status >= 500;
-    const retryMs = mayComeBack ? Number(answer.headers.get("Retry-After") || 2) * 1000 : null;
-    return new Shake.PassRefused(code, message, retryMs);
-  }
+    /** What the viewer types into the form; an empty one is not taken. */
+    askForCode(refusal) {
+      Shake.setText("code-wrong", refusal ? Words.say("code_wrong") : "");
+      Shake.show("code-form", true);
+      return new Promise((resolve) => {
+        Shake.byId("code-form").onsubmit = (event) => {
+          event.preventDefault();
+          Shake.show("code-form", false);
+          resolve(Shake.byId("code").value.trim());
+        };
+      });
+    },
+  };
 
   // --- the count, and its way to the server ---
 
@@ -358,7 +332,7 @@
   const connection = new Shake.Connection({
     slug,
     hello: async () => {
-      pass = await fetchPass();
+      pass = await Pass.get(earning);
       return { pass, ...(feed ? { feed } : {}) };
     },
     onBadPass: () => Keep.write("pass", null),

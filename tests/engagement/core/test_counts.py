@@ -7,6 +7,7 @@ import pytest
 from engagement.core.counts import (
     LARGEST,
     MOST_GATEWAYS,
+    SOURCES,
     Counts,
     Excess,
     Figures,
@@ -79,11 +80,10 @@ def test_passes_of_what_is_no_row_are_none() -> None:
 
 
 def test_passes_are_those_since_the_last_entry() -> None:
-    assert passes_since({"app": 5, "guest": 40, "other": 9}, {"app": 2, "guest": 40}) == {
-        "app": 3,
-        "guest": 0,
-    }
-    assert passes_since({}, {"app": "two", "guest": None}) == {"app": 0, "guest": 0}
+    nothing = dict.fromkeys(SOURCES, 0)
+    since = passes_since({"app": 5, "guest": 40, "work": 1, "other": 9}, {"app": 2, "guest": 40})
+    assert since == nothing | {"app": 3, "work": 1}
+    assert passes_since({}, {"app": "two", "guest": None}) == nothing
 
 
 def test_more_than_was_counted_is_an_excess() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -12,6 +13,7 @@ from engagement.actions import announce_later
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import derive_pseudonym
 from engagement.core.phases import Phase
+from engagement.fair_play.core.origins import NO_BLOCK, Origin
 from engagement.healing import heal_states
 from engagement.keys import own
 from engagement.models import Segment, Show
@@ -51,6 +53,23 @@ async def test_a_phone_is_welcomed_with_its_name_its_salt_and_the_whole_state(
     assert len(segment["prizes"]) == 2
     assert welcome["seq"] == welcome["state"]["seq"]
     assert welcome["epoch"] == welcome["state"]["epoch"]
+
+
+async def test_what_a_guests_pass_says_of_where_it_came_from_is_kept_with_the_total(
+    gateway: str, on_air: Segment
+) -> None:
+    slug, origin = on_air.show.slug, Origin("work", 3, b"a block!").pack()
+    viewers = []
+    for token in (issue_guest_pass(slug, origin=origin), issue_guest_pass(slug), issue_pass(slug, 7)):
+        async with TestPhone(gateway, slug) as phone:
+            viewers.append(bytes.fromhex((await phone.hello(token))["viewer"]))
+            await phone.shake(on_air.pk, 3)
+            await phone.hear("ack")
+    redis = tally.connect()
+    kept: dict[Any, Any] = {}
+    for shard in range(settings.TALLY_SHARDS):
+        kept |= redis.hgetall(own(f"origins:{on_air.key}:{shard}"))
+    assert kept == {viewers[0]: origin, viewers[1]: Origin("guest", 0, NO_BLOCK).pack()}
 
 
 async def test_each_feed_sees_the_window_after_its_delay(gateway: str, on_air: Segment) -> None:

@@ -28,6 +28,11 @@ const Texts = {
   "status_refused": "This does not work: {message}",
 
   "refused_no_guests": "This show takes viewers of its apps only.",
+  "working": "Many phones come from your network: yours proves that it is one, this takes a few seconds ({seconds} s).",
+  "code_ask": "Many phones come from your network. Type the code that is on the screen right now:",
+  "code_send": "Take part",
+  "code_wrong": "That is not the code. It changes every minute.",
+  "refused_no_way": "Many phones come from your network, and this browser cannot prove that it is one. Use another browser, or mobile data.",
   "refused_no_such_show": "This show is not on air.",
 
   "moment_idle": "The show is about to begin. Keep this page open.",

@@ -28,6 +28,11 @@ const Texts = {
   "status_refused": "无法参与：{message}",
 
   "refused_no_guests": "本场晚会仅限合作应用的用户参与。",
+  "working": "您所在的网络有很多手机参与：您的手机正在验证，需要几秒钟（{seconds} 秒）。",
+  "code_ask": "您所在的网络有很多手机参与。请输入屏幕上此刻显示的数字：",
+  "code_send": "参与",
+  "code_wrong": "数字不正确，它每分钟更换一次。",
+  "refused_no_way": "您所在的网络有很多手机参与，而此浏览器无法完成验证。请换一个浏览器，或使用移动数据。",
   "refused_no_such_show": "本场晚会尚未开播。",
 
   "moment_idle": "晚会即将开始，请不要关闭本页。",

@@ -1,0 +1,212 @@
+"""What a neighbourhood has used of its budgets, in Redis; and how a guest earns a pass past them.
+
+A show within its budgets costs one round trip per pass. Whatever is refused gives back what it has taken. Without Redis
+nobody is kept out: the show goes on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import Any
+
+from django.conf import settings
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from engagement.clock import now_ms
+from engagement.core.show_state import FairPlayState
+from engagement.fair_play.core.air_code import is_on_air
+from engagement.fair_play.core.budgets import (
+    ASKS,
+    CODE_BUDGETS,
+    HOUR_MS,
+    SLACK,
+    CarrierTable,
+    Limits,
+    Neighbourhood,
+    find_neighbourhood,
+    level_of,
+)
+from engagement.fair_play.core.origins import Origin, read_address
+from engagement.gateway.audience import Audience
+from engagement.gateway.work import LIFETIME_S, BadWork, Solution, check_solution, make_challenge
+from engagement.keys import own
+
+UNKNOWN = IPv4Address(0)
+KEPT_S = 3_660  # the hour of a count, and a minute for clocks that differ
+FREE, EARNED, CODES, TRIES, ASKED = "free", "earned", "codes", "tries", "asked"
+AWAY = (RedisError, OSError, TimeoutError)
+
+
+class NotEarned(Exception):
+    """There is no pass for this; the code and the text are for the app."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Counts:
+    """The counts of one neighbourhood in one hour of one show."""
+
+    def __init__(self, redis: Redis, show: str, place: Neighbourhood, now: int) -> None:
+        self._redis, self._place = redis, place
+        self._keys = [own(f"passes:{show}:{name}:{now // HOUR_MS}") for name, _ in place.budgets]
+
+    async def take_free(self) -> bool:
+        """Takes one of the free passes of every block around; False, and nothing taken, where one has none left."""
+        counts = await self._add(FREE, 1)
+        over = [count > free for count, (_, free) in zip(counts, self._place.budgets, strict=True)]
+        if any(over):
+            await self._add(FREE, -1)
+        return not any(over)
+
+    async def take_earned(self, level: int) -> bool:
+        """Counts a pass that was earned by work of this level; False where that is too little by now."""
+        counts = await self._add(EARNED, 1)
+        enough = level + SLACK >= self._level([count - 1 for count in counts])
+        if not enough:
+            await self._add(EARNED, -1)
+        return enough
+
+    async def take_code(self) -> bool:
+        """Counts a pass for the code; False where this place has had its share of them."""
+        (count, *_), (_, free) = await self._add(CODES, 1), self._place.budgets[0]
+        return count <= CODE_BUDGETS * max(1, free)
+
+    async def may_try(self) -> bool:
+        """Counts a try of a code; False where there were too many wrong ones."""
+        (count, *_), (_, free) = await self._add(TRIES, 1), self._place.budgets[0]
+        return count <= 2 * max(1, free)
+
+    async def forgive_try(self) -> None:
+        """The code was right."""
+        await self._add(TRIES, -1)
+
+    async def level(self) -> int | None:
+        """The level of work that a pass costs now; None where too many challenges were asked for."""
+        asked, earned = await self._add(ASKED, 1), await self._read(EARNED)
+        most = [
+            ASKS * max(1, free) + 2 * done
+            for (_, free), done in zip(self._place.budgets, earned, strict=True)
+        ]
+        if any(count > limit for count, limit in zip(asked, most, strict=True)):
+            return None
+        return self._level(earned)
+
+    def _level(self, earned: Sequence[int]) -> int:
+        return max(level_of(done, free) for done, (_, free) in zip(earned, self._place.budgets, strict=True))
+
+    async def _add(self, field: str, number: int) -> list[int]:
+        async with asyncio.timeout(settings.REDIS_TIMEOUT_S), self._redis.pipeline(transaction=False) as pipe:
+            for key in self._keys:
+                pipe.hincrby(key, field, number)
+                pipe.expire(key, KEPT_S)
+            return (await pipe.execute())[::2]
+
+    async def _read(self, field: str) -> list[int]:
+        async with asyncio.timeout(settings.REDIS_TIMEOUT_S), self._redis.pipeline(transaction=False) as pipe:
+            for key in self._keys:
+                pipe.hget(key, field)
+            return [int(found or 0) for found in await pipe.execute()]
+
+
+class Earning:
+    """One guest at this address who wants a pass of one show."""
+
+    def __init__(self, redis: Redis, audience: Audience, address: str) -> None:
+        self._redis, self._audience = redis, audience
+        self._show, self._now = audience.state.slug, now_ms()
+        self._ways = audience.state.fair_play.ways
+        self._place = _place_of(audience, address)
+        self._counts = Counts(redis, self._show, self._place, self._now)
+
+    def origin(self, kind: str) -> bytes:
+        """What a pass of this kind says of where it came from."""
+        return Origin(kind, self._place.carrier, self._place.block).pack()
+
+    def until_next_hour_s(self) -> int:
+        """When budgets are new."""
+        return (HOUR_MS - self._now % HOUR_MS) // 1000 + 1
+
+    async def is_free(self) -> bool:
+        """Whether there is a free pass."""
+        try:
+            return await self._counts.take_free()
+        except AWAY:
+            return True
+
+    async def by_work(self, solution: Solution) -> None:
+        """Takes a solved challenge; raises NotEarned."""
+        self._refuse_other_ways("work")
+        try:
+            task = check_solution(
+                settings.PASS_KEYS, solution, self._show, self._place.block.hex(), self._now
+            )
+        except BadWork as error:
+            raise NotEarned("bad_work", str(error)) from None
+        try:
+            if not await self._is_unspent(solution.challenge.signature):
+                raise NotEarned("bad_work", "this work was given for a pass before")
+            if not await self._counts.take_earned(task.level):
+                raise NotEarned("bad_work", "passes cost more work by now")
+        except AWAY:
+            return
+
+    async def by_code(self, code: str) -> None:
+        """Takes the code that is shown on air; raises NotEarned."""
+        self._refuse_other_ways("code")
+        try:
+            if not await self._counts.may_try():
+                raise NotEarned("bad_code", "too many wrong codes came from this network in this hour")
+            feeds = self._audience.state.feeds
+            if not is_on_air(self._audience.k_show, feeds, code, self._now):
+                raise NotEarned("bad_code", "this code is not on air now")
+            await self._counts.forgive_try()
+            if not await self._counts.take_code():
+                raise NotEarned("bad_code", "this network has had its passes for the code in this hour")
+        except AWAY:
+            raise NotEarned("bad_code", "codes cannot be checked right now, try again") from None
+
+    async def describe(self) -> dict[str, Any] | None:
+        """What an app needs to earn a pass: `ways`, and a challenge where work is one of them. None: come later."""
+        if not self._ways:
+            return None
+        found: dict[str, Any] = {"ways": self._ways}
+        if "work" in self._ways:
+            try:
+                level = await self._counts.level()
+            except AWAY:
+                level = 0
+            if level is None:
+                return None
+            block = self._place.block.hex()
+            found["work"] = make_challenge(settings.PASS_KEYS[0], self._show, block, level, self._now)
+        return found
+
+    def _refuse_other_ways(self, way: str) -> None:
+        if way not in self._ways:
+            raise NotEarned("no_such_way", f"this show gives no passes for {way}")
+
+    async def _is_unspent(self, signature: str) -> bool:
+        """Once for each challenge; it is remembered for as long as the challenge lives."""
+        async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
+            key = own(f"work:{self._show}:{signature}")
+            return bool(await self._redis.set(key, b"1", nx=True, ex=LIFETIME_S + 60))
+
+
+_tables: dict[str, tuple[FairPlayState, CarrierTable]] = {}
+
+
+def _place_of(audience: Audience, address: str) -> Neighbourhood:
+    """Where an address is; whoever has none that can be read shares one place."""
+    fair_play, slug = audience.state.fair_play, audience.state.slug
+    known = _tables.get(slug)
+    if known is None or known[0] is not fair_play:
+        known = _tables[slug] = fair_play, CarrierTable(fair_play.carriers)
+    try:
+        where = read_address(address)
+    except ValueError:
+        where = UNKNOWN
+    limits = Limits(fair_play.passes_ipv4, fair_play.passes_ipv6_64, fair_play.passes_ipv6_48)
+    return find_neighbourhood(audience.k_show, where, limits, known[1])
