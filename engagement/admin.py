@@ -203,6 +203,7 @@ class ShowAdmin(AnnouncingAdmin):
         "burst",
         "grace_ms",
         "draws_per_minute",
+        "publish_by_two",
         "max_prize_value",
         "roll_visibility",
         "control_room",

@@ -78,6 +78,11 @@ class Show(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(60)],
         help_text="So that results reach the stage at a pace a host can read out.",
     )
+    publish_by_two = models.BooleanField(
+        "publish by two people",
+        default=False,
+        help_text="One person asks to publish, a second one agrees.",
+    )
     max_prize_value = models.PositiveBigIntegerField(
         default=5_000_000,
         help_text="No prize is worth more, in minor units of its currency; 50,000 yuan is what Chinese law allows.",

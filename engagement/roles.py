@@ -21,6 +21,7 @@ _APPROVES = Q(
         "add_exclusion",
         "delete_exclusion",
         "approve_disqualification",
+        "decide_approval",
         "confirm_restore",
         "end_sessions",
     ]

@@ -9,14 +9,15 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from engagement.actions import ActionRefused
 from engagement.admin import (
@@ -31,8 +32,10 @@ from engagement.core.phases import Phase
 from engagement.models import EDITABLE, Segment, Show
 from engagement.positions import OrderedFormSet, give_place
 from prizes import outside_admin as outside_admin  # it is registered, too
+from prizes.approvals import VALID_MS, ask_exclusion, excluding_needs_two
 from prizes.core.rules import MAX_EXTRA_RESERVES
 from prizes.exclusions import exclude_viewer, include_viewer
+from prizes.logins import session_of
 from prizes.models import (
     DiceEntry,
     Disposition,
@@ -136,7 +139,10 @@ def _is_draft(prize_list: PrizeList | None) -> bool:
 
 @admin.register(Exclusion)
 class ExclusionAdmin(PagedAdmin):
-    """Added or removed, never edited. Draws that are armed keep the list as it was then."""
+    """Added or removed, never edited. Draws that are armed keep the list as it was then.
+
+    Once a segment of the show was armed, a form only asks: a second person agrees in the control room.
+    """
 
     list_display = ("pseudonym", "show", "note")
     list_filter = (("show", NewestShows),)
@@ -148,16 +154,62 @@ class ExclusionAdmin(PagedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Exclusion, form: Any, change: bool) -> None:
         with denied():
-            exclude_viewer(obj, actor=request.user.get_username())
+            if excluding_needs_two(obj.show):
+                self._ask(request, obj, "exclude", obj.note or "excluded")
+            else:
+                exclude_viewer(obj, actor=request.user.get_username())
 
     def delete_model(self, request: HttpRequest, obj: Exclusion) -> None:
         with denied():
-            include_viewer(obj, actor=request.user.get_username())
+            if excluding_needs_two(obj.show):
+                self._ask(request, obj, "include", "not excluded any more")
+            else:
+                include_viewer(obj, actor=request.user.get_username())
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         with transaction.atomic():
             for row in queryset.select_related("show"):
                 self.delete_model(request, row)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Several at once only where one person may do it."""
+        several = isinstance(objs, QuerySet)
+        if several and any(
+            excluding_needs_two(show) for show in {row.show for row in objs.select_related("show")}
+        ):
+            return [], {}, set(), ["Delete them one by one: a second person has to agree to each."]
+        return super().get_deleted_objects(objs, request)
+
+    def _ask(self, request: HttpRequest, obj: Exclusion, action: str, reason: str) -> None:
+        by = {"actor": request.user.get_username(), "session": session_of(request)}
+        ask_exclusion(obj, action, **by, reason=reason)
+
+    def log_addition(self, request: HttpRequest, obj: Exclusion, message: Any) -> Any:
+        return super().log_addition(request, obj, message) if obj.pk else None
+
+    def response_add(
+        self, request: HttpRequest, obj: Exclusion, post_url_continue: Any = None
+    ) -> HttpResponse:
+        return (
+            super().response_add(request, obj, post_url_continue)
+            if obj.pk
+            else self._answer(request, obj.show)
+        )
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        row = Exclusion.objects.filter(pk=obj_id).select_related("show").first()
+        return (
+            super().response_delete(request, obj_display, obj_id)
+            if row is None
+            else self._answer(request, row.show)
+        )
+
+    def _answer(self, request: HttpRequest, show: Show) -> HttpResponse:
+        minutes = VALID_MS // 60_000
+        messages.warning(
+            request, f"Asked for: a second person has to agree in the control room within {minutes} min."
+        )
+        return redirect("control_room", slug=show.slug)
 
 
 @contextmanager

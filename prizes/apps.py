@@ -37,6 +37,9 @@ WRITTEN_ONCE = (
 
 
 WHO_WON = ("show_id", "draw_id", "prize_id", "piece", "rank", "pseudonym")
+ASKED = (
+    "show_id", "segment_id", "action", "subject", "what", "reason", "asked_by", "asked_session", "asked_at_ms",
+)  # fmt: skip
 FROZEN = ("segment_id", "shards", "fenced_at_ms", "frozen_at_ms", "viewers", "shakes", "ledger")
 
 
@@ -74,6 +77,11 @@ class PrizesConfig(AppConfig):
             guards.keep_rows("prizes_repeat"),
             guards.frozen_columns("prizes_repeat", ("segment_id", "reason", "asked_by")),
             guards.frozen_columns("prizes_repeat", ("agreed_by", "draft_id"), once_set=True),
+            guards.keep_rows("prizes_approval"),
+            guards.frozen_columns("prizes_approval", ASKED),
+            guards.frozen_columns(
+                "prizes_approval", ("decided_by", "decided_at_ms", "approved"), once_set=True
+            ),
             guards.append_only("prizes_reveal"),
             guards.append_only("prizes_disposition"),
             guards.append_only("prizes_cosignature"),

@@ -1,5 +1,6 @@
 """When somebody has logged in here, and with what: in this session, not anywhere."""
 
+import hashlib
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,12 @@ from engagement.clock import now_ms
 RECENT = timedelta(minutes=15)
 LOGGED_IN_AT = "logged_in_at"  # in the session, UTC ms
 SECOND_FACTOR = "second_factor"  # in the session: a second factor was used in this login
+
+
+def session_of(request: HttpRequest) -> str:
+    """A fingerprint of this login, which tells it from others and gives nobody its key."""
+    key = request.session.session_key or ""
+    return hashlib.sha256(f"gala-session:{key}".encode()).hexdigest()[:32]
 
 
 def remember_login(request: HttpRequest, **_: Any) -> None:

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from engagement.models import EDITABLE, Segment, Show, play_key
+from prizes.approval_models import Approval as Approval
 from prizes.core.digests import HOUSE, MAX_DICE_THROWS, MIN_DICE_THROWS, MIN_SEAL_MARGIN_S
 from prizes.core.record import Prior
 from prizes.core.rules import MAX_CLAIM_S, MAX_PUBLISH_S, MIN_PUBLISH_S
@@ -519,6 +520,7 @@ class Disqualification(models.Model):
     win = models.ForeignKey(Win, models.PROTECT, related_name="disqualifications")
     reason = models.CharField(max_length=40)
     asked_by = models.CharField(max_length=150)
+    asked_session = models.CharField(max_length=64, blank=True)  # a fingerprint of the login
     asked_at = models.DateTimeField()
     decided_by = models.CharField(max_length=150, blank=True)
     decided_at = models.DateTimeField(null=True)

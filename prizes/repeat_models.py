@@ -12,6 +12,8 @@ class Repeat(models.Model):
     segment = models.ForeignKey(Segment, models.PROTECT, related_name="asked_repeats")
     reason = models.CharField(max_length=LONGEST_REASON)
     asked_by = models.CharField(max_length=LONGEST_ACTOR)
+    asked_session = models.CharField(max_length=64, blank=True)  # a fingerprint of the login
+    asked_at_ms = models.BigIntegerField(default=0)
     agreed_by = models.CharField(max_length=LONGEST_ACTOR, blank=True)
     draft = models.OneToOneField(Segment, models.PROTECT, related_name="repeats", null=True)
 

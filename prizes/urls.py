@@ -4,6 +4,7 @@ from django.urls import path
 
 from prizes.views import (
     accounts,
+    approvals,
     canaries,
     certificates,
     claims,
@@ -36,6 +37,9 @@ urlpatterns = [
     path("console/<slug:slug>/restore/", restore.confirm, name="confirm_restore"),
     path("console/<slug:slug>/live", console.live, name="live"),
     path("console/<slug:slug>/segments/<int:segment_id>/<slug:action>/", console.act, name="act"),
+    path(
+        "console/<slug:slug>/approvals/<int:approval_id>/<slug:action>/", approvals.act, name="approvals_act"
+    ),
     path("console/<slug:slug>/claims/", claims.claims, name="claims"),
     path("console/<slug:slug>/claims/<slug:action>/", claims.act, name="claims_act"),
     path("parties/", parties.parties, name="parties"),

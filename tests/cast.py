@@ -1,6 +1,7 @@
 """The fixed cast of the tests: a show with two feeds, segments with prizes, and people."""
 
 import itertools
+import json
 from datetime import datetime
 from typing import Any, cast
 
@@ -108,6 +109,12 @@ def gateways_were_here() -> None:
     """
     redis = tally.connect()
     redis.set(own(tally.LIFE), f"{redis.info('server')['run_id']} 0")
+
+
+def a_gateway_lives() -> None:
+    """As if one sent heartbeats for a minute, and were in no show: no lamp is red, and nobody waits for it."""
+    beat = {"at": now_ms() + 60_000, "shows": {}, "pending": 0, "lag_ms": 0, "connections": 0}
+    tally.connect().hset(own(tally.GATEWAYS), "gate-1", json.dumps(beat))
 
 
 def state_in_redis(show: Show) -> ShowState:

@@ -301,6 +301,7 @@ PARTS: dict[str, Callable[[Night], object]] = {
     "segment_id": lambda night: night.draft.pk,
     "party_id": lambda night: Party.objects.earliest("pk").pk,
     "list_id": lambda night: night.draft.prize_lists.get().pk,
+    "approval_id": lambda night: 1,  # no GET leads there
     "action": lambda night: "arm",
     "number": lambda night: night.show.pk,
     "size": lambda night: 3,

@@ -133,8 +133,9 @@ def deletes(target: Target) -> Iterator[str]:
 
 def updates(target: Target, clauses: Iterable[str]) -> Iterator[str]:
     """Of each column that may not change, alone; and of all together."""
-    other = target.row(NEW)
-    for columns in [*([column] for column in target.protected), target.protected]:
+    other, there = target.row(NEW), target.row(FIRST)
+    changed = [column for column in target.protected if other[column] != there[column]]
+    for columns in [*([column] for column in changed), changed]:
         changes = assignments(other, columns)
         for clause in clauses:
             yield f"UPDATE {clause} {target.name} SET {changes} WHERE id = {FIRST}"
@@ -144,7 +145,8 @@ def updates(target: Target, clauses: Iterable[str]) -> Iterator[str]:
 def upserts(target: Target) -> Iterator[str]:
     """The row is there, and is changed instead of inserted."""
     row = target.row(FIRST)
-    for column in sorted(set(target.protected) - {"id"}):
+    changed = {column for column in target.protected if target.row(NEW)[column] != row[column]}
+    for column in sorted(changed - {"id"}):
         change = assignments(target.row(NEW), [column])
         yield f"{insert(target, row)} ON CONFLICT (id) DO UPDATE SET {change}"
         yield f"{insert(target, row | target.row(NEW) | {'id': FIRST})} ON CONFLICT (id) DO UPDATE SET" + (

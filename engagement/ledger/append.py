@@ -47,9 +47,9 @@ def append_entry(
         show=show,
         position=last.position + 1 if last else 0,
         at_ms=max(now, last.at_ms) if last else now,
-        actor=_fit(LONGEST_ACTOR, actor),
+        actor=fit_text(LONGEST_ACTOR, actor),
         action=action,
-        reason=_fit(LONGEST_REASON, reason),
+        reason=fit_text(LONGEST_REASON, reason),
         details=canonical_json({**(details or {}), **digests}).decode(),
         previous=last.digest if last else GENESIS,
         salt=salt.hex(),
@@ -65,7 +65,7 @@ def append_entry(
     return entry
 
 
-def _fit(longest: int, text: str) -> str:
+def fit_text(longest: int, text: str) -> str:
     """Text that the column takes: PostgreSQL refuses NUL and what is too long, and then the action would fail.
 
     So it would with bytes of a terminal in another encoding, which are no text; each becomes a question mark.
@@ -74,7 +74,7 @@ def _fit(longest: int, text: str) -> str:
 
 
 def _fit_all(people: Mapping[str, str]) -> dict[str, str]:
-    return {field: _fit(LONGEST_ACTOR, name) for field, name in people.items()}
+    return {field: fit_text(LONGEST_ACTOR, name) for field, name in people.items()}
 
 
 def time_behind(show: Show, now: int) -> int:

@@ -31,6 +31,8 @@ PUBLIC_ACTIONS = frozenset({
     "draw", "start", "drawn", "disagreement", "publish", "claim", "forfeit", "disqualify", "move up", "skip reserve",
     # the installation
     "restore", "open key", "destroy key",
+    # two people
+    "ask approval", "approve", "refuse approval",
 })  # fmt: skip
 
 

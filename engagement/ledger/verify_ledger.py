@@ -281,6 +281,8 @@ PUBLIC = frozenset((
     "draw", "start", "drawn", "disagreement", "publish",
     "claim", "forfeit", "disqualify", "move up", "skip reserve",
     "restore", "open key", "destroy key",
+    # two people
+    "ask approval", "approve", "refuse approval",
 ))  # fmt: skip
 
 

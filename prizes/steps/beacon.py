@@ -18,6 +18,7 @@ from prizes.core.digests import (
 )
 from prizes.drand import BadSignature, fetch_round, read_pasted
 from prizes.models import Beacon, DiceEntry, Draw
+from prizes.two_people import account_of
 
 # --- local and dice ---
 
@@ -68,12 +69,6 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
 def throws_of(draw: Draw) -> int:
     """How often the dice are thrown for this draw, as promised in its rules."""
     return int(draw.promised["beacon"].get("throws", MIN_DICE_THROWS))
-
-
-def account_of(actor: str) -> str:
-    """Who it was by account; a name that was given on a terminal (`--as`) makes nobody a second person."""
-    _, opening, account = actor.rpartition(" (cli:")
-    return f"cli:{account.removesuffix(')')}" if opening else actor
 
 
 def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, now: int) -> None:

@@ -38,6 +38,7 @@ from prizes.models import MAX_ATTEMPTS, Disposition, Disqualification, Draw, Pri
 from prizes.publication import read_drawn
 from prizes.results import claim_s_of, describe_result, describe_wins
 from prizes.steps.dispositions import write_disposition
+from prizes.two_people import VALID_MS, refuse_same
 
 WINNER = "winner"  # the actor of what a viewer does; which one stands in the details
 SETTLED_AT_ONCE = 20  # draws in a second
@@ -166,7 +167,9 @@ def settle_draw(draw_id: int, *, now: int) -> list[Disposition]:
 
 
 @transaction.atomic
-def ask_disqualification(win_id: int, reason: str, *, actor: str, now: int | None = None) -> Disqualification:
+def ask_disqualification(
+    win_id: int, reason: str, *, actor: str, session: str = "", now: int | None = None
+) -> Disqualification:
     """Somebody says that a winner may not have won, for a reason of the closed list."""
     now = now_ms() if now is None else now
     if reason not in STATUSES[DISQUALIFIED]:
@@ -175,9 +178,11 @@ def ask_disqualification(win_id: int, reason: str, *, actor: str, now: int | Non
     draw, win = _lock_win(win_id)
     if win.status not in Win.HELD:
         raise Conflict(f"{win} is {win.status} already")
+    _drop_expired(win, now)
     if pending := win.disqualifications.filter(approved=None).first():
         raise Conflict(f"{pending.asked_by} has asked for it already; somebody else has to decide")
-    asked = Disqualification.objects.create(win=win, reason=reason, asked_by=actor, asked_at=from_ms(now))
+    fields = {"asked_by": actor, "asked_session": session, "asked_at": from_ms(now)}
+    asked = Disqualification.objects.create(win=win, reason=reason, **fields)
     details = {"draw": draw.draw_id, "pseudonym": win.pseudonym}
     record_change(draw.segment, "ask disqualification", actor=actor, now=now, reason=reason, details=details)
     return asked
@@ -185,15 +190,16 @@ def ask_disqualification(win_id: int, reason: str, *, actor: str, now: int | Non
 
 @transaction.atomic
 def decide_disqualification(
-    disqualification_id: int, approve: bool, *, actor: str, now: int | None = None
+    disqualification_id: int, approve: bool, *, actor: str, session: str = "", now: int | None = None
 ) -> Disqualification:
     """Somebody else approves, and the next reserve moves up; or refuses, and all stays as it is."""
     now = now_ms() if now is None else now
     asked = Disqualification.objects.filter(pk=disqualification_id).first()
     if asked is None:
         raise ActionRefused(f"nobody has asked for disqualification {disqualification_id}")
-    if asked.asked_by == actor:
-        raise ActionRefused("you have asked for it yourself: somebody else has to decide")
+    refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
+    if asked.approved is None and to_ms(asked.asked_at) <= now - VALID_MS:
+        raise ActionRefused("it was asked for more than a day ago: ask again")
     draw, win = _lock_win(asked.win_id)
     decided = {"approved": approve, "decided_by": actor, "decided_at": from_ms(now)}
     if not Disqualification.objects.filter(pk=asked.pk, approved=None).update(**decided):
@@ -208,6 +214,12 @@ def decide_disqualification(
         record_change(draw.segment, "refuse disqualification", actor=actor, now=now, details=details)
     asked.refresh_from_db()
     return asked
+
+
+def _drop_expired(win: Win, now: int) -> None:
+    """What nobody has decided on within a day is over, and may be asked for anew."""
+    late = win.disqualifications.filter(approved=None, asked_at__lte=from_ms(now - VALID_MS))
+    late.update(approved=False, decided_by="", decided_at=from_ms(now))
 
 
 # --- one change ---

@@ -10,7 +10,7 @@ from engagement.core.phases import Phase
 from engagement.models import Segment
 from engagement.positions import HIGHEST
 from prizes.models import Draw, Prize, PrizeList, Repeat
-from prizes.steps.beacon import account_of
+from prizes.two_people import VALID_MS, refuse_same
 
 COPIED_OF_A_LIST = (
     "number", "tickets", "reserves", "beacon", "throws", "seal_margin_s", "reveal_deadline_s", "claim_s",
@@ -24,8 +24,10 @@ SAME = ("celebrity", "brand", "garment", "size")  # a garment that is the same i
 
 
 @transaction.atomic
-def repeat_segment(segment_id: int, *, actor: str, reason: str = "", now: int | None = None) -> Repeat:
-    """The first person asks, with a reason; the second one agrees, and the draft is made."""
+def repeat_segment(
+    segment_id: int, *, actor: str, session: str = "", reason: str = "", now: int | None = None
+) -> Repeat:
+    """The first person asks, with a reason; the second one agrees within a day, and the draft is made."""
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase != Phase.SPOILED:
@@ -33,21 +35,28 @@ def repeat_segment(segment_id: int, *, actor: str, reason: str = "", now: int | 
             f"{segment} is {segment.phase}: only the prizes of a spoiled segment are drawn again"
         )
     asked = Repeat.objects.filter(segment=segment).select_related("draft").order_by("-pk").first()
-    if asked is None or (asked.draft is not None and asked.draft.phase == Phase.VOID):
+    if asked is None or is_over(asked, now):
         if not reason.strip():
             raise ActionRefused("to draw again needs a reason")
-        asked = Repeat.objects.create(segment=segment, reason=reason.strip(), asked_by=actor)
+        fields = {"asked_by": actor, "asked_session": session, "asked_at_ms": now}
+        asked = Repeat.objects.create(segment=segment, reason=reason.strip(), **fields)
         record_change(segment, "ask repeat", actor=actor, now=now, reason=asked.reason)
         return asked
     if asked.draft is not None:
         raise Conflict(f"{segment} is drawn again in {asked.draft} already: {last_change(segment)}")
-    if account_of(actor) == account_of(asked.asked_by):
-        raise ActionRefused(f"{actor} has asked for it: a second person has to agree")
+    refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
     asked.draft, asked.agreed_by = _copy(segment), actor
     asked.save()
     details = {"draft": asked.draft.pk, "draws": list(segment.draws.values_list("draw_id", flat=True))}
     record_change(segment, "repeat", actor=actor, now=now, reason=asked.reason, details=details)
     return asked
+
+
+def is_over(asked: Repeat, now: int) -> bool:
+    """Whether it may be asked for anew: nobody has agreed in time, or what came of it was called off."""
+    if asked.draft is None:
+        return asked.asked_at_ms <= now - VALID_MS
+    return asked.draft.phase == Phase.VOID
 
 
 def _copy(segment: Segment) -> Segment:

@@ -11,7 +11,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from engagement.actions import ActionRefused
 from engagement.refusals import refuse, wants_json
+from prizes.logins import RECENT, is_recent
 
 ANOTHER = "Nothing was done: this page was loaded by {}, and you are logged in as {} now. Reload it."
 
@@ -59,3 +61,13 @@ def answer(
         return JsonResponse({"ok": status == 200, "message": message, **more}, status=status)
     (messages.success if status == 200 else messages.error)(request, message)
     return redirect(page, slug=slug)
+
+
+def refuse_old_login(request: HttpRequest) -> None:
+    """A console that somebody has left open takes nobody's prize away."""
+    if not is_recent(request):
+        minutes = RECENT.seconds // 60
+        page = reverse("confirm")
+        raise ActionRefused(
+            f"to approve this, log in again, or confirm it at {page}: your login is older than {minutes} minutes"
+        )

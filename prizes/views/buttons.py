@@ -9,6 +9,7 @@ from prizes.steps.beacon import waits_for_drand
 from prizes.steps.spoil import may_spoil
 
 RUN = "engagement.run_segment"
+DECIDE = "prizes.decide_approval"  # who may be the second person
 # Every button, and who may press it.
 ACTIONS = {
     "arm": RUN,
@@ -18,8 +19,8 @@ ACTIONS = {
     "dice": "prizes.enter_dice",
     "beacon": RUN,
     "publish": RUN,
-    "void": "engagement.void_segment",
-    "spoil": "engagement.void_segment",
+    "void": RUN,  # asked for by one, agreed to by a director
+    "spoil": RUN,
     "repeat": "engagement.void_segment",
 }
 

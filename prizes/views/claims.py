@@ -6,7 +6,6 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -20,11 +19,11 @@ from engagement.views import render_page
 from prizes.attempts import settle_by_hand
 from prizes.core.dispositions import DISQUALIFIED, Standing
 from prizes.core.record import STATUSES
-from prizes.logins import RECENT, is_recent
+from prizes.logins import session_of
 from prizes.models import Beacon, Disposition, Disqualification, Draw, Win
 from prizes.results import free_pieces
 from prizes.steps.claims import ask_disqualification, decide_disqualification, find_waits, standing_of
-from prizes.views.answers import answer, button, forbid
+from prizes.views.answers import answer, button, forbid, refuse_old_login
 
 # Every button, and who may press it.
 ACTIONS = {
@@ -177,15 +176,18 @@ def _do(action: str, show: Show, request: HttpRequest) -> str:
     actor = request.user.get_username()
     if action == "ask":
         win = _find(Win.objects.filter(show=show), request.POST, "win")
-        asked = ask_disqualification(win.pk, request.POST.get("reason", ""), actor=actor)
+        asked = ask_disqualification(
+            win.pk, request.POST.get("reason", ""), actor=actor, session=session_of(request)
+        )
         return f"You have asked for it ({asked.reason}). Somebody else has to approve it now."
     if action == "settle":
         draw = _find(show.draws.filter(step=Draw.Step.PUBLISHED), request.POST, "draw")
         return f"{draw} is settled: {len(settle_by_hand(draw.pk))} changes."
     asked = _find(Disqualification.objects.filter(win__show=show), request.POST, "disqualification")
     if action == "approve":
-        _refuse_old_login(request)
-    decided = decide_disqualification(asked.pk, action == "approve", actor=actor)
+        refuse_old_login(request)
+    session = session_of(request)
+    decided = decide_disqualification(asked.pk, action == "approve", actor=actor, session=session)
     who = f"{stage_name(bytes.fromhex(decided.win.pseudonym))} ({decided.reason})"
     return f"Disqualified: {who}." if decided.approved else f"Refused; all stays as it is: {who}."
 
@@ -196,13 +198,3 @@ def _find(rows: Any, fields: QueryDict, name: str) -> Any:
     if found is None:
         raise ActionRefused(f"this show has no {name} {number[:20]!r}")
     return found
-
-
-def _refuse_old_login(request: HttpRequest) -> None:
-    """A console that somebody has left open takes nobody's prize away."""
-    if not is_recent(request):
-        minutes = RECENT.seconds // 60
-        page = reverse("confirm")
-        raise ActionRefused(
-            f"to approve this, log in again, or confirm it at {page}: your login is older than {minutes} minutes"
-        )

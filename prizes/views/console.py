@@ -23,18 +23,18 @@ from engagement.paging import newest_first, read_number
 from engagement.refusals import wants_json
 from engagement.restores import trouble
 from engagement.roles import CONSOLE
+from prizes.approvals import VALID_MS, is_waiting, lamps_before, needs_two, press
 from prizes.crew import glass
-from prizes.models import DiceEntry, Stamper
+from prizes.logins import session_of
+from prizes.models import Approval, DiceEntry, Stamper
 from prizes.steps.arm import arm_segment
 from prizes.steps.beacon import enter_beacon, enter_dice
 from prizes.steps.draw import request_draw
 from prizes.steps.publish import publish_segment
 from prizes.steps.repeat import repeat_segment
-from prizes.steps.spoil import spoil_by_hand
-from prizes.steps.void import void_segment
-from prizes.views.answers import answer, button, forbid, refuse_stranger
-from prizes.views.buttons import ACTIONS
-from prizes.views.live import describe, describe_live
+from prizes.views.answers import answer, button, forbid, refuse_old_login, refuse_stranger
+from prizes.views.buttons import ACTIONS, DECIDE
+from prizes.views.live import describe, describe_live, describe_requests
 from prizes.views.rundown import fingerprint, rundown
 
 LEAD_S = 10  # suggested in the form: enough for a host to count down
@@ -42,7 +42,12 @@ SHOWS_AT_ONCE = 50
 
 MOST_THROWS = DiceEntry._meta.get_field("digits").max_length or 0
 GONE = "Nothing was done: this segment was deleted. Reload the page."
+MOST_LAMPS = 10
 MOST_PASTED = 2_000  # characters; a relay's answer has about 300
+
+
+# Most of the time nothing waits for a second person, and is not asked for every second.
+ASKED = Exists(Approval.objects.filter(show=OuterRef("pk"), approved=None))
 
 
 class BadInput(ValueError):
@@ -68,13 +73,14 @@ def console(request: HttpRequest) -> HttpResponseBase:
 @permission_required(CONSOLE, raise_exception=True)
 def control_room(request: HttpRequest, slug: str) -> HttpResponseBase:
     """The rundown of one show with a button for everything that can be done now."""
-    show = get_object_or_404(Show, slug=slug)
+    show = get_object_or_404(Show.objects.annotate(is_asked=ASKED), slug=slug)
     now, shown = now_ms(), rundown(show, read_number(request, "from"))
     rows = [{"segment": segment, **describe(segment, request.user, now)} for segment in shown.segments]
     alarms = [alarm for row in rows for alarm in row["alarms"]]
     context = {"show": show, "rows": rows, "alarms": alarms, "lead_s": LEAD_S, "max_lead_s": MAX_LEAD_S}
     context |= {"shown": shown, "restored": trouble(), "glass": glass.alarm()}
     context |= {"fingerprint": fingerprint(show, shown.segments)}
+    context |= {"requests": describe_requests(show, request.user, now)}
     return render(request, "prizes/control_room.html", context)
 
 
@@ -85,7 +91,7 @@ def live(request: HttpRequest, slug: str) -> HttpResponse:
     if not request.user.has_perm(CONSOLE):
         return refuse_stranger(request)
     named = Exists(Stamper.objects.filter(show=OuterRef("pk")))
-    show = get_object_or_404(Show.objects.annotate(is_stamped=named), slug=slug)
+    show = get_object_or_404(Show.objects.annotate(is_stamped=named, is_asked=ASKED), slug=slug)
     start = read_number(request, "from")
     return JsonResponse(describe_live(show, start, request.user, now_ms()))
 
@@ -110,16 +116,46 @@ def act(request: HttpRequest, slug: str, segment_id: int, action: str) -> HttpRe
 
 def _perform(request: HttpRequest, segment: Segment, action: str) -> tuple[int, str]:
     try:
-        return 200, _do(action, segment, request.POST, request.user.get_username())
+        lamps = lamps_before(segment, action, now_ms())
+        if needs_two(segment, action, lamps):
+            return 200, _ask(request, segment, action, lamps)
+        return 200, _do(action, segment, request)
     except ActionRefused as refusal:
         return 409, str(refusal)
     except BadInput as error:
         return 400, str(error)
 
 
-def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
+def _ask(request: HttpRequest, segment: Segment, action: str, lamps: list[str]) -> str:
+    """The first press asks, a second person's press agrees; returns what to tell the operator."""
+    what: dict[str, Any] = {"lamps": lamps[:MOST_LAMPS]} if lamps else {}
+    if action == "open":
+        what["lead_s"] = _number(request.POST, "lead", LEAD_S, 0, MAX_LEAD_S)
+    actor, session = request.user.get_username(), session_of(request)
+    if is_waiting(segment, action, now_ms()):
+        _refuse_second(request)
+    asked = press(segment, action, actor=actor, session=session, what=what, reason=_reason(request.POST))
+    if asked.approved:
+        return f"Two people agree: {asked} is done."
+    red = f" Red: {' '.join(what['lamps'])}" if lamps else ""
+    return f"You have asked to {action} {segment}; a second person has to agree within {VALID_MS // 60_000} min.{red}"
+
+
+def _refuse_second(request: HttpRequest) -> None:
+    """Whoever agrees may do so, and has logged in a moment ago."""
+    if not request.user.has_perm(DECIDE):
+        raise ActionRefused("it was asked for already: a director has to agree")
+    refuse_old_login(request)
+
+
+def _reason(fields: Any) -> str:
+    return "".join(letter for letter in fields.get("reason", "").strip()[:500] if letter.isprintable())
+
+
+def _do(action: str, segment: Segment, request: HttpRequest) -> str:
     """Runs the action; returns what to tell the operator."""
-    reason = "".join(letter for letter in fields.get("reason", "").strip()[:500] if letter.isprintable())
+    fields, actor = request.POST, request.user.get_username()
+    reason = _reason(fields)
     if action == "arm":
         return f"{arm_segment(segment.pk, actor=actor)} is armed: its rules and prizes are committed to."
     if action == "open":
@@ -128,12 +164,8 @@ def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
         return f"{opened} opens in {lead_s} s, for {opened.window_s} s."
     if action == "close":
         return f"{close_segment(segment.pk, actor=actor, reason=reason)} is closed; delayed feeds follow."
-    if action == "void":
-        return f"{void_segment(segment.pk, actor=actor, reason=reason)} is void."
-    if action == "spoil":
-        return f"{spoil_by_hand(segment.pk, actor=actor, reason=reason)} is spoiled."
     if action == "repeat":
-        return _repeat(segment, reason, actor)
+        return _repeat(segment, reason, actor, session_of(request))
     if action == "draw":
         return f"{request_draw(segment.pk, actor=actor)} is being drawn."
     if action == "publish":
@@ -143,8 +175,8 @@ def _do(action: str, segment: Segment, fields: Any, actor: str) -> str:
     return _enter_dice(segment, fields.get("digits", ""), actor)
 
 
-def _repeat(segment: Segment, reason: str, actor: str) -> str:
-    asked = repeat_segment(segment.pk, actor=actor, reason=reason)
+def _repeat(segment: Segment, reason: str, actor: str, session: str) -> str:
+    asked = repeat_segment(segment.pk, actor=actor, session=session, reason=reason)
     if asked.draft is None:
         return f"You have asked to draw {segment} again; a second person has to agree."
     return f"{asked.draft} is the draft in which the prizes of {segment} are drawn again."

@@ -6,21 +6,17 @@ from django.urls import reverse
 from redis.exceptions import RedisError
 
 from engagement import tally
-from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from engagement.restores import trouble
+from prizes.approvals import VALID_MS, open_requests
 from prizes.cosignatures import describe_witnesses
-from prizes.models import MAX_ATTEMPTS, Draw
-from prizes.parties import missing_parties, reveal_deadline
+from prizes.lamps import NO_REDIS, alarms, gateway_troubles, late_steps
+from prizes.models import Approval, Draw
 from prizes.progress import read_progress
 from prizes.stamps import describe_stampers
-from prizes.views.buttons import allowed_actions
+from prizes.views.buttons import DECIDE, allowed_actions
 from prizes.views.rundown import STEPPING, current_segment, fingerprint, rundown
 from prizes.waits import describe_wait
-
-LATE_MS = 5_000  # the conductor looks every second
-SEAL_LATE_MS = 20_000  # after the grace: the barrier alone may take ten seconds
-LAG_MS = 1_000  # a gateway that has waited longer than this to write totals is worth a warning
 
 
 def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[str, Any]:
@@ -40,6 +36,7 @@ def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[st
         "rundown": fingerprint(show, segments),
         "segments": rows,
         "restored": trouble(),
+        "requests": describe_requests(show, user, now),
         "alarms": [alarm for row in rows for alarm in row["alarms"]],
         "warnings": [
             *warnings,
@@ -100,22 +97,6 @@ def _describe_waits(draws: list[Draw], now: int) -> list[dict[str, Any]]:
     return waits
 
 
-def alarms(draws: list[Draw]) -> list[str]:
-    """What nobody may overlook: a draw goes no further without a person."""
-    stopped = [disagreement(draw) for draw in draws if draw.disagreement]
-    gave_up = [f"Draw {draw} has stopped. {draw.trouble}" for draw in draws if has_given_up(draw)]
-    return stopped + gave_up
-
-
-def has_given_up(draw: Draw) -> bool:
-    return draw.attempts >= MAX_ATTEMPTS
-
-
-def disagreement(draw: Draw) -> str:
-    """What the red banner says of a draw that the second implementation does not confirm."""
-    return f"The second implementation does not confirm draw {draw}: it is stopped. {draw.disagreement}"
-
-
 def _read_redis(show: Show, segments: list[Segment], now: int) -> tuple[dict[str, Any], list[str]]:
     """Figures of people and shakes; without Redis there are none, which is said instead of waited for."""
     segment = current_segment(segments)
@@ -123,16 +104,14 @@ def _read_redis(show: Show, segments: list[Segment], now: int) -> tuple[dict[str
         counters = tally.read_live(segment.key) if segment else {}
         gateways = tally.read_gateways(now)
     except (RedisError, OSError):
-        return {"counters": None, "gateways": []}, [
-            "Redis does not answer. What was acknowledged is kept; please wait."
-        ]
+        return {"counters": None, "gateways": []}, [NO_REDIS]
     described = [_describe_gateway(name, beat, show.slug) for name, beat in sorted(gateways.items())]
     totals = {
         key: sum(gateway[key] for gateway in described) for key in ("phones", "screens", "pending", "refused")
     }
     figures = {name: counters.get(name, 0) for name in ("shakes", "reports", "clamped")}
     live = {"segment": segment.pk if segment else None, **figures, **totals}
-    return {"counters": live, "gateways": described}, _gateway_troubles(described)
+    return {"counters": live, "gateways": described}, gateway_troubles(gateways)
 
 
 def _describe_gateway(name: str, beat: dict[str, Any], slug: str) -> dict[str, Any]:
@@ -141,40 +120,25 @@ def _describe_gateway(name: str, beat: dict[str, Any], slug: str) -> dict[str, A
     return {"name": name, **people, **{key: beat[key] for key in ("pending", "lag_ms", "connections")}}
 
 
-def _gateway_troubles(gateways: list[dict[str, Any]]) -> list[str]:
-    if not gateways:
-        return ["No gateway is alive: phones cannot connect."]
+def describe_requests(show: Show, user: Any, now: int) -> list[dict[str, Any]]:
+    """What one person has asked for, and what this user can say to it; `is_asked` of a show spares a query."""
+    if not getattr(show, "is_asked", True):
+        return []
+    decides = user.has_perm(DECIDE)
     return [
-        f"Gateway {gateway['name']} has not written for {gateway['lag_ms'] / 1000:.1f} s."
-        for gateway in gateways
-        if gateway["lag_ms"] > LAG_MS
+        {
+            "id": asked.pk,
+            "text": tell_request(asked),
+            "until": asked.asked_at_ms + VALID_MS,
+            "may_agree": decides and asked.asked_by != user.get_username(),
+            "may_refuse": decides or asked.asked_by == user.get_username(),
+        }
+        for asked in open_requests(show.pk, now)
     ]
 
 
-def late_steps(segments: list[Segment], now: int) -> list[str]:
-    """What should have happened by itself and has not: then beat or the workers do not answer.
-
-    A step that has given up says so itself, and why.
-    """
-    segments = [row for row in segments if not any(map(has_given_up, row.draws.all()))]
-    late = [text for segment in segments if (text := _late_step(segment, now))]
-    return [*late, "Are the Celery worker and beat running? The conductor is late."] if late else []
-
-
-def _late_step(segment: Segment, now: int) -> str | None:
-    if segment.opens_at is None:
-        return None
-    air = segment.air_time
-    due = {
-        Phase.ARMED: ("open", air.opens_at + LATE_MS),
-        Phase.OPEN: ("closing", air.ends_at + LATE_MS),
-        Phase.CLOSING: ("sealed", max(air.grace_ends_at + SEAL_LATE_MS, _parties_until(segment) + LATE_MS)),
-    }
-    wanted, latest = due.get(Phase(segment.phase), ("", now))
-    return f"{segment} is {segment.phase} and should be {wanted} by now." if now > latest else None
-
-
-def _parties_until(segment: Segment) -> int:
-    """Until when secrets are waited for; the seal is not late before that."""
-    waiting = (draw for draw in segment.draws.all() if missing_parties(draw))
-    return max((reveal_deadline(draw) or 0 for draw in waiting), default=0)
+def tell_request(asked: Approval) -> str:
+    """A request as people read it."""
+    lamps = "".join(f" Red: {lamp}" for lamp in asked.what.get("lamps", []))
+    reason = f" ({asked.reason})" if asked.reason else ""
+    return f"{asked.asked_by} asks to {asked.action} {asked.segment or asked.subject}{reason}.{lamps}"

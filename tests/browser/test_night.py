@@ -82,7 +82,7 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     expect(tapper.locator("#you")).to_contain_text("You are ")
     expect(shaker.locator("#status")).to_have_text("已连接")
     room = open_control_room(open_page, night, "operator")
-    expect(row(room, 1).get_by_role("button", name="Void")).to_be_hidden()  # a director's button
+    expect(row(room, 1).get_by_role("button", name="Void")).to_be_visible()  # asks: a director has to agree
     press(room, 1, "Arm")
     wait_for_phase(room, 1, "armed")
     expect(stage.locator("#segment")).to_have_text("Red carpet")
@@ -145,7 +145,7 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
 def test_a_killed_gateway_costs_no_shake(night: Night, open_page: OpenPage, shots: Path) -> None:
     stage = open_page("/stage/night/", viewport={"width": 1600, "height": 900})
     phone = open_page("/play/night/", **PHONE)
-    room = open_control_room(open_page, night, "director")
+    room = open_control_room(open_page, night, "operator")
     press(room, 2, "Arm")
     wait_for_phase(room, 2, "armed")
     press(room, 2, "Open", lead="0")
@@ -161,7 +161,15 @@ def test_a_killed_gateway_costs_no_shake(night: Night, open_page: OpenPage, shot
     phone.reload()  # neither does a reload
     expect(phone.locator("#own")).to_have_text("10")
     press(room, 2, "Void", reason="the host fell ill")
+    expect(room.locator("#said")).to_contain_text("a second person has to agree within 15 min")
+    expect(room.locator("#requests")).to_contain_text("operator asks to void 2.")
+    expect(room.get_by_role("button", name="Agree")).to_have_count(0)
+    other = open_control_room(open_page, night, "director")
+    other.screenshot(path=shots / "control-room-asked.png")
+    other.get_by_role("button", name="Agree").click()
+    expect(other.locator("#said")).to_contain_text("Two people agree: void 2.")
     wait_for_phase(room, 2, "void")
+    expect(room.locator("#requests > *")).to_have_count(0)
     expect(row(room, 2).locator("form:visible")).to_have_count(0)
 
 

@@ -63,6 +63,21 @@ def provoke(times: str) -> None:
         void_segment(segment.pk, actor="rehearsal", reason="a rehearsal")
 
 
+def beat() -> None:
+    """As if a gateway lived: no lamp is red."""
+    from tests.cast import a_gateway_lives
+
+    a_gateway_lives()
+
+
+def agree(slug: str) -> None:
+    """A second person agrees to what was asked for."""
+    from prizes.approvals import decide
+    from prizes.models import Approval
+
+    decide(Approval.objects.get(show__slug=slug, approved=None).pk, approve=True, actor="dora")
+
+
 def frozen(segment: str) -> dict[str, int]:
     """The frozen totals of a segment: pseudonym in hex -> total."""
     from gala.rehearsal import read_frozen
@@ -74,5 +89,7 @@ def frozen(segment: str) -> dict[str, int]:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gala.settings")
     django.setup()
-    scenes = {scene.__name__: scene for scene in (name, build, open_now, open_soon, provoke, frozen)}
+    scenes = {
+        scene.__name__: scene for scene in (name, build, open_now, open_soon, provoke, beat, agree, frozen)
+    }
     json.dump(scenes[sys.argv[1]](*sys.argv[2:]), sys.stdout)

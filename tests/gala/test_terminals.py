@@ -33,13 +33,16 @@ def house(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[
 
 def test_a_command_that_has_done_its_work_says_so_on_every_terminal(house: Installation) -> None:
     segment = str(house.expect("stage", "build", TITLE)["segment"])
+    house.expect("stage", "beat")
     told = {}
     for encoding, action in zip(ENCODINGS, ("arm", "open", "void"), strict=True):
         reason = ["--reason", "雨 ☔"] if action == "void" else []
         told[encoding] = on_terminal(house, encoding, "segment", action, segment, "--show", "gala", *reason)
     assert "Gala \\U0001f389 晚会" in told["gbk"] and " is armed" in told["gbk"]
     assert "Gala \\U0001f389 \\u665a\\u4f1a \\xe9" in told["ascii"] and ", from " in told["ascii"]
-    assert "Gala \\U0001f389 \\u665a\\u4f1a é" in told["latin-1"] and " is void" in told["latin-1"]
+    assert "Gala \\U0001f389 \\u665a\\u4f1a é" in told["latin-1"] and " is armed" in told["latin-1"]
+    house.expect("stage", "agree", "gala")  # a second person, to the void
+    assert " is void" in on_terminal(house, "latin-1", "segment", "status", segment)
 
 
 def test_what_a_command_prints_for_programs_is_json_on_every_terminal(house: Installation) -> None:
@@ -65,7 +68,12 @@ def test_a_reason_typed_in_another_encoding_is_written_down_and_does_not_stop_th
     segment = str(house.expect("stage", "build", TITLE, "bytes")["segment"])
     typed = os.fsdecode("下雨 rain".encode("gbk"))
     arguments = ("segment", "void", segment, "--show", "bytes", "--reason", typed, "--as", typed)
-    assert "is void" in on_terminal(house, "ascii", *arguments)
+    assert "is draft" in on_terminal(house, "ascii", *arguments)
+    assert json.loads(on_terminal(house, "ascii", "segment", "status", segment, "--json"))["requests"] == [
+        "void"
+    ]
+    house.expect("stage", "agree", "bytes")
+    assert "is void" in on_terminal(house, "ascii", "segment", "status", segment)
     assert json.loads(on_terminal(house, "ascii", "verify_ledger", "bytes", "--json"))["ok"] is True
 
 

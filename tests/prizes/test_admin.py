@@ -19,7 +19,8 @@ from engagement.models import Feed, LedgerEntry, Segment, Show
 from engagement.restores import ENTRY, note
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from prizes import tasks
-from prizes.models import DiceEntry, Draw, Exclusion, Freeze, Party, Prize, PrizeList, Win
+from prizes.approvals import decide
+from prizes.models import Approval, DiceEntry, Draw, Exclusion, Freeze, Party, Prize, PrizeList, Win
 from prizes.parties import commit_party
 from prizes.steps import draw as drawing
 from prizes.steps import freeze
@@ -426,11 +427,18 @@ def test_only_a_director_excludes_viewers_and_armed_draws_keep_their_list(show: 
     assert "28 hex digits" in errors_of(
         director.post("/admin/prizes/exclusion/add/", {**fields, "pseudonym": "Lin Mei"})
     )
-    assert director.post("/admin/prizes/exclusion/add/", fields).status_code == 302
+    assert director.post("/admin/prizes/exclusion/add/", fields)["Location"] == f"/console/{show.slug}/"
+    assert not Exclusion.objects.exists()  # something is armed: a second person has to agree
+    decide(Approval.objects.get().pk, approve=True, actor="dora")
     exclusion = Exclusion.objects.get()
     assert director.post(address_of(exclusion), {**fields, "note": "x"}).status_code == 403
     assert (excluded_viewers(show), segment.draws.get().excluded) == ({bytes.fromhex("ab" * 14)}, [])
-    assert director.post(address_of(exclusion, "delete"), {"post": "yes"}).status_code == 302
+    gone = director.post(address_of(exclusion, "delete"), {"post": "yes"})
+    assert gone["Location"] == f"/console/{show.slug}/" and Exclusion.objects.exists()
+    chosen = {"action": "delete_selected", "_selected_action": [exclusion.pk], "post": "yes"}
+    assert "one by one: a second person" in director.post("/admin/prizes/exclusion/", chosen).text
+    decide(Approval.objects.get(action="include").pk, approve=True, actor="dora")
+    assert not Exclusion.objects.exists()
 
 
 def told(show: Show) -> list[tuple[str, str, str]]:

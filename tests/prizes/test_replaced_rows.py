@@ -22,8 +22,9 @@ from tests.prizes.winners import Person
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MODELS = {model._meta.db_table: model for model in apps.get_models()}
-# Not of a draw: lines of witnesses are signatures, which say by themselves of what, and the ledger tells of repeats.
-ELSEWHERE = {"prizes_cosignature", "prizes_repeat"}
+# Not of a draw: lines of witnesses are signatures, which say by themselves of what, and the ledger tells of repeats
+# and of what two people have agreed to.
+ELSEWHERE = {"prizes_approval", "prizes_cosignature", "prizes_repeat"}
 TABLES = sorted(
     {guard.table for guard in registered if guard.table.startswith("prizes_")} - ELSEWHERE
     | {"engagement_ledgerentry"}

@@ -16,6 +16,7 @@ from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.models import Segment, Show
 from engagement.restores import trouble
+from prizes.approvals import VALID_MS, lamps_before, needs_two, open_requests, press
 from prizes.attempts import settle_by_hand
 from prizes.models import Beacon, Draw
 from prizes.steps.arm import arm_segment
@@ -24,12 +25,15 @@ from prizes.steps.draw import Disagreement, request_draw, run_draw
 from prizes.steps.freeze import Waiting, freeze_shard
 from prizes.steps.publish import publish_segment
 from prizes.steps.repeat import repeat_segment
-from prizes.steps.spoil import spoil_by_hand
-from prizes.steps.void import void_segment
 from prizes.tasks import advance_seal
 from prizes.waits import countdown
 
 SHOWN = 3  # other shows, the newest ones
+TWO_PEOPLE = ("open", "void", "spoil", "publish")
+
+
+class Asked(Exception):
+    """Nothing was done yet: a second person has to agree."""
 
 
 class Command(BaseCommand):
@@ -87,23 +91,24 @@ class Command(BaseCommand):
             segment = self.act(options)
         except live.ActionRefused as refusal:
             raise CommandError(str(refusal)) from None
+        except Asked as asked:
+            self.stderr.write(str(asked))
+            segment = find(options["segment"])
         self.stdout.write(json.dumps(describe(segment)) if options["json"] else sentence(segment))
 
     def act(self, options: dict[str, Any]) -> Segment:
         action, segment, actor = options["action"], options["segment"], actor_of(options["name"])
         if action == "arm":
             return arm_segment(segment, actor=actor)
+        if action in TWO_PEOPLE and needs_two(find(segment), action, lamps := red_before(segment, action)):
+            return ask(find(segment), options, lamps)
         if action == "open":
             return live.open_segment(segment, actor=actor, lead_s=options["lead"])
         if action == "close":
             return live.close_segment(segment, actor=actor, reason=options["reason"])
-        if action == "void":
-            return void_segment(segment, actor=actor, reason=options["reason"])
         if action == "repeat":
             asked = repeat_segment(segment, actor=actor, reason=options["reason"])
             return find(segment) if asked.draft is None else asked.draft
-        if action == "spoil":
-            return spoil_by_hand(segment, actor=actor, reason=options["reason"])
         if action == "publish":
             return publish_segment(segment, actor=actor)
         if action == "beacon":
@@ -122,6 +127,27 @@ def actor_of(name: str | None) -> str:
     except KeyError:  # a container's user without a name
         account = f"cli:{os.getuid()}"
     return f"{name} ({account})" if name else account
+
+
+def red_before(segment_id: int, action: str) -> list[str]:
+    return lamps_before(find(segment_id), action, now_ms())
+
+
+def ask(segment: Segment, options: dict[str, Any], lamps: list[str]) -> Segment:
+    """The first of two people; the second one says the same, at another account, or presses in the control room."""
+    action, session = options["action"], f"terminal of {os.getuid()}"
+    what: dict[str, Any] = {"lamps": lamps} if lamps else {}
+    if action == "open":
+        what["lead_s"] = options["lead"]
+    actor = actor_of(options["name"])
+    asked = press(segment, action, actor=actor, session=session, what=what, reason=options["reason"])
+    if not asked.approved:
+        red = f" Red: {' '.join(lamps)}" if lamps else ""
+        minutes = VALID_MS // 60_000
+        raise Asked(
+            f"asked to {action} {segment}; a second person has to agree within {minutes} minutes.{red}"
+        )
+    return find(segment.pk)
 
 
 def find(segment_id: int) -> Segment:
@@ -229,6 +255,9 @@ def describe(segment: Segment) -> dict[str, Any]:
         "opens_at": segment.opens_at and segment.opens_at.isoformat(),
         "closes_at": segment.closes_at and segment.closes_at.isoformat(),
         "restored": trouble(),
+        "requests": [
+            row.action for row in open_requests(segment.show_id, now_ms()) if row.segment_id == segment.pk
+        ],
         "draws": [
             {
                 "draw": row.pk,

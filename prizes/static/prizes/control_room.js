@@ -98,6 +98,7 @@
     warn(live.warnings);
     alarm(live.alarms);
     tellOfRestore(live.restored);
+    drawRequests(live.requests);
     for (const figure of document.querySelectorAll("[data-figure]")) {
       figure.textContent = numberText(live.counters?.[figure.dataset.figure]);
     }
@@ -137,6 +138,33 @@
     place.hidden = !text;
     const told = place.querySelector("p");
     if (told.textContent !== text) told.textContent = text;
+  }
+
+  /** What waits for a second person. A banner that is there stays, so that nobody's click misses its button. */
+  function drawRequests(requests) {
+    const place = byId("requests");
+    const wanted = new Set(requests.map(({ id }) => String(id)));
+    for (const banner of [...place.children]) if (!wanted.has(banner.dataset.approval)) banner.remove();
+    for (const request of requests) {
+      if (!place.querySelector(`[data-approval="${request.id}"]`)) place.append(requestBanner(place, request));
+    }
+  }
+
+  function requestBanner(place, { id, text, may_agree, may_refuse }) {
+    const banner = make("div", "", "banner asked");
+    banner.dataset.approval = id;
+    banner.append(make("p", text));
+    const answers = [["agree", "Agree", "", may_agree], ["refuse", "Refuse", "danger", may_refuse]];
+    for (const [action, label, style, may] of answers.filter((row) => row[3])) {
+      const form = document.createElement("form");
+      form.method = "post";
+      form.action = place.dataset.url.replace("/0/agree/", `/${id}/${action}/`);
+      form.dataset.action = action;
+      const button = make("button", label, style);
+      form.append(button);
+      banner.append(form);
+    }
+    return banner;
   }
 
   function drawSegment(segment) {

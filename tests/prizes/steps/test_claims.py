@@ -309,7 +309,7 @@ def test_nobody_approves_what_they_asked_for(show: Show, people: dict[str, Perso
     draw = nights.published(show, people)
     win = draw.wins.earliest("rank")
     asked = ask_disqualification(win.pk, "under age", actor=DIRECTOR)
-    with pytest.raises(ActionRefused, match="yourself"):
+    with pytest.raises(ActionRefused, match="has asked for it: a second person"):
         decide_disqualification(asked.pk, True, actor=DIRECTOR)
     with pytest.raises(IntegrityError), transaction.atomic():  # nor does the database take it
         Disqualification.objects.filter(pk=asked.pk).update(approved=True, decided_by=DIRECTOR)

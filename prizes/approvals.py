@@ -1,0 +1,233 @@
+"""What nobody does alone: one person asks, another one agrees within minutes, and then it is done. All of it is told by
+the ledger.
+
+Void and spoil need two people always, publish where the show asks for it, open while a lamp is red, and exclusions
+once a segment of the show was armed. Repeats and disqualifications have rows of their own, and the same rule for who is
+a second person (prizes/two_people.py).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from engagement.actions import ActionRefused, Conflict, open_segment
+from engagement.clock import from_ms, now_ms
+from engagement.ledger.append import append_entry, fit_text
+from engagement.models import EDITABLE, LONGEST_ACTOR, LONGEST_REASON, Segment, Show
+from engagement.restores import trouble_of
+from prizes.exclusions import WHO, exclude_viewer, include_viewer
+from prizes.lamps import red_lamps
+from prizes.models import Approval, Exclusion
+from prizes.steps.publish import publish_segment
+from prizes.steps.spoil import spoil_by_hand
+from prizes.steps.void import void_segment
+from prizes.two_people import refuse_same
+
+VALID_MS = 15 * 60_000
+MOST_OPEN = 50  # requests of a show that wait at once
+ALWAYS = frozenset({"void", "spoil"})
+WITH_REASON = frozenset({"void", "spoil", "exclude", "include"})
+
+
+# --- which things ---
+
+
+def lamps_before(segment: Segment, action: str, now: int) -> list[str]:
+    """What is red while somebody wants to go on air."""
+    return red_lamps(segment.show, now) if action == "open" else []
+
+
+def needs_two(segment: Segment, action: str, lamps: list[str]) -> bool:
+    """Whether this press is not enough."""
+    return action in ALWAYS or bool(lamps) or (action == "publish" and segment.show.publish_by_two)
+
+
+def excluding_needs_two(show: Show) -> bool:
+    """Once something was armed, people who may take part have been told so."""
+    return show.segments.exclude(phase__in=EDITABLE).exists()
+
+
+def is_waiting(segment: Segment, action: str, now: int) -> bool:
+    """Whether the next press is that of a second person."""
+    waiting = Approval.objects.filter(
+        show=segment.show_id, action=action, subject=str(segment.pk), approved=None
+    )
+    return waiting.filter(asked_at_ms__gt=now - VALID_MS).exists()
+
+
+def open_requests(show_id: int, now: int) -> list[Approval]:
+    """What waits for a second person."""
+    waiting = Approval.objects.filter(show=show_id, approved=None, asked_at_ms__gt=now - VALID_MS)
+    return list(waiting.select_related("segment", "show")[:MOST_OPEN])
+
+
+# --- to ask, to agree, to refuse ---
+
+
+@transaction.atomic
+def ask(
+    show: Show, action: str, subject: str, *, actor: str, session: str = "", segment: Segment | None = None,
+    what: dict[str, Any] | None = None, reason: str = "", people: dict[str, str] | None = None,
+    now: int | None = None,
+) -> Approval:  # fmt: skip
+    """The first of two people; ActionRefused where it was asked for already, Conflict by somebody else."""
+    now = now_ms() if now is None else now
+    _lock(show)
+    if action in WITH_REASON and not reason.strip():
+        raise ActionRefused(f"{action} needs a reason")
+    if waiting := _waiting(show, action, subject, now):
+        raise Conflict(f"{waiting.asked_by} has asked for it already, until {_until(waiting)}")
+    if Approval.objects.filter(show=show, approved=None).count() >= MOST_OPEN:
+        raise ActionRefused(f"{MOST_OPEN} requests wait for a second person already")
+    asked = Approval(
+        show=show, segment=segment, action=action, subject=subject, what=what or {},
+        reason=fit_text(LONGEST_REASON, reason.strip()), asked_by=fit_text(LONGEST_ACTOR, actor),
+        asked_session=session, asked_at_ms=now,
+    )  # fmt: skip
+    _rehearse(asked, actor, now)
+    asked.save(force_insert=True)
+    _tell(asked, "ask approval", actor=actor, reason=asked.reason, people=people, now=now, **asked.what)
+    return asked
+
+
+@transaction.atomic
+def decide(
+    approval_id: int, *, approve: bool, actor: str, session: str = "", now: int | None = None
+) -> Approval:
+    """Somebody else agrees, and it is done; or it is refused, by anybody. ActionRefused where it cannot be done: then
+    the request stays."""
+    now = now_ms() if now is None else now
+    asked = Approval.objects.select_related("show", "segment").filter(pk=approval_id).first()
+    if asked is None:
+        raise ActionRefused(f"there is no request {approval_id}")
+    _lock(asked.show)
+    asked.refresh_from_db()
+    if asked.approved is not None:
+        raise Conflict(f"{asked} was decided by {asked.decided_by or 'nobody in time'} already")
+    if asked.asked_at_ms <= now - VALID_MS:
+        raise ActionRefused(f"{asked} was asked for until {_until(asked)}: ask again")
+    if approve:
+        refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
+    _close(asked, approve, actor, now)
+    if approve:
+        _tell(asked, "approve", actor=actor, people={"asked_by": asked.asked_by}, now=now)
+        DO[asked.action](asked, actor, now)
+    else:
+        _tell(asked, "refuse approval", actor=actor, now=now)
+    return asked
+
+
+def press(
+    segment: Segment, action: str, *, actor: str, session: str = "", what: dict[str, Any], reason: str = "",
+    now: int | None = None,
+) -> Approval:  # fmt: skip
+    """A button that needs two people: the first press asks, that of a second person agrees."""
+    now = now_ms() if now is None else now
+    waiting = _waiting(segment.show, action, str(segment.pk), now)
+    if waiting is not None:
+        return decide(waiting.pk, approve=True, actor=actor, session=session, now=now)
+    return ask(
+        segment.show, action, str(segment.pk), actor=actor, session=session, segment=segment, what=what,
+        reason=reason, now=now,
+    )  # fmt: skip
+
+
+class _Possible(Exception):
+    """It could be done now, and is taken back."""
+
+
+def _rehearse(asked: Approval, actor: str, now: int) -> None:
+    """ActionRefused where it could not be done at all, so that nobody is asked to agree to it."""
+    try:
+        with transaction.atomic():
+            DO[asked.action](asked, actor, now)
+            raise _Possible
+    except _Possible:
+        pass
+
+
+def _lock(show: Show) -> None:
+    """Two who press at once line up here."""
+    if trouble := trouble_of(show):
+        raise ActionRefused(trouble)
+    Show.objects.select_for_update().only("pk").get(pk=show.pk)
+
+
+def _waiting(show: Show, action: str, subject: str, now: int) -> Approval | None:
+    """The request that waits for a second person; one that nobody has agreed to in time is closed."""
+    found = Approval.objects.filter(show=show, action=action, subject=subject, approved=None).first()
+    if found is not None and found.asked_at_ms <= now - VALID_MS:
+        _close(found, False, "", now)
+        return None
+    return found
+
+
+def _close(asked: Approval, approve: bool, actor: str, now: int) -> None:
+    decided = {"approved": approve, "decided_by": fit_text(LONGEST_ACTOR, actor), "decided_at_ms": now}
+    if not Approval.objects.filter(pk=asked.pk, approved=None).update(**decided):
+        raise Conflict(f"{asked} was decided already")
+    asked.approved, asked.decided_by, asked.decided_at_ms = approve, actor, now
+
+
+def _until(asked: Approval) -> str:
+    return f"{from_ms(asked.asked_at_ms + VALID_MS):%H:%M:%S} UTC"
+
+
+def _tell(
+    asked: Approval, entry: str, *, actor: str, now: int, reason: str = "", people: dict[str, str] | None = None,
+    **more: Any,
+) -> None:  # fmt: skip
+    details = {"approval": asked.pk, "asked": asked.action, "segment": asked.segment_id, **more}
+    append_entry(asked.show, entry, actor=actor, reason=reason, details=details, people=people, now=now)
+
+
+# --- what is done then ---
+
+
+def _segment(asked: Approval) -> int:
+    if asked.segment_id is None:
+        raise ActionRefused("the segment is not there any more")
+    return asked.segment_id
+
+
+def _exclude(asked: Approval, actor: str, now: int) -> None:
+    if Exclusion.objects.filter(show=asked.show, pseudonym=asked.subject).exists():
+        raise Conflict(f"{asked.subject} is excluded already")
+    exclude_viewer(Exclusion(show=asked.show, pseudonym=asked.subject, note=asked.reason[:120]), actor=actor)
+
+
+def _include(asked: Approval, actor: str, now: int) -> None:
+    row = Exclusion.objects.select_related("show").filter(show=asked.show, pseudonym=asked.subject).first()
+    if row is None:
+        raise Conflict(f"{asked.subject} is not excluded any more")
+    include_viewer(row, actor=actor)
+
+
+def ask_exclusion(row: Exclusion, action: str, *, actor: str, session: str = "", reason: str) -> Approval:
+    """Of somebody who is to be excluded, or not any more, once something was armed."""
+    return ask(
+        row.show,
+        action,
+        row.pseudonym,
+        actor=actor,
+        session=session,
+        reason=reason,
+        people={WHO: row.pseudonym},
+    )
+
+
+DO: dict[str, Callable[[Approval, str, int], Any]] = {
+    "void": lambda asked, actor, now: void_segment(
+        _segment(asked), actor=actor, reason=asked.reason, now=now
+    ),
+    "spoil": lambda asked, actor, now: spoil_by_hand(
+        _segment(asked), actor=actor, reason=asked.reason, now=now
+    ),
+    "publish": lambda asked, actor, now: publish_segment(_segment(asked), actor=actor, now=now),
+    "open": lambda asked, actor, now: open_segment(
+        _segment(asked), actor=actor, lead_s=asked.what["lead_s"], now=now
+    ),
+    "exclude": _exclude,
+    "include": _include,
+}

@@ -1,0 +1,89 @@
+"""What is red in the control room: nobody goes on air alone with it (prizes/approvals.py)."""
+
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from engagement import tally
+from engagement.core.phases import UNDER_WAY, Phase
+from engagement.models import Segment, Show
+from prizes.models import MAX_ATTEMPTS, Draw
+from prizes.parties import missing_parties, reveal_deadline
+
+LATE_MS = 5_000  # the conductor looks every second
+SEAL_LATE_MS = 20_000  # after the grace: the barrier alone may take ten seconds
+LAG_MS = 1_000  # a gateway that has waited longer than this to write totals is worth a warning
+NO_REDIS = "Redis does not answer. What was acknowledged is kept; please wait."
+MOST = 50  # segments under way that are looked at
+
+
+def red_lamps(show: Show, now: int) -> list[str]:
+    """Everything that is red for a show, in a fixed number of queries."""
+    under_way = show.segments.filter(phase__in=UNDER_WAY).select_related("show", "freeze")
+    related = ("show__feeds", "draws__revealed", "draws__prize_list")
+    segments = list(under_way.prefetch_related(*related).order_by("position")[:MOST])
+    for segment in segments:
+        for draw in segment.draws.all():
+            draw.segment = segment  # with its freeze, which is not asked for again
+    stopped = [lamp for segment in segments for lamp in alarms(list(segment.draws.all()))]
+    try:
+        gateways = tally.read_gateways(now)
+    except (RedisError, OSError):
+        return [*stopped, NO_REDIS, *late_steps(segments, now)]
+    return [*stopped, *gateway_troubles(gateways), *late_steps(segments, now)]
+
+
+def alarms(draws: list[Draw]) -> list[str]:
+    """What nobody may overlook: a draw goes no further without a person."""
+    stopped = [disagreement(draw) for draw in draws if draw.disagreement]
+    gave_up = [f"Draw {draw} has stopped. {draw.trouble}" for draw in draws if has_given_up(draw)]
+    return stopped + gave_up
+
+
+def has_given_up(draw: Draw) -> bool:
+    return draw.attempts >= MAX_ATTEMPTS
+
+
+def disagreement(draw: Draw) -> str:
+    """What the red banner says of a draw that the second implementation does not confirm."""
+    return f"The second implementation does not confirm draw {draw}: it is stopped. {draw.disagreement}"
+
+
+def gateway_troubles(gateways: dict[str, dict[str, Any]]) -> list[str]:
+    """Of the heartbeats of those that are alive."""
+    if not gateways:
+        return ["No gateway is alive: phones cannot connect."]
+    return [
+        f"Gateway {name} has not written for {beat['lag_ms'] / 1000:.1f} s."
+        for name, beat in sorted(gateways.items())
+        if beat["lag_ms"] > LAG_MS
+    ]
+
+
+def late_steps(segments: list[Segment], now: int) -> list[str]:
+    """What should have happened by itself and has not: then beat or the workers do not answer.
+
+    A step that has given up says so itself, and why.
+    """
+    segments = [row for row in segments if not any(map(has_given_up, row.draws.all()))]
+    late = [text for segment in segments if (text := _late_step(segment, now))]
+    return [*late, "Are the Celery worker and beat running? The conductor is late."] if late else []
+
+
+def _late_step(segment: Segment, now: int) -> str | None:
+    if segment.opens_at is None:
+        return None
+    air = segment.air_time
+    due = {
+        Phase.ARMED: ("open", air.opens_at + LATE_MS),
+        Phase.OPEN: ("closing", air.ends_at + LATE_MS),
+        Phase.CLOSING: ("sealed", max(air.grace_ends_at + SEAL_LATE_MS, _parties_until(segment) + LATE_MS)),
+    }
+    wanted, latest = due.get(Phase(segment.phase), ("", now))
+    return f"{segment} is {segment.phase} and should be {wanted} by now." if now > latest else None
+
+
+def _parties_until(segment: Segment) -> int:
+    """Until when secrets are waited for; the seal is not late before that."""
+    waiting = (draw for draw in segment.draws.all() if missing_parties(draw))
+    return max((reveal_deadline(draw) or 0 for draw in waiting), default=0)

@@ -1,0 +1,27 @@
+"""When somebody counts as a second person: another account, at another login."""
+
+from engagement.actions import ActionRefused
+
+VALID_MS = (
+    86_400_000  # how long a request about a draw that is over waits; those of a show on air are shorter
+)
+
+
+def account_of(actor: str) -> str:
+    """Who it was by account; a name that was given on a terminal (`--as`) makes nobody a second person.
+
+    >>> account_of("olga (cli:root)"), account_of("olga")
+    ('cli:root', 'olga')
+    """
+    _, opening, account = actor.rpartition(" (cli:")
+    return f"cli:{account.removesuffix(')')}" if opening else actor
+
+
+def refuse_same(*, asked_by: str, asked_session: str, actor: str, session: str) -> None:
+    """ActionRefused unless `actor` is a second person; a session that is not known ("") is like no other."""
+    if account_of(actor) == account_of(asked_by):
+        raise ActionRefused(f"{actor} has asked for it: a second person has to decide")
+    if session and session == asked_session:
+        raise ActionRefused(
+            "it was asked for at this login: a second person has to decide, at a login of their own"
+        )

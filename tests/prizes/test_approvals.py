@@ -1,0 +1,222 @@
+"""What nobody does alone: asked for by one person, agreed to by another one within minutes."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from engagement.actions import ActionRefused, Conflict
+from engagement.clock import now_ms
+from engagement.core.phases import Phase
+from engagement.ledger.append import people_in
+from engagement.models import LedgerEntry, Segment, Show
+from prizes.approvals import VALID_MS, ask, decide, lamps_before, needs_two, open_requests, press
+from prizes.lamps import red_lamps
+from prizes.logins import LOGGED_IN_AT
+from prizes.models import Approval, Draw
+from prizes.steps.arm import arm_segment
+from tests.cast import OPERATOR, a_gateway_lives, armed_segment, make_segment, put_on_air
+from tests.prizes.pipeline import ended, run_all
+from tests.prizes.test_console import crew
+from tests.prizes.test_console import press as press_button
+from tests.prizes.test_console import show as show  # a fixture
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def void(segment: Segment, actor: str, **more: Any) -> Approval:
+    return press(segment, "void", actor=actor, what={}, reason="it rains", **more)
+
+
+def told(show: Show) -> list[tuple[str, str]]:
+    return [(row.action, row.actor) for row in LedgerEntry.objects.filter(show=show).order_by("position")]
+
+
+def test_one_asks_another_agrees_and_the_ledger_tells_of_both(show: Show) -> None:
+    segment = make_segment(show)
+    asked = void(segment, "olga")
+    assert (asked.approved, Segment.objects.get(pk=segment.pk).phase) == (None, Phase.DRAFT)
+    assert void(segment, "dora").approved
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.VOID
+    assert told(show) == [("ask approval", "olga"), ("approve", "dora"), ("void", "dora")]
+    approved = LedgerEntry.objects.get(show=show, action="approve")
+    assert people_in(approved) == {"asked_by": "olga"}
+    assert LedgerEntry.objects.get(show=show, action="void").reason == "it rains"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"actor": "olga"}, {"actor": "olga"}),
+        ({"actor": "cli:root"}, {"actor": "Dora (cli:root)"}),
+        ({"actor": "olga", "session": "a" * 32}, {"actor": "dora", "session": "a" * 32}),
+    ],
+    ids=["account", "terminal", "login"],
+)
+def test_whoever_has_asked_is_no_second_person(show: Show, first: Any, second: Any) -> None:
+    segment = make_segment(show)
+    asked = press(segment, "void", what={}, reason="rain", **first)
+    with pytest.raises(ActionRefused, match="a second person has to decide"):
+        decide(asked.pk, approve=True, **second)
+    with pytest.raises(IntegrityError), transaction.atomic():  # nor does the database take it
+        Approval.objects.filter(pk=asked.pk).update(approved=True, decided_by=asked.asked_by, decided_at_ms=1)
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.DRAFT
+
+
+def test_a_request_is_withdrawn_by_whoever_asked_and_refused_by_others(show: Show) -> None:
+    segment = make_segment(show)
+    for decider in ("olga", "dora"):
+        asked = void(segment, "olga")
+        assert decide(asked.pk, approve=False, actor=decider).approved is False
+        with pytest.raises(Conflict, match=f"was decided by {decider} already"):
+            decide(asked.pk, approve=True, actor="dirk")
+    assert [action for action, _ in told(show)] == ["ask approval", "refuse approval"] * 2
+
+
+def test_a_request_that_nobody_answers_expires_and_may_be_made_again(show: Show) -> None:
+    segment, now = make_segment(show), now_ms()
+    asked = void(segment, "olga", now=now)
+    later = now + VALID_MS
+    assert (len(open_requests(show.pk, later - 1)), open_requests(show.pk, later)) == (1, [])
+    with pytest.raises(ActionRefused, match="ask again"):
+        decide(asked.pk, approve=True, actor="dora", now=later)
+    again = void(segment, "dora", now=later)
+    assert again.pk != asked.pk and again.approved is None
+    asked.refresh_from_db()
+    assert (asked.approved, asked.decided_by) == (False, "")
+
+
+def test_what_cannot_be_done_is_not_asked_for(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), phase=Phase.SEALED)
+    with pytest.raises(ActionRefused, match="after the freeze nothing can be called off"):
+        void(segment, "olga")
+    with pytest.raises(ActionRefused, match="void needs a reason"):
+        press(make_segment(show), "void", actor="olga", what={})
+    assert not Approval.objects.exists() and [action for action, _ in told(show)] == ["arm"]
+
+
+def test_what_cannot_be_done_any_more_leaves_the_request_as_it_was(show: Show) -> None:
+    segment = make_segment(show)
+    asked = void(segment, "olga")
+    Segment.objects.filter(pk=segment.pk).update(phase=Phase.PUBLISHED, opens_at="2026-01-01T00:00:00Z")
+    with pytest.raises(ActionRefused):
+        decide(asked.pk, approve=True, actor="dora")
+    asked.refresh_from_db()
+    assert asked.approved is None and told(show) == [("ask approval", "olga")]
+
+
+def test_the_same_is_not_asked_for_twice_but_of_each_segment(show: Show) -> None:
+    one, two = make_segment(show), make_segment(show)
+    void(one, "olga")
+    with pytest.raises(Conflict, match="olga has asked for it already, until"):
+        ask(show, "void", str(one.pk), actor="omar", segment=one, reason="rain")
+    assert void(two, "olga").approved is None
+
+
+def test_what_was_decided_stays_decided(show: Show) -> None:
+    asked = void(make_segment(show), "olga")
+    decide(asked.pk, approve=False, actor="dora")
+    for change in ({"approved": True}, {"approved": None}, {"decided_by": "dirk"}, {"reason": "snow"}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Approval.objects.filter(pk=asked.pk).update(**change)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Approval.objects.filter(pk=asked.pk).delete()
+
+
+# --- with a red lamp ---
+
+
+def test_going_on_air_with_a_red_lamp_takes_two_and_the_request_says_which(show: Show) -> None:
+    segment, now = armed_segment(show), now_ms()
+    assert lamps_before(segment, "open", now) == ["No gateway is alive: phones cannot connect."]
+    olga, dora = crew("operator", "olga"), crew("director", "dora")
+    status, answer = press_button(olga, segment, "open", lead="7")
+    assert status == 200 and "Red: No gateway is alive" in answer["message"]
+    assert Segment.objects.get(pk=segment.pk).opens_at is None
+    page = dora.get("/console/gala/").text
+    assert "olga asks to open" in page and ">Agree<" in page
+    asked = dora.get("/console/gala/live").json()["requests"][0]
+    assert (asked["may_agree"], "No gateway is alive" in asked["text"]) == (True, True)
+    assert olga.get("/console/gala/live").json()["requests"][0]["may_agree"] is False
+    where = f"/console/gala/approvals/{asked['id']}/agree/"
+    assert olga.post(where, headers={"Accept": "application/json"}).status_code == 403
+    assert dora.post(where, headers={"Accept": "application/json"}).json()["ok"] is True
+    opened = Segment.objects.get(pk=segment.pk)
+    assert opened.opens_at is not None and opened.air_time.opens_at >= now + 7_000
+
+
+def test_without_a_red_lamp_one_person_opens(show: Show) -> None:
+    segment = armed_segment(show)
+    a_gateway_lives()
+    assert red_lamps(show, now_ms()) == []
+    assert not needs_two(segment, "open", lamps_before(segment, "open", now_ms()))
+    assert press_button(crew("operator"), segment, "open")[0] == 200
+    assert Segment.objects.get(pk=segment.pk).opens_at is not None
+
+
+def test_a_draw_that_has_stopped_is_a_red_lamp(show: Show) -> None:
+    armed_segment(show)
+    a_gateway_lives()
+    Draw.objects.update(attempts=3, trouble="the disk is full")
+    assert len(red_lamps(show, now_ms())) == 1 and "the disk is full" in red_lamps(show, now_ms())[0]
+
+
+def test_lamps_cost_the_same_for_many_segments(show: Show, django_assert_max_num_queries: Any) -> None:
+    a_gateway_lives()
+    for _ in range(2):
+        armed_segment(show)
+    with django_assert_max_num_queries(6):
+        red_lamps(show, now_ms())
+    for _ in range(8):
+        armed_segment(show)
+    with django_assert_max_num_queries(6):
+        red_lamps(show, now_ms())
+
+
+# --- where the show asks for it ---
+
+
+def test_a_show_may_ask_for_two_people_to_publish(show: Show) -> None:
+    Show.objects.filter(pk=show.pk).update(publish_by_two=True)
+    run_all(segment := ended(armed_segment(show), {bytes([9]) * 14: 50}))
+    segment = Segment.objects.select_related("show").get(pk=segment.pk)
+    olga, dora = crew("operator", "olga"), crew("director", "dora")
+    assert "second person" in press_button(olga, segment, "publish")[1]["message"]
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.DRAWN
+    assert press_button(dora, segment, "publish")[0] == 200
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.PUBLISHED
+
+
+def test_who_agrees_has_logged_in_a_moment_ago(show: Show) -> None:
+    segment = make_segment(show)
+    press_button(crew("operator", "olga"), segment, "void", reason="rain")
+    dora = crew("director", "dora")
+    session = dora.session
+    session[LOGGED_IN_AT] = now_ms() - 16 * 60_000
+    session.save()
+    where = f"/console/gala/approvals/{Approval.objects.get().pk}/agree/"
+    for answer in (
+        dora.post(where, headers={"Accept": "application/json"}),
+        dora.post(f"/console/gala/segments/{segment.pk}/void/", headers={"Accept": "application/json"}),
+    ):
+        assert answer.status_code == 409 and "log in again" in answer.json()["message"]
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.DRAFT
+
+
+def test_a_request_of_another_show_is_not_found(show: Show) -> None:
+    segment = make_segment(show)
+    press_button(crew("operator", "olga"), segment, "void", reason="rain")
+    dora = crew("director", "dora")
+    for where in (
+        f"/console/other/approvals/{Approval.objects.get().pk}/agree/",
+        "/console/gala/approvals/99/agree/",
+    ):
+        assert dora.post(where).status_code == 404
+    assert dora.post(f"/console/gala/approvals/{Approval.objects.get().pk}/marry/").status_code == 404
+
+
+def test_an_armed_segment_is_called_off_by_two_and_its_draw_with_it(show: Show) -> None:
+    segment = arm_segment(make_segment(show).pk, actor=OPERATOR)
+    void(segment, "olga")
+    void(segment, "dora")
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.VOID
