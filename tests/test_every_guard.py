@@ -45,6 +45,12 @@ class Target(NamedTuple):
         return {field.column: held.get(field.name, _value(field, number, self.protected)) for field in fields}
 
     @property
+    def changed(self) -> list[str]:
+        """The protected columns in which the rows differ: to write what is there already is no change."""
+        new, there = self.row(NEW), self.row(FIRST)
+        return [column for column in self.protected if new[column] != there[column]]
+
+    @property
     def conditions(self) -> Row:
         """What the fields of a row are that has every key: some are those of certain rows only."""
         rows = [row for row in self.model._meta.constraints if isinstance(row, models.UniqueConstraint)]
@@ -133,8 +139,7 @@ def deletes(target: Target) -> Iterator[str]:
 
 def updates(target: Target, clauses: Iterable[str]) -> Iterator[str]:
     """Of each column that may not change, alone; and of all together."""
-    other, there = target.row(NEW), target.row(FIRST)
-    changed = [column for column in target.protected if other[column] != there[column]]
+    other, changed = target.row(NEW), target.changed
     for columns in [*([column] for column in changed), changed]:
         changes = assignments(other, columns)
         for clause in clauses:
@@ -145,8 +150,7 @@ def updates(target: Target, clauses: Iterable[str]) -> Iterator[str]:
 def upserts(target: Target) -> Iterator[str]:
     """The row is there, and is changed instead of inserted."""
     row = target.row(FIRST)
-    changed = {column for column in target.protected if target.row(NEW)[column] != row[column]}
-    for column in sorted(changed - {"id"}):
+    for column in sorted(set(target.changed) - {"id"}):
         change = assignments(target.row(NEW), [column])
         yield f"{insert(target, row)} ON CONFLICT (id) DO UPDATE SET {change}"
         yield f"{insert(target, row | target.row(NEW) | {'id': FIRST})} ON CONFLICT (id) DO UPDATE SET" + (
@@ -284,7 +288,7 @@ def merges(target: Target) -> Iterator[str]:
         return
     using = f"MERGE INTO {target.name} t USING (SELECT {FIRST} AS one) x ON t.id = x.one WHEN MATCHED THEN"
     yield f"{using} DELETE"
-    for column in target.protected:
+    for column in target.changed:
         yield f"{using} UPDATE SET {assignments(target.row(NEW), [column])}"
 
 
