@@ -18,7 +18,14 @@ from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.messages import Prize, Result
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
-from engagement.core.show_state import SegmentState, ShowState, bound_results, choose_current, is_more_to_come
+from engagement.core.show_state import (
+    Revocation,
+    SegmentState,
+    ShowState,
+    bound_results,
+    choose_current,
+    is_more_to_come,
+)
 from engagement.fair_play.promised import describe_fair_play
 from engagement.ledger.append import SYSTEM, append_entry, time_behind
 from engagement.models import LedgerEntry, Segment, Show
@@ -183,6 +190,7 @@ def describe_show(show: Show) -> ShowState:
         results=bound_results(msgspec.convert(results, list[Result])),
         more_to_come=is_more_to_come(described, current),
         fair_play=describe_fair_play(show),
+        revoked=msgspec.convert(show.revoked, list[Revocation]),
     )
 
 

@@ -94,6 +94,7 @@ class Show(models.Model):
         help_text="Who may download the roll of a published draw: pseudonyms and tickets, nothing else.",
     )
     k_show = models.TextField(default=new_show_key, editable=False)
+    revoked = models.JSONField(default=list, editable=False)  # passes: engagement/revoking.py
     epoch = models.PositiveIntegerField(default=new_epoch, editable=False)
     # What gateways were told of it: `seq` counts what everybody sees, `wins_step` what became of prizes since.
     seq = models.PositiveBigIntegerField(default=0, editable=False)

@@ -40,9 +40,19 @@ class Pass(NamedTuple):
     since: int = 0
 
     @property
+    def issued_at(self) -> int:
+        """When it was given first; of a pass that does not say so, as if it lived as long as ours do."""
+        return self.since or self.expires_at - settings.PASS_LIFETIME_S * 1000
+
+    @property
     def kind(self) -> str:
         """How it was earned: `app`, `guest`, `work`, `code` or `attested`."""
-        return parse_origin(self.origin).kind if self.origin else APP
+        return kind_of(self.origin)
+
+
+def kind_of(origin: bytes) -> str:
+    """How a pass with this origin was earned; without one its viewer is a user of a host app."""
+    return parse_origin(origin).kind if origin else APP
 
 
 def issue_pass(show: str, uid: int, *, lifetime_s: int | None = None, now: int | None = None) -> str:

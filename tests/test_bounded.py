@@ -445,6 +445,7 @@ COMMANDS: dict[str, Run] = {
     ),
     "mock_phones": lambda night: None,  # speaks to gateways only, from any machine
     "reveal": reveal_secret,
+    "revoke_passes": lambda night: call("revoke_passes", "small", "--kind", "guest", "--reason", "a farm"),
     "segment": run_segment,
     "show": rehearse,
     "verify_ledger": lambda night: call("verify_ledger", "small"),

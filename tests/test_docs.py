@@ -42,6 +42,7 @@ OUR_COMMANDS = (
     "break_glass",
     "reset_second_factor",
     "canaries",
+    "revoke_passes",
 )
 # Options of other programs that the pages name.
 FOREIGN = {

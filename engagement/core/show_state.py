@@ -85,6 +85,14 @@ class FairPlayState(Struct, frozen=True, kw_only=True):
     keeps_origins: bool = True  # the tally keeps where guests come from
 
 
+class Revocation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Passes that do not count any more: of a viewer (hex), or of a kind ("": any) that were given before (ms)."""
+
+    viewer: str = ""
+    kind: str = ""
+    before: int = 0
+
+
 class ShowState(Struct, frozen=True, kw_only=True):
     """Everything a gateway needs to know of a show."""
 
@@ -106,6 +114,7 @@ class ShowState(Struct, frozen=True, kw_only=True):
     results: list[Result]  # the newest first, bounded: see `bound_results`
     more_to_come: bool  # the rundown has another segment that is open or still to come
     fair_play: FairPlayState = FairPlayState()
+    revoked: list[Revocation] = []  # at most 1,000
 
     def segment(self, segment_id: int | None) -> SegmentState | None:
         """The segment of this id, or None where it is not on air.

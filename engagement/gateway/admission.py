@@ -20,7 +20,7 @@ from django.conf import settings
 from msgspec import Meta, Struct, field
 
 from engagement.clock import now_ms
-from engagement.core.digests import derive_salt
+from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import ShowState
 from engagement.fair_play.core.origins import CODE, GUEST, WORK
@@ -163,8 +163,11 @@ def _renew(audience: Audience, token: str, salt: str) -> str:
         raise Refused(401, "bad_pass", str(error)) from None
     if old.uid < GUEST_BIT:
         raise Refused(403, "not_a_guest", "the app that has given this pass gives its users new ones")
-    if not hmac.compare_digest(derive_salt(audience.k_show, slug, old.uid).hex().encode(), salt.encode()):
+    derived = derive_salt(audience.k_show, slug, old.uid)
+    if not hmac.compare_digest(derived.hex().encode(), salt.encode()):
         raise Refused(401, "wrong_salt", "the salt is not that of the viewer of this pass")
+    if audience.revoked.has(derive_pseudonym(slug, old.uid, derived), old.kind, old.issued_at):
+        raise Refused(403, "revoked", "the pass was revoked")
     return renew_guest_pass(old)
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from engagement import tally
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import SegmentState
-from engagement.gateway.audience import ANOTHER_KEY, Audience
+from engagement.gateway.audience import ANOTHER_KEY, REVOKED, Audience
 from engagement.gateway.session import Session
 from engagement.gateway.stubs import Stubs
 from engagement.gateway.write_behind import WriteBehind
@@ -111,6 +111,8 @@ class Arrivals:
         session, audience = arrival.session, arrival.session.audience
         if session.is_stale:
             return session.dismiss(PhoneFault(*ANOTHER_KEY))
+        if session.is_revoked:
+            return session.dismiss(PhoneFault(*REVOKED))
         segment, viewer = audience.current, session.viewer or b""
         total = totals.get((segment.key, viewer), 0) if segment else 0
         found = wins.get(audience, NO_WINS)

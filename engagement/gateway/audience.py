@@ -28,6 +28,7 @@ from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.core.show_state import SegmentState, ShowState, state_message
 from engagement.core.windows import Window
+from engagement.fair_play.core.revoked import Revoked
 from engagement.gateway.core.pace import Pace
 from engagement.gateway.transport.direct import fan_out
 from engagement.gateway.transport.socket import Frame, Socket
@@ -43,6 +44,7 @@ HALF_A_BEAT_MS = 250  # of the hub, which asks whether one is due: give or take
 PULSES_WITH_ACKS = 4  # so many may pass before a phone that gets no ack gets one by itself
 
 
+REVOKED = (WireError.BAD_PASS, "the pass was revoked")
 ANOTHER_KEY = (WireError.OVERLOADED, "the show has another key: please say hello again", 1_000)
 
 
@@ -74,6 +76,10 @@ class Member(Protocol):
     pulses: int  # the newest pulse that it got
     told: dict[int, str] | None  # draws whose `won` it has got, and with which status
     stubbed: tuple[str, int] | None  # the mark of the newest stub that it got
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether its pass does not count any more."""
 
     def dismiss(self, fault: PhoneFault) -> None:
         """Tells the phone why, and closes."""
@@ -112,6 +118,7 @@ class Audience:
         # Nobody plays any more in a show whose key was destroyed; screens still show what came of it.
         self.k_show = open_secret(state.k_show) if state.k_show else b""
         self.fingerprint = key_fingerprint(state.slug, self.k_show) if self.k_show else ""
+        self.revoked = Revoked(state.revoked)
         self._reporting: dict[tuple[int, str | None], Reporting | None] = {}
         self._frames: dict[str | None, Frame] = {}
         self._packed: dict[str | None, msgspec.Raw] = {}
@@ -194,6 +201,8 @@ class Audience:
         self._take(state)
         if self.fingerprint != fingerprint:
             self._dismiss_phones()
+        if state.revoked != known.revoked:
+            self._dismiss_revoked()
         if self.current_key != before:
             self.leaders = {}
         if state.epoch != known.epoch:
@@ -213,6 +222,10 @@ class Audience:
         log.error("%s has another key than before: %d phones are sent away", self.state.slug, self.phones)
         for session in [session for session in self if session.viewer is not None]:
             session.dismiss(PhoneFault(*ANOTHER_KEY))
+
+    def _dismiss_revoked(self) -> None:
+        for session in [session for session in self if session.is_revoked]:
+            session.dismiss(PhoneFault(*REVOKED))
 
     def _tell_state(self, sessions: list[Member]) -> None:
         for feed in {session.feed for session in sessions}:

@@ -8,12 +8,12 @@ from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import Hello, Resync, Shakes, Sync, Synced, decode, encode, error_frame
 from engagement.core.shakes import FrameLimit, clamp
-from engagement.gateway.audience import ANOTHER_KEY, Audience
+from engagement.gateway.audience import ANOTHER_KEY, REVOKED, Audience
 from engagement.gateway.core.frames import BAD_TEXT
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.transport.socket import Frame, Socket, dismiss
 from engagement.gateway.write_behind import WriteBehind
-from engagement.passes import BadPass, Pass, check_pass
+from engagement.passes import BadPass, Pass, check_pass, kind_of
 
 STRIKES = 3  # bad messages after which the phone is sent away
 
@@ -42,8 +42,8 @@ class Session:
     """A phone or a screen on a socket; `viewer` is None for a screen, and for whoever has not said hello."""
 
     __slots__ = (
-        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "key", "origin", "pulses",
-        "socket", "stubbed", "told", "viewer",
+        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "issued_at", "key", "origin",
+        "pulses", "socket", "stubbed", "told", "viewer",
     )  # fmt: skip
 
     def __init__(self, process: Process, audience: Audience, socket: Socket) -> None:
@@ -56,6 +56,7 @@ class Session:
         self.every_ms = self.pulses = 0  # the pace that it knows, and the newest pulse that it got
         self.viewer: bytes | None = None
         self.key = ""  # the fingerprint of the show's key that the pseudonym was made with
+        self.issued_at = 0  # its pass, in UTC ms
         self.origin = b""  # of a guest: kind, carrier and block (docs/draw.md, section 3)
         self.feed: str | None = None
         # Draws whose `won` this socket has got, and with which status.
@@ -66,6 +67,13 @@ class Session:
     def is_stale(self) -> bool:
         """Whether it has a pseudonym of another key than the show's: it has to say hello again."""
         return self.viewer is not None and self.key != self.audience.fingerprint
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether its pass does not count any more."""
+        if self.viewer is None:
+            return False
+        return self.audience.revoked.has(self.viewer, kind_of(self.origin), self.issued_at)
 
     # --- what the socket says ---
 
@@ -161,7 +169,7 @@ class Session:
             self.feed = feed if hello.feed else None
         else:
             found, self.viewer, salt = _identify(hello, self.audience)
-            self.origin = found.origin
+            self.origin, self.issued_at = found.origin, found.issued_at
             self.key = self.audience.fingerprint
             self.feed = feed
         self.greeted = True
@@ -214,4 +222,7 @@ def _identify(hello: Hello, audience: Audience) -> tuple[Pass, bytes, bytes]:
     except BadPass as error:
         raise PhoneFault(WireError.BAD_PASS, str(error)) from None
     salt = derive_salt(audience.k_show, slug, found.uid)
-    return found, derive_pseudonym(slug, found.uid, salt), salt
+    viewer = derive_pseudonym(slug, found.uid, salt)
+    if audience.revoked.has(viewer, found.kind, found.issued_at):
+        raise PhoneFault(*REVOKED)
+    return found, viewer, salt

@@ -33,6 +33,7 @@ const Texts = {
   "code_send": "Take part",
   "code_wrong": "That is not the code. It changes every minute.",
   "refused_no_way": "Many phones come from your network, and this browser cannot prove that it is one. Use another browser, or mobile data.",
+  "refused_revoked": "Your pass was taken back by the crew of this show.",
   "refused_no_such_show": "This show is not on air.",
 
   "moment_idle": "The show is about to begin. Keep this page open.",

@@ -33,6 +33,7 @@ const Texts = {
   "code_send": "参与",
   "code_wrong": "数字不正确，它每分钟更换一次。",
   "refused_no_way": "您所在的网络有很多手机参与，而此浏览器无法完成验证。请换一个浏览器，或使用移动数据。",
+  "refused_revoked": "本场晚会的工作人员已收回您的参与资格。",
   "refused_no_such_show": "本场晚会尚未开播。",
 
   "moment_idle": "晚会即将开始，请不要关闭本页。",
