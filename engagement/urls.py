@@ -12,6 +12,7 @@ urlpatterns = [
     path("stage/<slug:slug>/", views.stage, name="stage"),
     path("stage/<slug:slug>/join.svg", views.join_qr, name="join_qr"),
     re_path(r"^seals/(?P<seal>[0-9a-f]{64})\.svg$", views.seal_qr, name="seal_qr"),
+    path("console/<slug:slug>/codes/", views.air_codes, name="air_codes"),
     path("console/<slug:slug>/ledger/", ledger.ledger, name="ledger"),
     path("console/<slug:slug>/ledger/entries.jsonl", ledger.ledger_entries, name="ledger_entries"),
     path(

@@ -1,16 +1,21 @@
 """The pages of the live side: phone, stage, and their QR codes."""
 
+from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
-from django.views.decorators.cache import cache_control
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
+from engagement.clock import now_ms
+from engagement.fair_play.core.air_code import PERIOD_MS, code_of
+from engagement.fair_play.promised import describe_fair_play
 from engagement.languages import LANGUAGES, choose_language, localize, say
 from engagement.models import Show
 from engagement.qr import qr_code
 from engagement.roles import CONSOLE
+from engagement.vault import open_secret
 
 
 @require_safe
@@ -41,6 +46,24 @@ def stage(request: HttpRequest, slug: str) -> HttpResponse:
         "seal_address": reverse("seal_qr", args=["0" * 64]).replace("0" * 64, "SEAL"),
     }
     return render_page(request, "engagement/stage.html", show.title, show.title_zh, **context)
+
+
+@require_safe
+@never_cache
+@login_required
+@permission_required(CONSOLE, raise_exception=True)
+def air_codes(request: HttpRequest, slug: str) -> HttpResponse:
+    """The code of each feed, for whoever puts it on the screen; the page comes anew with the next one."""
+    show, now = get_object_or_404(Show, slug=slug), now_ms()
+    key = open_secret(show.k_show) if show.k_show else None
+    codes = [(feed.title, code_of(key, feed.name, now)) for feed in show.feeds.all()] if key else []
+    context = {
+        "show": show,
+        "codes": codes,
+        "taken": "code" in describe_fair_play(show).ways,
+        "next_s": (PERIOD_MS - now % PERIOD_MS) // 1000 + 1,
+    }
+    return render(request, "engagement/air_codes.html", context)
 
 
 def render_page(

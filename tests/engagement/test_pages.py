@@ -8,11 +8,15 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils.html import escape
 
+from engagement.clock import now_ms
+from engagement.fair_play.core.air_code import is_on_air
+from engagement.fair_play.models import FairPlay
 from engagement.ledger.append import append_entry
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import Show
 from engagement.roles import AUDITOR, OPERATOR
+from engagement.vault import open_secret
 from prizes.steps.void import void_segment
 from tests.cast import make_segment, make_show
 from tests.guards import tamper
@@ -246,3 +250,32 @@ def test_the_page_of_a_failure_speaks_the_language_of_the_browser(show: Show) ->
         answer = client.post("/login/", {"username": "olga"})
         assert (answer.status_code, answer["Vary"]) == (403, "Accept-Language")
         assert words in answer.text
+
+
+# --- the codes on air ---
+
+
+def test_the_crew_sees_the_code_of_each_feed_and_the_page_comes_anew(show: Show, client: Client) -> None:
+    page = crew(client, OPERATOR).get("/console/gala/codes/")
+    codes = re.findall(r'<dt>(\w+)</dt><dd class="number">(\d{6})</dd>', page.content.decode())
+    assert [feed for feed, _ in codes] == ["App", "Television"]
+    key = open_secret(show.k_show)
+    for feed, (_, code) in zip(("app", "tv"), codes, strict=True):
+        assert is_on_air(key, [feed], code, now_ms())
+    refresh = re.search(r'http-equiv="refresh" content="(\d+)"', page.content.decode())
+    assert refresh and 0 < int(refresh[1]) <= 60
+    assert "no-store" in page.headers["Cache-Control"]
+    assert 'id="not-taken"' in page.content.decode()
+    FairPlay.objects.filter(show=show).update(ways=["code"])
+    assert 'id="not-taken"' not in client.get("/console/gala/codes/").content.decode()
+
+
+def test_nobody_else_sees_the_codes_on_air(show: Show, client: Client) -> None:
+    assert client.get("/console/gala/codes/").status_code == 302
+    assert crew(client, None).get("/console/gala/codes/").status_code == 403
+
+
+def test_a_show_without_a_key_has_no_codes(show: Show, client: Client) -> None:
+    Show.objects.filter(pk=show.pk).update(k_show="")
+    page = crew(client, OPERATOR).get("/console/gala/codes/")
+    assert page.status_code == 200 and 'class="number"' not in page.content.decode()
