@@ -126,6 +126,12 @@ RETENTION_DAYS = env.number("RETENTION_DAYS", 180, 1, 3650)
 
 TALLY_SHARDS = env.number("TALLY_SHARDS", 16, 1, 256)
 PASS_LIFETIME_S = env.number("PASS_LIFETIME_S", 6 * 3600, 10, 7 * 24 * 3600)
+# Services that vouch for devices: name, address and secret of each, with spaces between (engagement/fair_play).
+PASS_ATTESTATION = [tuple(service.split()) for service in env.words("PASS_ATTESTATION")]
+if not all(len(words) == 3 and words[1].startswith(("https://", "http://")) for words in PASS_ATTESTATION):
+    raise BadVariable(
+        "PASS_ATTESTATION", "`name https://address secret`, with commas between services", "another"
+    )
 # Per gateway process; 0: as many as it may have file descriptors.
 MAX_CONNECTIONS = env.number("MAX_CONNECTIONS", 0, 0, 10**6)
 # Sustained rate per connection; bursts of 10 are fine.

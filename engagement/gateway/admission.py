@@ -2,8 +2,8 @@
 read the answer.
 
     POST /api/shows/<slug>/passes          a guest pass, where the show allows guests: free within the budget of the
-                                           neighbourhood, past it for {"work": …} or {"code": …}; with {"pass": …,
-                                           "salt": …} a new one for the same guest
+                                           neighbourhood, past it for {"work": …}, {"code": …} or
+                                           {"attestation": …}; with {"pass": …, "salt": …} a new one for the same guest
     POST /api/shows/<slug>/users/passes    {"uid": 42} with `Authorization: Bearer <one of HOST_API_KEYS>`
 
 Plain ASGI in front of Django: when a segment is announced, everybody comes at once, and Django's middleware would let
@@ -23,7 +23,7 @@ from engagement.clock import now_ms
 from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import ShowState
-from engagement.fair_play.core.origins import CODE, GUEST, WORK
+from engagement.fair_play.core.origins import ATTESTED, CODE, GUEST, WORK
 from engagement.gateway.audience import Audience
 from engagement.gateway.earning import Earning, NotEarned
 from engagement.gateway.hub import RETRY_MS, Hub, get_hub
@@ -44,7 +44,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PATHS = re.compile(r"/api/shows/(?P<slug>[^/]+)/(?P<user>users/)?passes")
 MAX_BODY_BYTES = 4096
-EXPECTED = '{}, {"work": …}, {"code": …} or {"pass": …, "salt": …}'
+EXPECTED = '{}, {"work": …}, {"code": …}, {"attestation": …} or {"pass": …, "salt": …}'
 
 
 Body = TypeVar("Body", bound=Struct)
@@ -54,6 +54,13 @@ class UserIn(Struct, forbid_unknown_fields=True):
     """The host app's internal id of a user: an integer, never a phone number."""
 
     uid: Annotated[int, Meta(ge=0, le=GUEST_BIT - 1)]
+
+
+class Attestation(Struct, forbid_unknown_fields=True):
+    """What a service has given to the device."""
+
+    service: Annotated[str, Meta(max_length=64)]
+    token: Annotated[str, Meta(max_length=3072)]
 
 
 class GuestIn(Struct, forbid_unknown_fields=True):
@@ -66,11 +73,12 @@ class GuestIn(Struct, forbid_unknown_fields=True):
     salt: str | None = None
     work: Solution | None = None
     code: Annotated[str, Meta(max_length=16)] | None = None
+    attestation: Attestation | None = None
 
     @property
     def is_clear(self) -> bool:
         """Whether it is one of these at most."""
-        return [self.pass_, self.work, self.code].count(None) >= 2
+        return [self.pass_, self.work, self.code, self.attestation].count(None) >= 3
 
 
 class Refused(Exception):
@@ -140,6 +148,9 @@ async def _earn(earning: Earning, asked: GuestIn) -> str:
         if asked.code is not None:
             await earning.by_code(asked.code)
             return CODE
+        if asked.attestation is not None:
+            await earning.by_attestation(asked.attestation.service, asked.attestation.token)
+            return ATTESTED
     except NotEarned as refusal:
         raise Refused(403, refusal.code, str(refusal)) from None
     if await earning.is_free():

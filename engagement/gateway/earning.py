@@ -5,6 +5,8 @@ nobody is kept out: the show goes on.
 """
 
 import asyncio
+import hashlib
+import logging
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import Any
@@ -15,6 +17,7 @@ from redis.exceptions import RedisError
 
 from engagement.clock import now_ms
 from engagement.core.show_state import FairPlayState
+from engagement.fair_play.attestation import Service, Unavailable, vouches
 from engagement.fair_play.core.air_code import is_on_air
 from engagement.fair_play.core.budgets import (
     ASKS,
@@ -31,6 +34,8 @@ from engagement.fair_play.core.origins import Origin, read_address
 from engagement.gateway.audience import Audience
 from engagement.gateway.work import LIFETIME_S, BadWork, Solution, check_solution, make_challenge
 from engagement.keys import own
+
+log = logging.getLogger(__name__)
 
 UNKNOWN = IPv4Address(0)
 KEPT_S = 3_660  # the hour of a count, and a minute for clocks that differ
@@ -168,11 +173,38 @@ class Earning:
         except AWAY:
             raise NotEarned("bad_code", "codes cannot be checked right now, try again") from None
 
+    async def by_attestation(self, service: str, token: str) -> None:
+        """Takes what a service has given to the device; raises NotEarned."""
+        self._refuse_other_ways("attested")
+        known = {name: Service(name, *rest) for name, *rest in settings.PASS_ATTESTATION}
+        if service not in known:
+            raise NotEarned(
+                "no_such_way", f"expected a service of {', '.join(known) or 'none'}, got {service!r}"
+            )
+        try:
+            if not await self._counts.may_try():
+                raise NotEarned("bad_attestation", "too many bad tokens came from this network in this hour")
+            try:
+                is_vouched = await vouches(known[service], token)
+            except Unavailable as error:
+                log.warning("the service %s does not answer: %s", service, error)
+                await self._counts.forgive_try()
+                raise NotEarned("bad_attestation", "the service does not answer, try again") from None
+            if not is_vouched:
+                raise NotEarned("bad_attestation", "the service does not vouch for this device")
+            await self._counts.forgive_try()
+            if not await self._is_unspent(hashlib.sha256(token.encode()).hexdigest()):
+                raise NotEarned("bad_attestation", "this token was given for a pass before")
+        except AWAY:
+            raise NotEarned("bad_attestation", "tokens cannot be checked right now, try again") from None
+
     async def describe(self) -> dict[str, Any] | None:
         """What an app needs to earn a pass: `ways`, and a challenge where work is one of them. None: come later."""
         if not self._ways:
             return None
         found: dict[str, Any] = {"ways": self._ways}
+        if "attested" in self._ways:
+            found["services"] = [name for name, *_ in settings.PASS_ATTESTATION]
         if "work" in self._ways:
             try:
                 level = await self._counts.level()
