@@ -178,6 +178,9 @@ BEHIND_TLS_PROXY = env.switch("BEHIND_TLS_PROXY")
 TRUST_REAL_IP_HEADER = env.switch("TRUST_REAL_IP_HEADER")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
 SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS_PROXY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SSL_REDIRECT = BEHIND_TLS_PROXY
+# Whoever likes may enter a domain that says `preload` into the lists of browsers, for years: the owner decides that.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "gala.refusals.stale_page"
 

@@ -1,12 +1,15 @@
 """All of our commands, as manage.py starts them."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
 
 from gala.entrypoints import ROOT
+from tests.gala.compose import environment_of, example
 
 OURS = {name: app for name, app in get_commands().items() if app in {"gala", "engagement", "prizes"}}
 
@@ -22,6 +25,30 @@ def test_the_development_server_is_daphne_which_serves_sockets_too() -> None:
     command = [sys.executable, "manage.py", "runserver", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert "--http_timeout" in done.stdout, "the option that Daphne's own runserver has"
+
+
+def test_the_settings_of_the_containers_pass_the_checks_for_production(tmp_path: Path) -> None:
+    environment = {
+        **environment_of("gateway", example()),
+        "PATH": os.environ["PATH"],
+        "GALA_DATA": str(tmp_path),
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "DEBUG"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert "no issues (1 silenced)" in done.stdout
+
+
+def test_the_settings_of_the_containers_without_tls_do_not_pass(tmp_path: Path) -> None:
+    environment = {
+        **environment_of("gateway", example()),
+        "PATH": os.environ["PATH"],
+        "GALA_DATA": str(tmp_path),
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    without = {**environment, "BEHIND_TLS_PROXY": "no"}
+    done = subprocess.run(command, cwd=ROOT, env=without, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "security.W008" in done.stderr
 
 
 @pytest.mark.django_db

@@ -97,7 +97,8 @@ def test_its_own_health_check_is_true(proxy: Proxy) -> None:
 def test_pages_are_https_for_django_whatever_the_viewer_says(proxy: Proxy) -> None:
     for claim in ({}, {"X_Forwarded_Proto": "http"}, {"X_Forwarded_Proto": "http,http"}):
         answer = ask(proxy, "/api/openapi.json", **claim)
-        assert (answer.status, answer.headers["strict-transport-security"]) == (200, "max-age=31536000")
+        promise = answer.headers["strict-transport-security"]
+        assert (answer.status, promise) == (200, "max-age=31536000; includeSubDomains")
 
 
 async def test_a_phone_gets_a_pass_and_shakes_through_it(proxy: Proxy, on_air: Segment) -> None:

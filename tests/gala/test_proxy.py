@@ -9,13 +9,15 @@ from tests.servers import running_gateway
 
 
 def is_https(address: str, forwarded: str) -> bool:
-    """Whether Django takes the request for one over https: only there it promises so for the future."""
+    """Whether Django takes the request for one over https: only there it answers, and promises so for the future."""
     connection = http.client.HTTPConnection(address, timeout=20)
     try:
         connection.request("GET", "/api/openapi.json", headers={"X-Forwarded-Proto": forwarded})
         answer = connection.getresponse()
-        assert (answer.status, bool(answer.read())) == (200, True)
-        return answer.headers.get("Strict-Transport-Security") is not None
+        promised = answer.headers.get("Strict-Transport-Security") is not None
+        assert (answer.status, bool(answer.read())) == ((200, True) if promised else (301, False))
+        assert promised or answer.headers["Location"].startswith("https://127.0.0.1")
+        return promised
     finally:
         connection.close()
 

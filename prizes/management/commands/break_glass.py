@@ -34,6 +34,8 @@ class Command(BaseCommand):
         "An earlier sheet is worth nothing any more. Print it and seal it: it is shown this once."
     )
 
+    requires_system_checks = ()
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--yes", action="store_true", help="print it although this is a terminal")
 
