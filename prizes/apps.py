@@ -19,6 +19,7 @@ WRITTEN_ONCE = (
     "entries",
     "tickets",
     "classes",
+    "shared",
     "seal",
     "sealed_at_ms",
     "sealed_ledger",
@@ -40,7 +41,17 @@ WHO_WON = ("show_id", "draw_id", "prize_id", "piece", "rank", "pseudonym")
 ASKED = (
     "show_id", "segment_id", "action", "subject", "what", "reason", "asked_by", "asked_session", "asked_at_ms",
 )  # fmt: skip
-FROZEN = ("segment_id", "shards", "fenced_at_ms", "frozen_at_ms", "viewers", "shakes", "ledger")
+FROZEN = (
+    "segment_id",
+    "shards",
+    "fenced_at_ms",
+    "frozen_at_ms",
+    "viewers",
+    "shakes",
+    "kinds",
+    "origins_sha256",
+    "ledger",
+)
 
 
 class PrizesConfig(AppConfig):

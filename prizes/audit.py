@@ -23,7 +23,7 @@ from prizes.core.dispositions import CLAIMED, DISQUALIFIED, FORFEITED, SKIPPED, 
 from prizes.core.record import encode_record, parse_record, record_digest
 from prizes.core.roll import TOTAL_BYTES
 from prizes.engine import audit_sample
-from prizes.files import exists, fetch, record_name, roll_name, totals_name
+from prizes.files import beside, exists, fetch, origins_name, record_name, roll_name, shared_name, totals_name
 from prizes.kept_rows import check_exclusions, check_rows, check_shards
 from prizes.models import Disqualification, Draw, Reveal, Win
 from prizes.on_air import check_canaries, check_counts
@@ -36,9 +36,14 @@ def audit_draw(draw: Draw, kept: Iterable[KeptNote] = ()) -> list[Check]:
 
     `kept` are checkpoints from outside: a ledger that was written anew and signed again does not continue them.
     """
-    names = record_name(draw.key), roll_name(draw.key), totals_name(draw.segment.key)
+    names = [record_name(draw.key), roll_name(draw.key), totals_name(draw.segment.key)]
     missing = [
-        Check(f"file {PurePath(name).name}", False, "is not there") for name in names if not exists(name)
+        Check(f"file {PurePath(name).name}", False, "is not there")
+        for name in [
+            *names,
+            *([origins_name(draw.segment.key), shared_name(draw.key)] if draw.shared else []),
+        ]
+        if not exists(name)
     ]
     if missing:
         return missing
@@ -47,7 +52,13 @@ def audit_draw(draw: Draw, kept: Iterable[KeptNote] = ()) -> list[Check]:
     record, roll, totals = map(fetch, names)
     content, after = record.read_bytes(), read_aftermath(draw)
     return [
-        *run_second_check(as_published(content, after.dispositions), roll, totals, draw.excluded),
+        *run_second_check(
+            as_published(content, after.dispositions),
+            roll,
+            totals,
+            draw.excluded,
+            beside=beside(draw.segment.key, draw.key),
+        ),
         *_compare(draw, content, after),
         check_prior_wins(draw, content),
         check_exclusions(draw),

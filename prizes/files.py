@@ -28,6 +28,21 @@ def totals_name(segment: str) -> str:
     return f"segment-{segment}/totals.bin"
 
 
+def origins_shard_name(segment: str, shard: int) -> str:
+    """Where the guests of one shard come from, sorted."""
+    return f"segment-{segment}/origins-{shard:03}.bin"
+
+
+def origins_name(segment: str) -> str:
+    """Where the guests of a whole segment come from, for the auditor only (docs/draw.md, section 3)."""
+    return f"segment-{segment}/origins.bin"
+
+
+def shared_name(draw: str) -> str:
+    """The pseudonyms whose entries a block had too many, sorted (docs/draw.md, section 3)."""
+    return f"draw-{draw}/shared.bin"
+
+
 def part_name(draw: str, shard: int) -> str:
     """One shard's part of the roll of a draw."""
     return f"draw-{draw}/part-{shard:03}.bin"
@@ -56,6 +71,12 @@ def record_name(draw: str) -> str:
 def exists(name: str) -> bool:
     """Whether the file was written."""
     return bool(_storage().exists(name))
+
+
+def beside(segment: str, draw: str) -> dict[str, Path]:
+    """What says where entries come from, by the verifier's options; draws from before that have none of it."""
+    names = {"origins": origins_name(segment), "shared": shared_name(draw)}
+    return {option: fetch(name) for option, name in names.items() if exists(name)}
 
 
 def fetch(name: str) -> Path:

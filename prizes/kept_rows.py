@@ -25,7 +25,9 @@ from prizes import verify_draw as verifier
 from prizes.core.digests import HOUSE
 from prizes.core.record import FORMAT
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES, TOTAL_BYTES
+from prizes.engine.sharing import ROW_BYTES as ORIGIN_ROW_BYTES
 from prizes.exclusions import explain_untold, told_exclusions
+from prizes.files import exists, fetch, origins_name, part_name
 from prizes.models import Draw
 from prizes.stamps import promised_stampers, tell_stamps
 
@@ -117,6 +119,8 @@ def _of_steps(draw: Draw, ledger: dict[str, Any]) -> Iterator[Compared]:
     rows = json.loads(freeze.details)["draws"] if freeze else []
     classes = [row["classes"] for row in rows if row["draw"] == draw.pk]
     yield Compared("tickets by number", [draw.classes], classes)
+    shared = [row.get("shared", {}) for row in rows if row["draw"] == draw.pk]
+    yield Compared("shared entries", [draw.shared], shared)
 
 
 def _moment(stored: Any, told: LedgerEntry | None) -> int | None:
@@ -149,6 +153,9 @@ def _of_freeze(draw: Draw, record: dict[str, Any]) -> Iterator[Compared]:
     yield Compared("viewers", freeze.viewers, details.get("viewers"))
     yield Compared("shakes", freeze.shakes, details.get("shakes"))
     yield Compared("shards", freeze.shards, draw.segment.shards)
+    if draw.shared or "kinds" in details:  # else from before origins were kept
+        yield Compared("viewers by kind", freeze.kinds, details.get("kinds"))
+        yield Compared("origins", freeze.origins_sha256, details.get("origins_sha256"))
 
 
 def _of_stamps(draw: Draw) -> Iterator[Compared]:
@@ -200,12 +207,15 @@ def check_shards(draw: Draw, roll: Path, totals: Path) -> Check:
     try:
         freeze = draw.segment.freeze
         frozen = list(_slices(totals, 0, TOTAL_BYTES, count))
-        parts = list(_slices(roll, HEADER_BYTES, ENTRY_BYTES, count))
-    except (ValueError, IndexError, ObjectDoesNotExist) as error:
+        parts, origins = _parts(draw, roll), _origins(draw)
+    except (ValueError, IndexError, OSError, ObjectDoesNotExist) as error:
         return Check("frozen shards", False, f"cannot be compared: {error}")
     rows = {row.number: row for row in freeze.frozen_shards.all()}
-    found = {number: (*frozen[number], parts[number].sha256) for number in range(count)}
-    stored = {number: (row.viewers, row.sha256, _part(row.parts, draw)) for number, row in rows.items()}
+    found = {number: (*frozen[number], parts[number], origins[number]) for number in range(count)}
+    stored = {
+        number: (row.viewers, row.sha256, _part(row.parts, draw), row.origins_sha256)
+        for number, row in rows.items()
+    }
     wrong = sorted(number for number in {*found, *stored} if found.get(number) != stored.get(number))
     shakes = sum(row.shakes for row in rows.values())
     if shakes != freeze.shakes:
@@ -215,6 +225,28 @@ def check_shards(draw: Draw, roll: Path, totals: Path) -> Check:
 
 def _part(parts: Any, draw: Draw) -> Any:
     return parts.get(draw.draw_id) if isinstance(parts, dict) else None
+
+
+def _parts(draw: Draw, roll: Path) -> list[str]:
+    """The SHA-256 of each shard's part of the roll; where blocks have too many entries it has more than the roll, and
+    the second check recounts it."""
+    count = draw.segment.shards
+    if isinstance(draw.shared, dict) and draw.shared.get("entries"):
+        return [_sha256_of(part_name(draw.key, number)) for number in range(count)]
+    return [row.sha256 for row in _slices(roll, HEADER_BYTES, ENTRY_BYTES, count)]
+
+
+def _origins(draw: Draw) -> list[str]:
+    """The SHA-256 of each shard's origins; none of a draw from before they were kept."""
+    count, name = draw.segment.shards, origins_name(draw.segment.key)
+    if not exists(name):
+        return [""] * count
+    return [row.sha256 for row in _slices(fetch(name), 0, ORIGIN_ROW_BYTES, count)]
+
+
+def _sha256_of(name: str) -> str:
+    with fetch(name).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _slices(path: Path, header: int, row_bytes: int, count: int) -> Iterator[Slice]:

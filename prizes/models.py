@@ -284,6 +284,8 @@ class Draw(models.Model):
     entries = models.PositiveBigIntegerField(null=True)
     tickets = models.PositiveBigIntegerField(null=True)
     classes = models.JSONField(default=list)  # [[tickets, entries], ...]: how many have how many tickets
+    # {"blocks", "entries", "kept", "sha256"}: what blocks had too many, and the file of those left out
+    shared = models.JSONField(default=dict)
     seal = models.CharField(max_length=64, blank=True)
     sealed_at_ms = models.BigIntegerField(null=True)
     sealed_ledger = models.PositiveIntegerField(null=True)
@@ -385,6 +387,8 @@ class Freeze(models.Model):
     frozen_at_ms = models.BigIntegerField(null=True)
     viewers = models.PositiveBigIntegerField(null=True)
     shakes = models.PositiveBigIntegerField(null=True)
+    kinds = models.JSONField(default=dict)  # kind of pass -> viewers
+    origins_sha256 = models.CharField(max_length=64, blank=True)
     ledger = models.PositiveIntegerField(null=True)
 
     def __str__(self) -> str:
@@ -399,6 +403,7 @@ class FrozenShard(models.Model):
     viewers = models.PositiveBigIntegerField()
     shakes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
+    origins_sha256 = models.CharField(max_length=64, blank=True)
     parts = models.JSONField(default=dict)  # draw id -> SHA-256 of this shard's part of its roll
 
     class Meta:

@@ -18,8 +18,10 @@ from engagement.models import LedgerEntry, Show
 from prizes.core.digests import version_of
 from prizes.core.record import FORMAT
 from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES
+from prizes.core.sharing import SHARED_BYTES, cap_tickets, read_sharing
 from prizes.core.tickets import TicketTable
 from prizes.engine import add_totals
+from prizes.files import exists, fetch, shared_name
 from prizes.models import Draw
 
 FIGURES = ("viewers", "shakes")
@@ -110,13 +112,35 @@ def _missing(draw: Draw, committed: dict[str, Any], opened: dict[str, Any], roll
     fault = explain_opening(draw.show.slug, committed, bytes.fromhex(opened["salt"]), canaries)
     if fault:
         yield f"{name}: {fault}"
-    table = TicketTable(draw.promised["tickets"])
     here = [canary for canary in canaries if canary.pseudonym not in draw.excluded]
     for canary, tickets in zip(here, find_tickets(roll, here), strict=True):
-        expected = table.tickets_for(canary.total)
-        if tickets < expected:
+        expected = fewest_tickets(draw, canary.total)
+        if tickets < expected and (tickets or not is_left_out(draw, bytes.fromhex(canary.pseudonym))):
             told = f"by the word of {name}, {canary.pseudonym} was told {canary.total} shakes"
             yield f"{told}, which are {expected} tickets; the roll has {tickets}: the stub of that phone decides"
+
+
+def fewest_tickets(draw: Draw, total: int) -> int:
+    """What so many shakes are worth at least: nobody who tells of them knows of which kind the pass was."""
+    table, caps = TicketTable(draw.promised["tickets"]), read_sharing(draw.promised).caps
+    worth = table.tickets_for(total)
+    return min([worth, *(cap_tickets(table.rows, worth, most) for most in caps.values())])
+
+
+def is_left_out(draw: Draw, pseudonym: bytes) -> bool:
+    """Whether this entry does not count, as its block has too many."""
+    name = shared_name(draw.key)
+    if not exists(name):
+        return False
+    path = fetch(name)
+    with path.open("rb", buffering=0) as file:
+
+        def read(at: int) -> bytes:
+            file.seek(at * SHARED_BYTES)
+            return file.read(SHARED_BYTES)
+
+        rows = range(path.stat().st_size // SHARED_BYTES)
+        return read(bisect_left(rows, pseudonym, key=read)) == pseudonym
 
 
 def find_tickets(roll: Path, canaries: Iterable[Canary]) -> list[int]:

@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from engagement.ledger.audit import Check
 from prizes.software import VERIFIER
 
+NOTHING: Mapping[str, Path] = MappingProxyType({})
 TIMEOUT_S = 100.0  # below the time limit of a task, and several times what docs/performance.md says
 
 
@@ -26,8 +28,9 @@ def run_second_check(
     totals: Path | None = None,
     excluded: Iterable[str] = (),
     keys: Iterable[str] = (),
+    beside: Mapping[str, Path] = NOTHING,
 ) -> list[Check]:
-    """Every check of the verifier on a record and the files that belong to it."""
+    """Every check of the verifier on a record and the files that belong to it; `beside` are named by their options."""
     with tempfile.TemporaryDirectory(prefix="second-check-") as folder:
         paths = [Path(folder) / "record.json", *([] if roll is None else [roll])]
         paths[0].write_bytes(record)
@@ -35,6 +38,7 @@ def run_second_check(
             paths += [totals, Path(folder) / "excluded.txt"]
             paths[-1].write_text("\n".join(excluded), encoding="utf-8")
         known = [word for key in keys for word in ("--key", key)]
+        known += [word for name, path in beside.items() for word in (f"--{name}", str(path))]
         return _read_report(_run([str(VERIFIER), *map(str, paths), *known, "--json"]))
 
 

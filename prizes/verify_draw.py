@@ -43,6 +43,7 @@ import ctypes
 import ctypes.util
 import functools
 import hashlib
+import heapq
 import io
 import itertools
 import json
@@ -152,6 +153,7 @@ STATUSES = {
     "skipped": {"won in another draw"},
 }  # fmt: skip
 HEADER_BYTES, ENTRY_BYTES, RUN_ENTRIES = 64, 16, 256
+ORIGIN_BYTES = 24
 RUN_BYTES = RUN_ENTRIES * ENTRY_BYTES
 NO_CUTOFF = "ff" * 16
 
@@ -285,6 +287,8 @@ class Case:
     def __init__(self, record: Any, roll: Source | None, totals: Source | None, given: Given) -> None:
         self.record, self.rules, self.given, self.tell = record, record["rules"], given, given.tell
         self.roll, self.totals = as_file(roll), as_file(totals)
+        self.origins, self.shared = as_file(given.origins), as_file(given.shared)
+        self.left_out: tuple[int, str] | None = None  # by the recount: how many entries, and their digest
         self.excluded = sorted(set(given.excluded))
         self.failed: set[str] = set()
         self.counted: dict[
@@ -320,7 +324,8 @@ class Given(NamedTuple):
     witnesses, as text; `tsas` the certificates of time stampers, as DER. `show_key` is the show's key of 32 bytes, once
     it was opened, `uids` the ids of all who may be in the roll. `told` is the whole ledger, where it was checked
     before: it tells of seals whose draws were stopped, and of the records of the first version, which nobody has
-    signed. `tell` hears how far a long check is.
+    signed. `tell` hears how far a long check is. `origins` say where guests come from, used with the totals; `shared`
+    is the list of entries that their blocks have too many. Both are bytes or open files.
     """
 
     excluded: Iterable[bytes] = ()
@@ -335,6 +340,8 @@ class Given(NamedTuple):
     uids: Iterable[int] = ()
     told: Sequence[Told] = ()
     tell: Tell = no_progress
+    origins: Source | None = None
+    shared: Source | None = None
 
 
 NOTHING = Given()
@@ -398,6 +405,8 @@ def checks_for(case: Case) -> list[tuple[str, Callable[[Case], str]]]:
         *(SHOW_KEY_CHECKS if given.show_key else ()),
         *(ROLL_CHECKS if roll else ()),
         *(TOTALS_CHECKS if roll and case.totals is not None else ()),
+        *(ORIGINS_CHECKS if case.origins is not None else ()),
+        *(SHARED_CHECKS if case.shared is not None else ()),
     ]
 
 
@@ -1063,24 +1072,247 @@ def pseudonym_of(show: str, key: bytes, uid: int) -> bytes:
 
 def check_tickets(case: Case) -> str:
     """The roll is made anew from the shakes, chunk by chunk, and compared."""
-    tickets, excluded = TicketsOf(case.rules["tickets"]), set(case.excluded)
-    before, viewers, entries = b"", 0, 0
+    guests, entries, viewers = Guests(case), 0, 0
+    limits, digest, left_out = guests.limits(), hashlib.sha256(), 0
     case.roll.seek(HEADER_BYTES)
-    for chunk in read_totals(case.totals):
-        require(len(chunk) % TOTAL_BYTES == 0, "totals of 18 bytes for each viewer")
-        fields = columns("14sI", len(chunk) // TOTAL_BYTES).unpack(chunk)
-        names, numbers = fields[::2], list(map(tickets.__getitem__, fields[1::2]))
-        problem = find_problem(names, numbers, before, tickets.allowed, viewers)
-        require(not problem, f"totals in order, but: {problem}")
-        if not excluded.isdisjoint(names):
-            numbers = [b"" if name in excluded else number for name, number in zip(names, numbers)]
+    for names, numbers, rows in guests.count():
+        for index, group, rank in rows:
+            if numbers[index] and rank > limits.get(group, rank):
+                numbers[index], left_out = b"", left_out + 1
+                digest.update(names[index])
         made = b"".join(itertools.compress(map(operator.add, names, numbers), numbers))
         if case.roll.read(len(made)) != made:
-            raise Wrong(f"expected the roll that follows from the shakes, got another after entry {entries}")
-        before, viewers, entries = names[-1], viewers + len(names), entries + len(made) // ENTRY_BYTES
+            lack = "" if case.origins else guests.lack
+            raise Wrong(
+                f"expected the roll that follows from the shakes, got another after entry {entries}{lack}"
+            )
+        viewers, entries = viewers + len(names), entries + len(made) // ENTRY_BYTES
         case.tell("making the roll anew", entries, case.record["roll"]["entries"])
     require(not case.roll.read(1), f"{entries} entries that follow from the shakes, got more")
-    return f"{viewers} viewers' shakes give exactly this roll"
+    case.left_out = left_out, digest.hexdigest()
+    said = f"; {left_out} entries of blocks that have too many are left out" if left_out else ""
+    return f"{viewers} viewers' shakes give exactly this roll{said}"
+
+
+# Guests: what is promised about them (section 1), and where they come from (section 3).
+
+Ranked = Tuple[int, Tuple[int, int], bytes]  # index in a chunk, carrier and block, rank
+
+
+class Guests:
+    """Tickets of all viewers, in chunks, with the caps of kinds; and which entries share with their block."""
+
+    lack = ", but the rules hold where guests come from against them, and that was not given (--origins)"
+
+    def __init__(self, case: Case) -> None:
+        self.case, promise = case, case.rules.get("fair_play")
+        self.entries, self.factors, self.counters = 0, [1], [0]
+        self.caps: dict[int, dict[bytes, bytes]] = {}
+        if promise is None or case.origins is None:
+            self.lack = "" if promise is None else self.lack
+            return
+        self.entries = promise["shared"]["entries"]
+        self.kinds = {1 + PASS_KINDS.index(name) for name in promise["shared"]["kinds"]}
+        self.factors += [row[1] for row in promise["carriers"]]
+        table = TicketsOf(case.rules["tickets"])
+        for name, most in promise["most_tickets"].items():
+            low = {number: cap(table.allowed, number, most) for number in table.allowed}
+            self.caps[1 + PASS_KINDS.index(name)] = low
+        if self.entries:
+            self.counters = self.count_blocks()
+
+    def count_blocks(self) -> list[int]:
+        """How many guests there are at most in each block, by its first 20 bits."""
+        counters = [0] * (1 << 20)
+        for rows in read_origins(self.case.origins):
+            for block in rows[3::4]:
+                counters[block >> 44] += 1
+        return counters
+
+    def limits(self) -> dict[tuple[int, int], bytes]:
+        """Of each block that has too many entries the rank of the last one that stays."""
+        found: dict[tuple[int, int], Places] = {}
+        if not self.entries or max(self.counters) <= self.entries:
+            return {}
+        for _, numbers, rows in self.count():
+            for index, group, rank in rows:
+                if numbers[index]:
+                    if group not in found:
+                        factor = self.factors[group[0]] if group[0] < len(self.factors) else 1
+                        found[group] = Places(self.entries * factor)
+                    found[group].add(rank)
+        return {group: best.last() for group, best in found.items() if best.full}
+
+    def count(self) -> Iterator[tuple[list[bytes], list[bytes], list[Ranked]]]:
+        """Names, tickets and what may be one too many, chunk by chunk of the totals."""
+        case, before, viewers = self.case, b"", 0
+        tickets, excluded = TicketsOf(case.rules["tickets"]), set(case.excluded)
+        whence = Along(case.origins)
+        for chunk in read_totals(case.totals):
+            require(len(chunk) % TOTAL_BYTES == 0, "totals of 18 bytes for each viewer")
+            fields = columns("14sI", len(chunk) // TOTAL_BYTES).unpack(chunk)
+            names, numbers = list(fields[::2]), list(map(tickets.__getitem__, fields[1::2]))
+            problem = find_problem(names, numbers, before, tickets.allowed, viewers)
+            require(not problem, f"totals in order, but: {problem}")
+            if not excluded.isdisjoint(names):
+                numbers = [b"" if name in excluded else number for name, number in zip(names, numbers)]
+            yield names, numbers, self.look_at(names, numbers, whence.up_to(names[-1]))
+            before, viewers = names[-1], viewers + len(names)
+        require(not whence.up_to(b"\xff" * 15), "origins of viewers in the totals, got more")
+
+    def look_at(self, names: list[bytes], numbers: list[bytes], rows: Sequence[Any]) -> list[Ranked]:
+        """Lowers tickets to what their kinds may have; returns the entries whose blocks may have too many."""
+        some, caps = self.counters, self.caps
+        wanted = [
+            row for row in rows if some[row[3] >> 44 if self.entries else 0] > self.entries or row[1] in caps
+        ]
+        places = {name: index for index, name in enumerate(names)} if rows else {}
+        require(all(row[0] in places for row in rows), "origins of viewers in the totals, got others")
+        found = []
+        for name, kind, carrier, block in wanted:
+            index = places[name]
+            if kind in caps:
+                numbers[index] = caps[kind][numbers[index]]
+            if self.entries and kind in self.kinds and block and some[block >> 44] > self.entries:
+                found.append((index, (carrier, block), self.rank(name)))
+        return found
+
+    def rank(self, name: bytes) -> bytes:
+        return sha256(b"shake-draw/v2/shared", bytes.fromhex(self.case.record["roll"]["totals_digest"]), name)
+
+
+def cap(allowed: Iterable[bytes], number: bytes, most: int) -> bytes:
+    """The largest value of the ticket table up to both."""
+    most = min(most, int.from_bytes(number, "big"))
+    return max((worth for worth in allowed if int.from_bytes(worth, "big") <= most), default=b"")
+
+
+class Places:
+    """The smallest ranks of a block, as many as it has places."""
+
+    def __init__(self, places: int) -> None:
+        self.places, self.full = places, False
+        self.kept: list[int] = []
+
+    def add(self, rank: bytes) -> None:
+        number = -int.from_bytes(rank, "big")
+        if len(self.kept) < self.places:
+            heapq.heappush(self.kept, number)
+        else:
+            self.full = True  # and one more
+            heapq.heappushpop(self.kept, number)
+
+    def last(self) -> bytes:
+        return (-self.kept[0]).to_bytes(32, "big")
+
+
+def read_origins(file: Any) -> Iterator[Any]:
+    """Name, kind, carrier and block of each guest, as flat chunks."""
+    file.seek(0)
+    for chunk in iter(lambda: file.read(CHUNK_ENTRIES * ORIGIN_BYTES), b""):
+        require(len(chunk) % ORIGIN_BYTES == 0, "origins of 24 bytes for each guest")
+        yield columns("14sBBQ", len(chunk) // ORIGIN_BYTES).unpack(chunk)
+
+
+class Along:
+    """Origins along names that come in chunks; both are sorted."""
+
+    def __init__(self, file: Any) -> None:
+        self.chunks: Iterator[Any] = iter(()) if file is None else read_origins(file)
+        self.rows: list[Any] = []
+        self.names: list[bytes] = []
+
+    def up_to(self, last: bytes) -> list[Any]:
+        """All rows up to this name that were not given before."""
+        given: list[Any] = []
+        while True:
+            end = bisect_right(self.names, last)
+            given += self.rows[:end]
+            if end < len(self.names):
+                self.rows, self.names = self.rows[end:], self.names[end:]
+                return given
+            flat = next(self.chunks, None)
+            if flat is None:
+                self.rows, self.names = [], []
+                return given
+            before = self.names[-1:] or [row[0] for row in given[-1:]]
+            self.rows, self.names = list(zip(*(flat[at::4] for at in range(4)))), list(flat[::4])
+            ordered = all(map(operator.lt, [*before, *self.names], self.names[0 if before else 1 :]))
+            require(ordered, "origins in the order of pseudonyms")
+            require(all(1 <= kind <= len(PASS_KINDS) for kind in flat[1::4]), "origins of a known kind")
+
+
+def check_origins(case: Case) -> str:
+    """The file is the one of the ledger, where that is given."""
+    digest = hashlib.sha256()
+    case.origins.seek(0)
+    for chunk in iter(lambda: case.origins.read(1 << 20), b""):
+        digest.update(chunk)
+    return compare_frozen(case, {"origins_sha256": digest.hexdigest()}, digest.hexdigest())
+
+
+def check_shared(case: Case) -> str:
+    """The entries that do not count: sorted, as the ledger and the recount have them, and none of them is drawn."""
+    digest, before, count = hashlib.sha256(), b"", 0
+    for name in read_names(case.shared):
+        require(before < name, "pseudonyms that increase")
+        digest.update(name)
+        before, count = name, count + 1
+    if case.roll is not None:
+        clash = any(not drawn.isdisjoint(part) for drawn, part in beside(case.roll, read_names(case.shared)))
+        require(not clash, "a roll without those who are left out")
+    found = count, digest.hexdigest()
+    if case.left_out is not None:
+        expect("entries that are left out by the recount, and their digest", case.left_out, found)
+    row = frozen_row(case)
+    if row is not None:
+        told = row["shared"]["entries"] - row["shared"]["kept"], row["shared"]["sha256"]
+        expect("entries that are left out by the ledger, and their digest", told, found)
+    said = "as told in the ledger" if row is not None else "NOT COMPARED with the ledger (--key)"
+    return f"{count} entries do not count, as their blocks have too many; {said}"
+
+
+def read_names(file: Any) -> Iterator[bytes]:
+    file.seek(0)
+    for chunk in iter(lambda: file.read(14 * CHUNK_ENTRIES), b""):
+        require(len(chunk) % 14 == 0, "pseudonyms of 14 bytes")
+        yield from (chunk[at : at + 14] for at in range(0, len(chunk), 14))
+
+
+def beside(roll: Any, names: Iterator[bytes]) -> Iterator[tuple[set[bytes], list[bytes]]]:
+    """The names of the roll in chunks, and those of a sorted list in the same range."""
+    name = next(names, None)
+    for chunk in read_body(roll):
+        drawn, part = split(chunk)[0], []
+        while name is not None and name <= drawn[-1]:
+            part.append(name)
+            name = next(names, None)
+        yield set(drawn), part
+
+
+def frozen_details(case: Case) -> Any:
+    """What the entry of the freeze says; None where no signed ledger was given."""
+    if not case.given.keys or "statements" in case.failed or case.record.get("log") is None:
+        return None
+    rows = [row["entry"] for row in case.record["log"]["statements"]]
+    return next((row["details"] for row in rows if row["position"] == case.record["ledger"]["freeze"]), None)
+
+
+def frozen_row(case: Case) -> Any:
+    """What it says of this draw."""
+    details = frozen_details(case)
+    if details is None:
+        return None
+    return next((row for row in details["draws"] if row["draw_id"] == case.rules["draw_id"]), None)
+
+
+def compare_frozen(case: Case, found: dict[str, str], said: str) -> str:
+    details = frozen_details(case)
+    if details is None:
+        return f"{said}; NOT COMPARED with the ledger (--key)"
+    for name, value in found.items():
+        expect(f"{name} in the ledger", details[name], value)
+    return f"{said}, as told in the ledger"
 
 
 class TicketsOf(Dict[int, bytes]):
@@ -1286,6 +1518,8 @@ def check_told(case: Case, stub: Any, certificate: Any) -> str:
     if tickets is None:
         return f"NOT COMPARED, as neither a sound receipt of this viewer nor the roll was given: {told}"
     if promised > tickets:
+        promised = least_promised(case.rules, promised)
+    if promised > tickets:
         what = f"{told}, which gives {promised} tickets, but the sealed roll has {tickets}"
         return excuse(case, stub["pseudonym"], tickets, what)
     return f"{told}: that gives {promised} tickets, and the sealed roll has {tickets}"
@@ -1365,8 +1599,47 @@ def look_up(file: Any, start: int, width: int, viewer: str) -> bytes:
 TOLD = "The organiser has signed record, receipt and the gateway's key, and the gateway the stub"
 
 
+def least_promised(rules: Any, promised: int) -> int:
+    """The rules may give kinds of passes fewer tickets, and a stub does not tell the kind."""
+    caps = rules.get("fair_play", {}).get("most_tickets", {}).values()
+    allowed, number = TicketsOf(rules["tickets"]).allowed, struct.pack(">H", promised)
+    return min([promised, *(int.from_bytes(cap(allowed, number, most), "big") for most in caps)])
+
+
+def is_shared(case: Case, viewer: str) -> bool:
+    """Whether this entry does not count, as its block has too many; Wrong where it may, and the list is not given."""
+    if case.rules.get("fair_play", {}).get("shared", {}).get("entries", 0) == 0:
+        return False
+    row = frozen_row(case)
+    if row is not None and row["shared"]["entries"] == row["shared"]["kept"]:
+        return False  # signed: nobody is left out
+    if case.shared is None or "shared entries" in case.failed:
+        raise Wrong(
+            f"{SUSPICION}: the roll does not have this viewer, whom a phone was told otherwise. It proves nothing yet: "
+            "entries of one block share, and a sound list of those that do not count was not given (--shared)"
+        )
+    return find_name(case.shared, viewer)
+
+
+def find_name(file: Any, viewer: str) -> bool:
+    """Whether a pseudonym stands in a sorted file of nothing else."""
+    low, high, name = 0, file.seek(0, 2) // 14, bytes.fromhex(viewer)
+    while low < high:
+        middle = (low + high) // 2
+        file.seek(14 * middle)
+        found = file.read(14)
+        if found == name:
+            return True
+        low, high = (middle + 1, high) if found < name else (low, middle)
+    return False
+
+
 def excuse(case: Case, viewer: str, tickets: int, what: str) -> str:
     """Fewer tickets than the phone was told are fraud, unless the viewer may have been excluded, and so has none."""
+    if tickets == 0 and bytes.fromhex(viewer) not in case.excluded and is_shared(case, viewer):
+        return (
+            f"{what}, as its block has too many entries: this one is on the list of those that do not count"
+        )
     fields = case.rules["draw_id"].encode(), b"".join(case.excluded)
     known = tagged("shake-draw/v1/exclusions", *fields).hex() == case.rules["exclusions_commitment"]
     if tickets == 0 and not known:
@@ -2998,6 +3271,8 @@ TOTALS_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("exclusions", check_exclusions),
     ("tickets from shakes", check_tickets),
 )
+ORIGINS_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("origins", check_origins),)
+SHARED_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (("shared entries", check_shared),)
 KEY_CHECKS: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("signature", check_record_signature),
     ("statements", check_statements),
@@ -3020,6 +3295,8 @@ NAMES = (
             SHOW_KEY_CHECKS,
             ROLL_CHECKS,
             TOTALS_CHECKS,
+            ORIGINS_CHECKS,
+            SHARED_CHECKS,
         )
         for name, _ in checks
     ),
@@ -3064,6 +3341,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("totals", nargs="?", help="for the auditor: the frozen totals, totals.bin")
     parser.add_argument(
         "excluded", nargs="?", help="for the auditor: excluded pseudonyms, a line in hex each"
+    )
+    parser.add_argument(
+        "--origins", metavar="FILE", help="for the auditor: where guests come from, origins.bin"
+    )
+    parser.add_argument(
+        "--shared",
+        metavar="FILE",
+        help="the entries that do not count, as their blocks have too many, shared.bin",
     )
     parser.add_argument(
         "--receipt",
@@ -3130,7 +3415,7 @@ def make_parser() -> argparse.ArgumentParser:
 def check_files(options: argparse.Namespace) -> list[Check]:
     opened: list[Any] = []
     try:
-        for name in (options.roll, options.totals):
+        for name in (options.roll, options.totals, options.origins, options.shared):
             opened.append(None if name is None else open_file(name, MAX_ROLL * 9 // 8))
         for what, names in (
             ("receipts", options.receipt),
@@ -3156,6 +3441,8 @@ def check_files(options: argparse.Namespace) -> list[Check]:
             witnesses=options.witness,
             tsas=[read_pem(read_file(name, MAX_PEM)) for name in options.tsa],
             tell=Progress().tell,
+            origins=opened[2],
+            shared=opened[3],
         )
         for kind, keys in ((LOG_KEY, options.key), (COSIGNATURE, options.witness)):
             for text in keys:
@@ -3217,6 +3504,8 @@ def not_checked(options: argparse.Namespace) -> list[str]:
         (options.show_key, SHOW_KEY_CHECKS),
         (options.roll, ROLL_CHECKS),
         (options.roll and options.totals, TOTALS_CHECKS),
+        (options.origins, ORIGINS_CHECKS),
+        (options.shared, SHARED_CHECKS),
     )
     return [name for given, checks in rows if not given for name, _ in checks]
 

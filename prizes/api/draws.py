@@ -306,6 +306,48 @@ async def get_totals(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseB
     return await _answer_stored(request, files.totals_name(draw.segment.key), draw.totals_digest, NOBODY_ELSE)
 
 
+@get(
+    "/draws/{int:draw_id}/origins",
+    **described_file(
+        "Where the guests of a draw come from",
+        "Kind, carrier and block of each guest of the segment, from which follows what blocks share. For auditors, "
+        "from the seal on. The entity tag is its SHA-256.",
+        "The frozen origins (docs/draw.md, section 3).",
+    ),
+)
+async def get_origins(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseBase:
+    draw = await Draw.objects.select_related("segment__freeze").filter(pk=draw_id).afirst() or await _find(
+        draw_id
+    )
+    if not await _audits(request):
+        raise _auditors_only("where every single guest comes from")
+    if not draw.seal:
+        raise _not_sealed(draw)
+    if not draw.shared:
+        raise Refused(404, "no_origins", f"draw {draw.pk} is from before origins were kept")
+    digest = draw.segment.freeze.origins_sha256
+    return await _answer_stored(request, files.origins_name(draw.segment.key), digest, NOBODY_ELSE)
+
+
+@get(
+    "/draws/{int:draw_id}/shared",
+    **described_file(
+        "The entries that do not count",
+        "Pseudonyms of 14 bytes, sorted: the entries that their blocks have too many by the rules, so that they are "
+        "not in the roll. For everybody, from the seal on, in ranges if you like. The entity tag is its SHA-256, which "
+        "stands in the ledger's entry of the freeze.",
+        "The list (docs/draw.md, section 3).",
+    ),
+)
+async def get_shared(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseBase:
+    draw = await _find(draw_id)
+    if not has_receipts(draw):
+        raise _not_sealed(draw)
+    if not draw.shared:
+        raise Refused(404, "no_origins", f"draw {draw.pk} is from before origins were kept")
+    return await _answer_stored(request, files.shared_name(draw.key), draw.shared["sha256"], FOR_EVER)
+
+
 async def _answer_stored(request: HttpRequest, name: str, digest: str, cache: str) -> HttpResponseBase:
     path = await asyncio.to_thread(files.fetch, name)
     await sync_to_async(_leave_database)()

@@ -19,23 +19,29 @@ from prizes.engine.rolls import (
     join_roll,
     make_tree,
 )
+from prizes.engine.sharing import OriginsSummary, Shared, join_origins, list_shared, name_kinds
 from prizes.engine.streams import Progress
 from prizes.engine.totals import ShardSummary, add_totals, join_totals, sort_shard
 from prizes.engine.tree import Tree
 
 __all__ = [
+    "OriginsSummary",
     "PartSummary",
     "Progress",
     "RollSummary",
     "ShardSummary",
+    "Shared",
     "Tree",
     "add_totals",
     "audit_sample",
     "count_shard",
+    "join_origins",
     "join_roll",
     "join_totals",
+    "list_shared",
     "make_tree",
     "merge_rankings",
+    "name_kinds",
     "rank_roll",
     "sort_shard",
 ]

@@ -1,6 +1,7 @@
 """Rolls as files: counted from sorted totals, joined from parts, and what a receipt shows of them."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,7 +17,9 @@ from prizes.core.roll import (
     TOTAL_BYTES,
     RollHeader,
 )
+from prizes.core.sharing import NOTHING_SHARED, Sharing
 from prizes.core.tickets import TicketTable
+from prizes.engine.sharing import Caps, LeftOut
 from prizes.engine.streams import (
     ENTRY,
     TOTAL,
@@ -56,21 +59,31 @@ class RollSummary(NamedTuple):
 
 
 def count_shard(
-    sorted_totals: Path, table: TicketTable, excluded: Collection[bytes], out: Path
+    sorted_totals: Path,
+    table: TicketTable,
+    excluded: Collection[bytes],
+    out: Path,
+    origins: Path | None = None,
+    sharing: Sharing = NOTHING_SHARED,
 ) -> PartSummary:
     """Write the entries of one sorted shard, without a header; ValueError unless it is sorted and whole.
 
-    Left out are the excluded pseudonyms and totals below the table's minimum.
+    Left out are the excluded pseudonyms and totals below the table's minimum. With the shard's `origins` an entry has
+    at most the tickets of its kind.
     """
     count_rows(sorted_totals, TOTAL_BYTES)
     tickets_of, banned, last = _Tickets(table), _Excluded(excluded), b""
     classes = np.zeros(table.tmax + 1, np.int64)
-    with writing(out) as part, open(sorted_totals, "rb") as file:
+    with ExitStack() as stack:
+        part, file = stack.enter_context(writing(out)), stack.enter_context(open(sorted_totals, "rb"))
+        capped = Caps(table, sharing, stack.enter_context(open(origins, "rb"))) if origins else None
         for chunk in read_chunks(file, CHUNK_ROWS * TOTAL_BYTES):
             totals = np.frombuffer(chunk, TOTAL)
             last = check_increasing(totals, last, sorted_totals)
             tickets = tickets_of(totals["total"])
             banned.remove(totals, tickets)
+            if capped is not None:
+                capped.lower(totals, tickets)
             classes += np.bincount(tickets, minlength=table.tmax + 1)
             part.write(bytes_of(_entries(totals, tickets)))
     return PartSummary(*_summary(classes))
@@ -83,19 +96,24 @@ def join_roll(
     roll_path: Path,
     tree_path: Path,
     progress: Progress | None = None,
+    left_out: Path | None = None,
 ) -> RollSummary:
     """Write a roll from the parts of its shards, in the order of their ranges, and its tree (`Tree`) beside it.
+
+    Without the entries whose pseudonyms are in the sorted file `left_out`.
 
     What the summary says is taken from the file as it then stands: counts, order and leaves. ValueError where
     pseudonyms do not strictly increase or tickets are not 1 .. tmax; then no file is left.
     """
     rows = sum(count_rows(path, ENTRY_BYTES) for path in parts)
-    with writing(roll_path) as roll, writing(tree_path) as hashes:
+    with ExitStack() as stack:
+        roll, hashes = stack.enter_context(writing(roll_path)), stack.enter_context(writing(tree_path))
+        shared = LeftOut(stack.enter_context(open(left_out, "rb"))) if left_out else None
         roll.write(bytes(HEADER_BYTES))  # the sum of the tickets is known at the end
         for path in parts:
             with open(path, "rb") as part:
                 for chunk in read_chunks(part, COPY_BYTES):
-                    roll.write(chunk)
+                    roll.write(chunk if shared is None else shared.without(chunk))
         examination = _Examination(roll_path, tmax, Reporter(progress, rows))
         root = Tree.build(examination.leaf_hashes(roll), hashes).root
         entries, tickets, classes = examination.summary()

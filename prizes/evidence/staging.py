@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from engagement import tally
 from engagement.core.digests import canonical_json
+from engagement.fair_play.core.origins import APP
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.ledger.core.cosignatures import add_lines
@@ -182,6 +183,9 @@ def stage_draw(staging: Staging, now: DrawNow) -> None:
     staging.write(f"{folder}/precommitment.json", precommitment_of(draw), "what was public before the window")
     if now.is_sealed:
         staging.take(f"{folder}/roll.bin", files.roll_name(draw.key), "the roll that was sealed")
+        if draw.shared.get("entries", 0) > draw.shared.get("kept", 0):
+            shared = files.shared_name(draw.key)
+            staging.take(f"{folder}/shared.bin", shared, "the entries that their blocks have too many")
     drawn = f"{folder}/record-as-drawn.json"
     if now.is_drawn and staging.take(drawn, files.record_name(draw.key), "the record as it was drawn"):
         record = (staging.folder / drawn).read_bytes()
@@ -201,6 +205,10 @@ def _published(now: DrawNow, record: bytes) -> bytes:
         return as_published(record, now.dispositions)
 
 
+def _has_guests(segment: Segment) -> bool:
+    return any(kind != APP and many for kind, many in segment.freeze.kinds.items())
+
+
 def stage_totals(staging: Staging, state: State) -> None:
     """For an auditor who has to recompute the tickets: how much each viewer shook, and who was excluded."""
     sealed = [now for now in state.draws if now.is_sealed]
@@ -208,6 +216,10 @@ def stage_totals(staging: Staging, state: State) -> None:
         staging.take(
             f"segment-{number}/totals.bin", files.totals_name(key), "the frozen totals of all viewers"
         )
+    guests = {now.draw.segment_id: now.draw.segment for now in sealed if _has_guests(now.draw.segment)}
+    for number, segment in sorted(guests.items()):
+        origins = files.origins_name(segment.key)
+        staging.take(f"segment-{number}/origins.bin", origins, "kind, carrier and block of each guest")
     for now in sealed:
         lines = "".join(f"{viewer}\n" for viewer in now.draw.excluded)
         staging.write(f"{now.folder}/excluded.txt", lines, "the excluded pseudonyms")

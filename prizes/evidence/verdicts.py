@@ -100,6 +100,8 @@ def draw_command(staging: Staging, now: DrawNow, state: State) -> list[str]:
         if path not in staging.packed:
             break  # they are told apart by their order
         command.append(path)
+    more = {"origins": f"segment-{now.draw.segment_id}/origins.bin", "shared": f"{now.folder}/shared.bin"}
+    command += [word for name, path in more.items() if path in staging.packed for word in (f"--{name}", path)]
     signed = public_keys(state) if now.draw.published_ledger is not None else []
     return [*command, *(word for key in signed for word in ("--key", key))]
 

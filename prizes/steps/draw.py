@@ -22,7 +22,17 @@ from prizes.core.dispositions import FORFEITED, WON, WON_ELSEWHERE, Change
 from prizes.core.record import Ranked, build_record, encode_record, select_listed
 from prizes.core.roll import RUN_ENTRIES
 from prizes.engine import merge_rankings, rank_roll
-from prizes.files import exists, fetch, ranking_name, record_name, remove, roll_name, totals_name, write
+from prizes.files import (
+    beside,
+    exists,
+    fetch,
+    ranking_name,
+    record_name,
+    remove,
+    roll_name,
+    totals_name,
+    write,
+)
 from prizes.models import MAX_ATTEMPTS, Beacon, Disposition, Draw, Prize, Win, known
 from prizes.progress import end_progress, tell_progress
 from prizes.receipts import BrokenRoll, read_runs
@@ -238,7 +248,7 @@ def check_record(draw: Draw, record: bytes) -> None:
     tell_progress(draw.segment_id, f"second check of {draw}")
     files = fetch(roll_name(draw.key)), fetch(totals_name(draw.segment.key))
     checks = [
-        *run_second_check(record, *files, draw.excluded),
+        *run_second_check(record, *files, draw.excluded, beside=beside(draw.segment.key, draw.key)),
         *check_ledger(draw, ("arm", "freeze", "seal", "beacon", "start")),
         check_prior_wins(draw, record),
         check_wins_elsewhere(draw, record),

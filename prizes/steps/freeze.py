@@ -2,7 +2,6 @@
 or by compare-and-set: run twice, or killed and run again, it finds what is there and goes on.
 """
 
-import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,14 +16,27 @@ from engagement.counts import Found, find_counts, record_counts, tell_uncounted
 from engagement.ledger.append import SYSTEM, time_behind
 from engagement.models import LedgerEntry, Segment
 from prizes.core.roll import pack_total
+from prizes.core.sharing import read_sharing
 from prizes.core.tickets import TicketTable
 from prizes.cosignatures import quorum_reached
 from prizes.engine import count_shard, join_roll, join_totals, sort_shard
-from prizes.files import fetch, part_name, roll_name, shard_name, totals_name, tree_name, writing
+from prizes.files import (
+    fetch,
+    origins_shard_name,
+    part_name,
+    roll_name,
+    shard_name,
+    shared_name,
+    totals_name,
+    tree_name,
+    writing,
+)
 from prizes.models import Draw, Freeze, FrozenShard
 from prizes.parties import reveal_house
 from prizes.progress import end_progress, progress_of, tell_progress
 from prizes.steps.arm import rules_digest_of
+from prizes.steps.review import Broken as Broken
+from prizes.steps.review import checked, dump_origins, freeze_origins, sha256_of, share_entries
 
 BARRIER_MS = 10_000  # how long a live gateway is waited for after the grace
 RECOVERY_MS = (
@@ -35,10 +47,6 @@ ROWS_AT_ONCE = 10_000
 
 class Waiting(Exception):
     """The step cannot be done yet; the conductor tries again in a second."""
-
-
-class Broken(Exception):
-    """Something is not as it was promised or written down: the step is not done."""
 
 
 # --- barrier and fence ---
@@ -139,6 +147,7 @@ def freeze_shard(segment_id: int, number: int) -> FrozenShard:
         _dump_shard(freeze.segment.key, number, raw)
         summary = sort_shard(raw, path)
     counts = {"viewers": summary.viewers, "shakes": summary.shakes, "sha256": summary.sha256.hex()}
+    counts["origins_sha256"] = dump_origins(freeze.segment.key, number)
     parts = {draw.draw_id: _make_part(draw, number) for draw in freeze.segment.draws.all()}
     shard, _ = FrozenShard.objects.get_or_create(
         freeze=freeze, number=number, defaults={**counts, "parts": parts}
@@ -155,19 +164,15 @@ def _dump_shard(segment_key: str, number: int, path: Path) -> None:
 
 def _make_part(draw: Draw, number: int) -> str:
     table, excluded = _ticket_rules(draw)
+    totals, origins = (name(draw.segment.key, number) for name in (shard_name, origins_shard_name))
     with writing(part_name(draw.key, number)) as path:
-        count_shard(fetch(shard_name(draw.segment.key, number)), table, excluded, path)
-    return _sha256(fetch(part_name(draw.key, number)))
+        count_shard(fetch(totals), table, excluded, path, fetch(origins), read_sharing(draw.promised))
+    return sha256_of(fetch(part_name(draw.key, number)))
 
 
 def _ticket_rules(draw: Draw) -> tuple[TicketTable, set[bytes]]:
     rules = draw.promised
     return TicketTable(rules["tickets"]), {bytes.fromhex(viewer) for viewer in draw.excluded}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- the roll ---
@@ -183,8 +188,9 @@ def complete_freeze(freeze: Freeze) -> Freeze:
     wait_for_witnesses(freeze.segment)
     shards = list(freeze.frozen_shards.all())
     totals_digest = _join_totals(freeze.segment, shards)
+    origins = freeze_origins(freeze.segment, shards)
     rolls = {draw.pk: _make_roll(draw, shards, totals_digest) for draw in freeze.segment.draws.all()}
-    _record_freeze(freeze, shards, rolls)
+    _record_freeze(freeze, shards, rolls, origins)
     end_progress(freeze.segment_id)
     freeze.refresh_from_db()
     return freeze
@@ -208,20 +214,24 @@ def wait_for_witnesses(segment: Segment) -> None:
 
 
 @transaction.atomic
-def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, dict[str, Any]]) -> None:
+def _record_freeze(
+    freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, dict[str, Any]], origins: dict[str, Any]
+) -> None:
     segment = lock_segment(freeze.segment_id)
     now = time_behind(segment.show, now_ms())
     counts = {
         "viewers": sum(shard.viewers for shard in shards),
         "shakes": sum(shard.shakes for shard in shards),
     }
-    if not Freeze.objects.filter(pk=freeze.pk, frozen_at_ms=None).update(frozen_at_ms=now, **counts):
+    columns = {"frozen_at_ms": now, **counts, **origins}
+    if not Freeze.objects.filter(pk=freeze.pk, frozen_at_ms=None).update(**columns):
         return
     for pk, columns in rolls.items():
         Draw.objects.filter(pk=pk, roll_root="").update(**columns)
     names = dict(segment.draws.values_list("pk", "draw_id"))
     details = {
         **counts,
+        **origins,
         "draws": [{"draw": pk, "draw_id": names[pk], **columns} for pk, columns in sorted(rolls.items())],
     }
     entry = record_change(segment, "freeze", actor=SYSTEM, now=now, details=details)
@@ -233,32 +243,27 @@ def _record_freeze(freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, d
 
 
 def _join_totals(segment: Segment, shards: list[FrozenShard]) -> str:
-    paths = [_checked(shard_name(segment.key, shard.number), shard.sha256) for shard in shards]
+    paths = [checked(shard_name(segment.key, shard.number), shard.sha256) for shard in shards]
     with writing(totals_name(segment.key)) as path:
         return join_totals(paths, path).sha256.hex()
 
 
 def _make_roll(draw: Draw, shards: list[FrozenShard], totals_digest: str) -> dict[str, Any]:
     table, _ = _ticket_rules(draw)
-    parts = [_checked(part_name(draw.key, shard.number), shard.parts[draw.draw_id]) for shard in shards]
+    parts = [checked(part_name(draw.key, shard.number), shard.parts[draw.draw_id]) for shard in shards]
+    shared = share_entries(draw, parts, shards, totals_digest)
     tell = progress_of(draw.segment_id, f"making the roll of {draw}")
     digest = bytes.fromhex(rules_digest_of(draw))
     with writing(roll_name(draw.key)) as path, writing(tree_name(draw.key)) as tree:
-        summary = join_roll(parts, digest, table.tmax, path, tree, tell)
+        left_out = fetch(shared_name(draw.key))
+        summary = join_roll(parts, digest, table.tmax, path, tree, tell, left_out)
     return {
         "roll_header": summary.header.hex(),
         "roll_root": summary.root.hex(),
-        "roll_sha256": _sha256(fetch(roll_name(draw.key))),
+        "roll_sha256": sha256_of(fetch(roll_name(draw.key))),
         "totals_digest": totals_digest,
         "entries": summary.entries,
         "tickets": summary.tickets,
         "classes": sorted(map(list, summary.classes.items())),
+        "shared": shared,
     }
-
-
-def _checked(name: str, sha256: str) -> Path:
-    path = fetch(name)
-    found = _sha256(path)
-    if found != sha256:
-        raise Broken(f"{name} was changed after the freeze: expected {sha256}, got {found}")
-    return path

@@ -22,8 +22,8 @@ from engagement.ledger.core.stubs import check_stub, parse_stub
 from engagement.ledger.statements import find_gateway_key
 from engagement.models import LedgerEntry, Show
 from engagement.views import render_page
-from prizes.core.tickets import TicketTable
 from prizes.models import Draw
+from prizes.on_air import fewest_tickets, is_left_out
 from prizes.receipts import BrokenRoll, find_entry
 
 KEPT = "shake-stub/v1/kept"  # the file of a phone, which has the ledger's statement of the key, too
@@ -131,17 +131,20 @@ def _draws_of(show: Show, stub: dict[str, Any]) -> list[Draw]:
 def _compare(language: str, draw: Draw, stub: dict[str, Any], api: str) -> dict[str, Any]:
     """What a sealed roll makes of a signed total, in a sentence; and how to check it elsewhere."""
     text, less = _hold_against(language, draw, stub)
+    shared = f"shared-{draw.pk}.bin" if draw.shared.get("entries", 0) > draw.shared.get("kept", 0) else ""
     commands = (
         f"curl -o receipt-{draw.pk}.json {api}draws/{draw.pk}/receipt/{stub['pseudonym']}\n"
         f"curl -o record-{draw.pk}.json {api}draws/{draw.pk}/record\n"
         f'python3 verify_draw.py record-{draw.pk}.json --key "$KEY" --receipt receipt-{draw.pk}.json '
         "--stub stub.json --gateway-key gateway.json"
     )
+    if shared:
+        commands = f"curl -o {shared} {api}draws/{draw.pk}/shared\n{commands} --shared {shared}"
     return {"text": text, "less": less, "commands": commands}
 
 
 def _hold_against(language: str, draw: Draw, stub: dict[str, Any]) -> tuple[str, bool]:
-    promised = TicketTable(draw.promised["tickets"]).tickets_for(stub["total"])
+    promised = fewest_tickets(draw, stub["total"])
     try:
         entry = find_entry(draw, bytes.fromhex(stub["pseudonym"]))
     except (FileNotFoundError, BrokenRoll):
@@ -151,8 +154,10 @@ def _hold_against(language: str, draw: Draw, stub: dict[str, Any]) -> tuple[str,
         "promised": say_count(language, "tickets", promised),
         "tickets": say_count(language, "tickets", tickets),
     }
-    key = "stub_less" if tickets < promised else "stub_equal" if tickets else "stub_too_few"
-    return say(language, key, draw=str(draw.pk), **values), tickets < promised
+    shared = tickets == 0 < promised and is_left_out(draw, bytes.fromhex(stub["pseudonym"]))
+    less = tickets < promised and not shared
+    held = "stub_less" if less else "stub_equal" if tickets else "stub_too_few"
+    return say(language, "stub_shared" if shared else held, draw=str(draw.pk), **values), less
 
 
 def _draw_code(content: bytes) -> SafeString:

@@ -233,6 +233,49 @@ def test_after_the_publication_it_compares_by_itself_and_says_what_it_found(
     assert len(asked) == 6 and words in texts(page)[0]
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            [bytes(14), bytes.fromhex(VIEWER), b"\xff" * 14],
+            "You are on the public list of those who do not count.",
+        ),
+        ([bytes(14), b"\xff" * 14], "THE SERVER PROMISED MORE THAN THE ROLL HAS."),
+        ([], "THE SERVER PROMISED MORE THAN THE ROLL HAS."),
+    ],
+)
+def test_who_is_on_the_list_of_a_block_with_too_many_is_no_proof_of_fraud(
+    page: Page, gateway: Gateway, names: list[bytes], words: str
+) -> None:
+    serve(page, None)
+    promise = {"most_tickets": {}, "shared": {"kinds": ["guest"], "entries": 250}}
+    rules = {"tickets": TABLE, "fair_play": promise}
+    page.route("**/api/draws/9/precommitment", lambda route: route.fulfill(json={"rules": rules}))
+
+    def give(route: Route) -> None:
+        start, stop = map(int, route.request.headers["range"].removeprefix("bytes=").split("-"))
+        body, whole = b"".join(names)[start : stop + 1], 14 * len(names)
+        headers = {"Content-Range": f"bytes {start}-{stop}/{whole}"}
+        route.fulfill(status=206 if body else 416, body=body, headers=headers)
+
+    page.route("**/api/draws/9/shared", give)
+    gateway.say("stub", **message(30))
+    expect(page.locator("#stub-text")).to_contain_text("has checked")
+    publish(page, gateway)
+    expect(page.locator("#stub-verdicts li")).to_have_count(1)
+    assert words in texts(page)[0]
+
+
+def test_fewer_tickets_than_a_kind_of_pass_may_have_are_no_proof_either(page: Page, gateway: Gateway) -> None:
+    serve(page, 1)
+    rules = {"tickets": TABLE, "fair_play": {"most_tickets": {"guest": 1}, "shared": {"entries": 0}}}
+    page.route("**/api/draws/9/precommitment", lambda route: route.fulfill(json={"rules": rules}))
+    gateway.say("stub", **message(40))
+    expect(page.locator("#stub-text")).to_contain_text("has checked")
+    publish(page, gateway)
+    expect(page.locator("#stub-verdicts li")).to_contain_text("It is as it must be.")
+
+
 def test_what_cannot_be_compared_now_is_said_and_tried_again_by_hand(page: Page, gateway: Gateway) -> None:
     page.route("**/api/draws/9/**", lambda route: route.fulfill(status=503, json={"message": "too busy"}))
     gateway.say("stub", **message(30))

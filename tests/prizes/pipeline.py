@@ -16,7 +16,7 @@ from engagement.models import LedgerEntry, Segment, Show
 from prizes import tasks
 from prizes.models import Draw
 from prizes.steps import draw as drawing
-from prizes.steps import freeze, seal
+from prizes.steps import freeze, review, seal
 from tests.cast import (
     armed_segment,
     put_on_air,
@@ -92,7 +92,7 @@ def rolled_back() -> Iterator[None]:
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """The process dies at the entry of this function, once."""
-    homes = [module for module in (freeze, seal, drawing, tasks) if hasattr(module, where)]
+    homes = [module for module in (freeze, review, seal, drawing, tasks) if hasattr(module, where)]
     originals = [getattr(module, where) for module in homes]
 
     def die(*args: object, **kwargs: object) -> None:

@@ -86,6 +86,7 @@ def names_of(checks):
 
 # What needs a key, witnesses, or earlier records: tests/prizes/test_verify_log.py.
 WITH_MORE = ["signature", "statements", "witnesses", "time stamps", "earlier records", "show key"]
+WITH_MORE += ["origins", "shared entries"]
 
 
 # --- honest draws ---
@@ -855,7 +856,8 @@ def test_progress_is_shown_on_a_terminal_after_two_seconds(monkeypatch, capsys):
 # --- the file itself ---
 
 ALLOWED = {
-    "__future__", "argparse", "base64", "bisect", "ctypes", "ctypes.util", "functools", "hashlib", "io", "itertools",
+    "__future__", "argparse", "base64", "bisect", "ctypes", "ctypes.util", "functools", "hashlib", "heapq", "io",
+    "itertools",
     "json", "operator", "os", "re", "struct", "sys", "time", "typing",
 }  # fmt: skip
 NEWER_THAN_3_8 = {

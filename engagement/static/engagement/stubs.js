@@ -135,6 +135,34 @@ const Stubs = (() => {
   /** What the ticket table of the rules gives for a total: the row of the highest threshold that is reached. */
   const ticketsOf = (table, total) => table.findLast(([shakes]) => total >= shakes)?.[1] ?? 0;
 
+  /** The same where the rules give some kind of pass fewer tickets: a stub does not tell the kind. */
+  function leastOf({ tickets: table, fair_play: promise }, total) {
+    const worth = ticketsOf(table, total);
+    const capped = (most) => table.findLast(([, tickets]) => tickets <= Math.min(most, worth))?.[1] ?? 0;
+    return Math.min(worth, ...Object.values(promise?.most_tickets ?? {}).map(capped));
+  }
+
+  const NAME_BYTES = 14;
+
+  /** Whether a viewer is on the list of those who do not count, as their blocks have too many; read in ranges. */
+  async function isShared(draw, pseudonym) {
+    const read = (at) =>
+      fetch(`/api/draws/${Number(draw)}/shared`, {
+        headers: { Range: `bytes=${at * NAME_BYTES}-${(at + 1) * NAME_BYTES - 1}` },
+      });
+    const first = await read(0);
+    if (first.status === 416 || first.status === 404) return false; // nobody is on it, or there is none
+    if (first.status !== 206) throw new Error(first.statusText);
+    let [low, high] = [0, Number(first.headers.get("Content-Range").split("/")[1]) / NAME_BYTES];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const name = toHex(new Uint8Array(await (await read(middle)).arrayBuffer()));
+      if (name === pseudonym) return true;
+      [low, high] = name < pseudonym ? [middle + 1, high] : [low, middle];
+    }
+    return false;
+  }
+
   async function fetchJson(address) {
     const answer = await fetch(address);
     const body = await answer.json().catch(() => ({}));
@@ -157,11 +185,16 @@ const Stubs = (() => {
   async function compare(draw, row) {
     const { rules } = await fetchJson(`/api/draws/${Number(draw)}/precommitment`);
     const receipt = await fetchJson(`/api/draws/${Number(draw)}/receipt/${row.stub.pseudonym}`);
-    const promised = ticketsOf(rules.tickets, row.stub.total);
+    const promised = leastOf(rules, row.stub.total);
     const tickets = receipt.entry === null ? 0 : receipt.entry.tickets;
     const certificate = await certificateOf(row);
     const kept = tickets === 0 ? "too_few" : "equal";
-    const held = tickets < promised ? "less" : kept;
+    const less = tickets < promised;
+    const shares = less && tickets === 0 && (rules.fair_play?.shared.entries ?? 0) > 0;
+    if (shares && (await isShared(draw, row.stub.pseudonym))) {
+      return { certificate, found: { verdict: "shared", promised, tickets } };
+    }
+    const held = less ? "less" : kept;
     const verdict = certificate === null ? { less: "less_uncertified" }[held] ?? "uncertified" : held;
     return { certificate, found: { verdict, promised, tickets } };
   }
@@ -217,7 +250,7 @@ const Stubs = (() => {
 
   function verdictRow([draw, found]) {
     const tickets = (count) => Words.sayCount("tickets", count);
-    const known = ["equal", "too_few", "less", "less_uncertified", "uncertified"].includes(found?.verdict);
+    const known = ["equal", "too_few", "shared", "less", "less_uncertified", "uncertified"].includes(found?.verdict);
     const values = { draw: String(draw), promised: tickets(found?.promised), tickets: tickets(found?.tickets) };
     const row = Shake.make("li", found?.verdict.startsWith("less") ? "broken" : "");
     if (known) row.textContent = Words.say(`stub_${found.verdict}`, values);

@@ -20,6 +20,7 @@ from prizes.exclusions import exclude_viewer
 from prizes.files import fetch, part_name, record_name, roll_name, shard_name, writing
 from prizes.models import Exclusion, FrozenShard, PrizeList
 from prizes.steps import freeze
+from prizes.steps.review import sha256_of
 from tests.cast import (
     DIRECTOR,
     arm,
@@ -224,7 +225,7 @@ def test_a_frozen_shard_that_was_stuffed_in_files_and_database_is_told(show: Sho
     for draw in segment.draws.all():
         with writing(part_name(draw.key, shard.number)) as path:
             count_shard(fetch(shard_name(segment.key, shard.number)), *freeze._ticket_rules(draw), path)
-        parts = {draw.draw_id: freeze._sha256(fetch(part_name(draw.key, shard.number)))}
+        parts = {draw.draw_id: sha256_of(fetch(part_name(draw.key, shard.number)))}
     # As the owner of the database does, who leaves the counts as they were.
     with without_guards():
         FrozenShard.objects.filter(pk=shard.pk).update(sha256=hashlib.sha256(rows).hexdigest(), parts=parts)

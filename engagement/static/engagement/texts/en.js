@@ -82,6 +82,7 @@ const Texts = {
   "stub_comparing": "Comparing with the roll …",
   "stub_equal": "Draw {draw}: the roll gives you {tickets}; promised: {promised}. It is as it must be.",
   "stub_too_few": "Draw {draw}: your signed total is below the smallest that gets a ticket.",
+  "stub_shared": "Draw {draw}: your signed total is worth {promised}, but more guests of your neighbourhood in the network took part than the rules let count. You are on the public list of those who do not count.",
   "stub_less": "Draw {draw}: THE SERVER PROMISED MORE THAN THE ROLL HAS. Your signed total is worth {promised}, the roll gives you {tickets}. Save the file above and the receipt on the page of the draw, and complain to the organiser, the notary or the broadcaster: the two files prove it to anybody, unless you were excluded from the draw.",
   "stub_less_uncertified": "Draw {draw}: your signed total is worth {promised}, the roll gives you {tickets}, and the key of the signature is not in the ledger of the show. Save the file above and complain to the organiser, the notary or the broadcaster.",
   "stub_uncertified": "Draw {draw}: the roll gives you {tickets}, as promised, but the key of the signature is not in the ledger of the show.",
@@ -153,7 +154,7 @@ const Texts = {
   "receipt_nobody": "Type your pseudonym, or your number and salt. Both are on the phone that took part.",
   "receipt_insecure": "Browsers give a page cryptography only over https. Open this page over https, please.",
   "receipt_failed": "The documents could not be fetched: {detail}",
-  "receipt_counted": "This phone has counted {shakes} shakes in this segment, and {minimum} are worth a ticket. Unless you were excluded, something is wrong: keep the receipt and show it to the auditor.",
+  "receipt_counted": "This phone has counted {shakes} shakes in this segment, and {minimum} are worth a ticket. Unless you were excluded, or the rules let fewer guests of your neighbourhood in the network count, something is wrong: keep the receipt and show it to the auditor.",
   "receipt_was_moved_up": "You had moved up from the reserves.",
   "receipt_rehearsal": "This was a REHEARSAL: nobody outside can verify its random numbers.",
 

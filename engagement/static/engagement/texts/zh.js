@@ -82,6 +82,7 @@ const Texts = {
   "stub_comparing": "正在与名册比对……",
   "stub_equal": "第 {draw} 次抽奖：名册给您 {tickets}，承诺为 {promised}，一切无误。",
   "stub_too_few": "第 {draw} 次抽奖：您的签名总数未达到获得一张奖券的最低次数。",
+  "stub_shared": "第 {draw} 次抽奖：您的签名总数应得 {promised}，但与您处于同一网络段的访客多于规则允许计入的人数。您在不计入者的公开名单上。",
   "stub_less": "第 {draw} 次抽奖：服务器承诺的多于名册所载。您的签名总数应得 {promised}，名册只给 {tickets}。请保存上面的文件以及抽奖页面上的凭证，并向主办方、公证人或电视台投诉：这两个文件足以向任何人证明，除非您已被排除在抽奖之外。",
   "stub_less_uncertified": "第 {draw} 次抽奖：您的签名总数应得 {promised}，名册只给 {tickets}，而且签名所用的密钥不在本节目的账本中。请保存上面的文件，并向主办方、公证人或电视台投诉。",
   "stub_uncertified": "第 {draw} 次抽奖：名册给您 {tickets}，与承诺一致，但签名所用的密钥不在本节目的账本中。",
@@ -153,7 +154,7 @@ const Texts = {
   "receipt_nobody": "请输入匿名号，或编号与盐值。两者都在参与活动的手机上。",
   "receipt_insecure": "浏览器只向 https 页面提供加密功能，请通过 https 打开本页。",
   "receipt_failed": "无法获取文件：{detail}",
-  "receipt_counted": "此手机在本轮计了 {shakes} 次，而 {minimum} 次即可得一票。除非您被排除在外，否则有问题：请保存凭证并交给审计员。",
+  "receipt_counted": "此手机在本轮计了 {shakes} 次，而 {minimum} 次即可得一票。除非您被排除在外，或规则只计入您所在网络段的部分访客，否则有问题：请保存凭证并交给审计员。",
   "receipt_was_moved_up": "您此前由候补递补中奖。",
   "receipt_rehearsal": "这是一次彩排：外界无法核实其随机数。",
 
