@@ -20,11 +20,13 @@ PLACES = 1
 QUEUE = 16  # four seconds of hashes, which is as long as a person and the limiter wait
 OF_ONE = 4  # of one neighbour, inside and in the queue
 # Where passwords are checked or set.
-HASHING = ("/login/", "/invitations/", "/account/confirm/", "/account/password/")
+HASHING = ("/login/", "/account/confirm/", "/account/password/")
+INVITATIONS = "/invitations/"
 
 
 def costs_a_hash(scope: Scope) -> bool:
-    return bool(scope["method"] == "POST" and scope["path"].startswith(HASHING))
+    path = scope["path"]
+    return bool(scope["method"] == "POST" and (path in HASHING or path.startswith(INVITATIONS)))
 
 
 class LoginDoor:

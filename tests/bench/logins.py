@@ -6,6 +6,7 @@ come from 64 addresses, as of a hall that guesses passwords, and each that was a
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import sys
@@ -28,8 +29,9 @@ from tests.bench.soak import a_number, check_end
 from tests.bench.table import OURS
 from tests.migrated import make_once
 
+START_S = 60
 SETTLE_S = 2.0  # of each half, which do not count: what the other half has left is worked off
-BODY = b"username=director&password=a+guess+of+somebody&csrfmiddlewaretoken=%s"
+BODY = b"username=guess-%d&password=a+guess+of+somebody&csrfmiddlewaretoken=%s"
 TOKEN = b"a" * 32
 HEAD = (
     b"POST /login/ HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: 198.51.100.%d\r\nCookie: csrftoken=%s\r\n"
@@ -58,9 +60,10 @@ def guessing(address: tuple[str, int], at_once: int) -> Iterator[Counter[str]]:
         yield answers
         return
     apart = multiprocessing.get_context("spawn")
-    stop, told = apart.Event(), apart.SimpleQueue()
-    process = apart.Process(target=guess_all, args=(address, at_once, stop, told))
+    begun, stop, told = apart.Event(), apart.Event(), apart.SimpleQueue()
+    process = apart.Process(target=guess_all, args=(address, at_once, begun, stop, told))
     process.start()
+    begun.wait(START_S)  # what it imports is no part of what is measured
     try:
         yield answers
     finally:
@@ -69,22 +72,25 @@ def guessing(address: tuple[str, int], at_once: int) -> Iterator[Counter[str]]:
         process.join()
 
 
-def guess_all(address: tuple[str, int], at_once: int, stop: Any, told: Any) -> None:
+def guess_all(address: tuple[str, int], at_once: int, begun: Any, stop: Any, told: Any) -> None:
     """The process."""
     answers: Counter[str] = Counter()
 
     async def guess_together() -> None:
         await asyncio.gather(*(_guess(address, number, answers, stop) for number in range(at_once)))
 
+    begun.set()
     asyncio.run(guess_together())
     told.put(dict(answers))
 
 
 async def _guess(address: tuple[str, int], number: int, answers: Counter[str], stop: Any) -> None:
     """A client that does what it is told: after 503 it comes back when the answer says so."""
-    body = BODY % TOKEN
-    request = HEAD % (number, TOKEN, len(body)) + body
-    while not stop.is_set():
+    for guess in itertools.count(number * 1_000_000):  # another account each time: none is held off
+        if stop.is_set():
+            return
+        body = BODY % (guess, TOKEN)
+        request = HEAD % (number, TOKEN, len(body)) + body
         reader, writer = await asyncio.open_connection(*address)
         writer.write(request)
         answer = await reader.read()
@@ -103,7 +109,7 @@ def measure(
 ) -> tuple[Half, Counter[str]]:
     """The acks of some seconds, with so many logins at once."""
     with guessing(address, logins) as answers:
-        load.run(SETTLE_S)  # the other process has started by then
+        load.run(SETTLE_S)
         load.ack_ms.clear()
         load.run(seconds)
     acks = load.acks_from(0)
@@ -118,7 +124,8 @@ def compare(running: Any, options: argparse.Namespace) -> tuple[list[Half], Coun
         crowd.connect()
         wrong = check_connected(crowd)
         load = OpenLoop(crowd, obeys=True)
-        load.run(options.warm_up)
+        with guessing(running.addresses[0], 1):  # the first page of a gateway imports what all others need
+            load.run(options.warm_up)
         for turn in range(options.turns):
             for logins in (0, options.logins) if turn % 2 else (options.logins, 0):
                 half, came = measure(load, running.addresses[0], options.seconds, logins)
@@ -155,7 +162,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=a_number(float, 0.1), default=10.0, help="of each half (default: %(default)s)"
     )
-    parser.add_argument("--warm-up", type=a_number(float, 0), default=3.0, help="default: %(default)s s")
+    parser.add_argument("--warm-up", type=a_number(float, 0), default=10.0, help="default: %(default)s s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     return parser
 

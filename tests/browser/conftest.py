@@ -60,7 +60,11 @@ class Night:
         self.data = data
         shutil.copytree(migrated, data, dirs_exist_ok=True)
         self.server = start_server(data)
-        own = {"GALA_DATA": str(data), "REDIS_URL": self.server.url, "ALLOWED_HOSTS": "127.0.0.1,studio.test"}
+        own = {
+            "GALA_DATA": str(data),
+            "REDIS_URL": self.server.url,
+            "ALLOWED_HOSTS": "127.0.0.1,localhost,studio.test",
+        }
         self.environment = {**os.environ, **own}
         self.environment.pop("DATABASE_URL", None)  # its own SQLite file, whatever the suite runs on
         self.hand = subprocess.Popen(

@@ -62,6 +62,13 @@ def crowded(slug: str, ways: list[str]) -> str:
     return code_of(open_secret(show.k_show), "app", now_ms())
 
 
+def hire(name: str, role: str) -> str:
+    """One more of the crew, or a party; the password."""
+    from prizes.accounts import ensure_account, give_password
+
+    return give_password(ensure_account(name, role)[0])
+
+
 def claims() -> int:
     """A show whose one prize has to be claimed soon; its segment."""
     from engagement.actions import announce_later
@@ -258,6 +265,7 @@ def certified(step: str, beacon: str, witnesses: int) -> dict[str, Any]:
 
 
 SCENES = (
+    hire,
     night,
     sign,
     command,

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
 from gala.management.commands.show import verdict_line
 from gala.processes import spawn
@@ -50,6 +51,16 @@ def test_the_verdict_names_the_public_page_and_calls_only_a_local_beacon_a_rehea
 ) -> None:
     draw = Draw(pk=7, rules=json.dumps({"beacon": {"kind": beacon}}))
     assert verdict_line(draw, verified, "127.0.0.1:8000") == f"Draw 7: {line}, http://127.0.0.1:8000/draws/7/"
+
+
+def test_with_mfa_the_processes_that_are_started_ask_for_a_second_factor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CREW_SECOND_FACTOR", "false")
+    monkeypatch.setattr(os, "umask", lambda mask: mask)
+    with pytest.raises(SystemExit):
+        call_command("show", "--mfa", "--phones", "0")
+    assert os.environ["CREW_SECOND_FACTOR"] == "true"
 
 
 def test_ctrl_c_ends_children_that_do_not_heed_it_within_five_seconds(tmp_path: Path) -> None:

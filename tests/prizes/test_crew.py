@@ -16,14 +16,23 @@ from engagement import tally
 from engagement.clock import now_ms
 from engagement.models import LedgerEntry
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
-from prizes.accounts import PARTY, invitation
+from prizes.accounts import PARTY, ensure_account, invitation
 from prizes.crew import throttle
 from prizes.crew.glass import NAME
 from prizes.logins import LOGGED_IN_AT
 from prizes.models import BreakGlass, CrewSession, FailedLogin
 from tests.cast import armed_segment, make_show
 from tests.pages import page_of
-from tests.prizes.crew import ELSEWHERE, PASSWORD, STUDIO, code_of, hire, set_up_app, try_login
+from tests.prizes.crew import (
+    ELSEWHERE,
+    PASSWORD,
+    STUDIO,
+    CountingHasher,
+    code_of,
+    hire,
+    set_up_app,
+    try_login,
+)
 
 pytestmark = pytest.mark.django_db
 LATER_MS = throttle.COOL_OFF_MS + 1
@@ -98,6 +107,23 @@ def test_nobody_is_locked_out_or_let_in_because_redis_is_away(monkeypatch: pytes
     secret, _ = set_up_app(client)
     client, page = try_login("dora")
     assert lands_at(client.post("/login/second/", {"code": code_of(secret)}, follow=True)) == "/console/"
+
+
+def test_every_wrong_login_takes_one_hash_whether_there_is_such_an_account_or_not(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["tests.prizes.crew.CountingHasher"]
+    hire("dora", DIRECTOR)
+    gone = hire("gone", OPERATOR)
+    gone.is_active = False
+    gone.save()
+    ensure_account("invited", OPERATOR)
+    for name in ("dora", "gone", "invited", "nobody"):
+        before = CountingHasher.hashes
+        assert "correct" in hammer(name, ELSEWHERE, 1).text
+        assert CountingHasher.hashes - before == 1, name
+    hammer("dora", STUDIO)
+    before = CountingHasher.hashes
+    assert "try again" in hammer("dora", STUDIO, 20).text
+    assert CountingHasher.hashes == before  # whoever is held off costs nothing
 
 
 def test_a_failure_is_one_line_of_the_log_without_what_was_typed(caplog: pytest.LogCaptureFixture) -> None:

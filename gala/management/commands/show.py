@@ -135,9 +135,9 @@ def stopped_at_the_end(supervisor: Supervisor) -> Iterator[None]:
 
 
 def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> int:
-    check_options(options)
     if options["mfa"]:
         os.environ["CREW_SECOND_FACTOR"] = "true"  # for the processes that are started
+    check_options(options)
     require_descriptors(options["phones"], SPARE_DESCRIPTORS)
     supervisor.listen(options["host"], options["port"])
     console.print(f"Starting (data and logs in {settings.DATA_DIR}) …")
