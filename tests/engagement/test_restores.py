@@ -70,6 +70,7 @@ def test_a_database_without_the_show_has_gone_back(show: Show) -> None:
     go_back(show, 0)
     with without_guards():
         show.feeds.all().delete()
+        show.fair_play.delete()
         Show.objects.filter(pk=show.pk)._raw_delete("default")
     assert find_lost(now_ms()) == lost(show, 2, None)
     assert "is at nothing" in restores.explain(Restore(lost=lost(show, 2, None)))
