@@ -4,10 +4,12 @@ What is committed to cannot be edited: a segment that left `draft`, and the feed
 segments may take reports. Every save announces the new state.
 """
 
+import re
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import models, transaction
@@ -67,12 +69,25 @@ def name_choice(row: Any) -> str:
     return f"{row.show}: {row}" if isinstance(row, Segment) else str(row)
 
 
+class Box(AutocompleteSelect):
+    """Shows the form again also where no number came back; Django's own looks up whatever came."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        numbers = [one for one in value if re.fullmatch("[0-9]{1,18}", str(one))]
+        return super().optgroups(name, numbers, attr)
+
+
 class PagedAdmin(admin.ModelAdmin[Any]):
     """Lists begin with the newest row, and read no more than what they show."""
 
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
     paginator = FewPages
     show_full_result_count = False
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs["widget"] = Box(db_field, self.admin_site)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
 class ReadOnlyAdmin(PagedAdmin):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import DataError, InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from redis.exceptions import RedisError
@@ -23,6 +23,8 @@ API = "/api/"
 SAFE = ("GET", "HEAD", "OPTIONS")
 KEPT = ("Allow", "Retry-After")  # headers that belong to a refusal
 AWAY = (OperationalError, InterfaceError, RedisError)
+# A number beyond a column, JSON that is nested without end: what came is wrong, not we.
+UNFIT_ERRORS = (DataError, RecursionError)
 RETRY_S = 3
 CODES = {
     400: (
@@ -43,6 +45,7 @@ UNKNOWN = (
 )
 PARTLY = "Something was written before it failed: it may be done, or half of it. Look again."
 DONE = "It was done, and is in the ledger ({}). Only the answer failed: look again."
+UNFIT = "Nothing was done: a number or a text is one that no field takes."
 STALE = (
     "Nothing was done: since this page was loaded you have logged in again, or it came from another site. "
     "Reload it and try again."
@@ -74,6 +77,11 @@ class Refusals:
         """What a view raises; None where it is a fault of ours that has changed nothing, which `fail` answers."""
         outcome = current()
         came, away = _came(request, outcome), isinstance(error, AWAY)
+        if isinstance(error, UNFIT_ERRORS) and came == Came.NOT_DONE:
+            log.warning(
+                "%s %s: %s", request.method, request.path, type(error).__name__
+            )  # what came is not repeated
+            return _refuse(request, 400, "bad_request", UNFIT, {})
         if came == Came.NOT_DONE and not away:
             return None
         where = None if away else error  # a stack for each second of an outage would bury the log

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import Error
+from django.db import DataError, Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from engagement import outcomes
@@ -28,10 +28,13 @@ class Noting(BaseDatabaseWrapper):
     def _execute(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
     ) -> Any:
-        if self.in_atomic_block or not sql.startswith(WRITES):
-            return execute(sql, params, many, context)
-        with self._noted():
-            return execute(sql, params, many, context)
+        try:
+            if self.in_atomic_block or not sql.startswith(WRITES):
+                return execute(sql, params, many, context)
+            with self._noted():
+                return execute(sql, params, many, context)
+        except OverflowError as error:  # SQLite's driver; PostgreSQL says it in this way
+            raise DataError(str(error)) from error
 
     @contextmanager
     def _noted(self) -> Iterator[None]:

@@ -16,9 +16,14 @@ FIRST_MS, LAST_MS = 315_532_800_000, 4_354_819_198_000  # 1980 to 2107, what a z
 
 def check_target(target: Path, slug: str, *, force: bool) -> None:
     """A pack of the same show may be replaced; any other file only where that was asked for."""
-    if target.is_dir() or not target.parent.is_dir():
-        raise EvidenceRefused(f"{target}: expected the name of a file in a folder that is there")
-    if target.exists() and not force and _show_of(target) != slug:
+    try:
+        fits = target.parent.is_dir() and not target.is_dir()
+        taken = fits and target.exists() and not force and _show_of(target) != slug
+    except (OSError, ValueError):  # too long, or with a NUL in it
+        fits = taken = False
+    if not fits:
+        raise EvidenceRefused(f"{str(target)[:200]}: expected the name of a file in a folder that is there")
+    if taken:
         raise EvidenceRefused(f"{target} is there and is no evidence pack of {slug}; --force replaces it")
 
 

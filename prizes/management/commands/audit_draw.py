@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from engagement.management.arguments import whole_number
 from engagement.management.commands.verify_ledger import read_note
 from prizes.audit import Sampled, audit_draw, sample_draw
 from prizes.models import Draw
@@ -22,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "draw", type=int, help="the draw's id (in the control room, and in the record's address)"
+            "draw", type=whole_number, help="the draw's id (in the control room, and in the record's address)"
         )
         parser.add_argument(
             "--checkpoint",

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
 from engagement.ledger.core.canaries import Canary, canaries_commitment
+from engagement.management.arguments import whole_number
 from engagement.models import LedgerEntry, Segment
 from prizes.canaries import commit_canaries, open_canaries
 from prizes.management.commands.commit import keep
@@ -30,7 +31,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["commit", "open"])
-        parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
+        parser.add_argument(
+            "segment", type=whole_number, help="the segment's id (see the control room, or the admin)"
+        )
         parser.add_argument("name", help="who commits, as it stands in the ledger")
         parser.add_argument(
             "--pseudonyms",
@@ -46,7 +49,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--commitment", metavar="HEX", help="commit: 64 hex digits that were computed elsewhere"
         )
-        parser.add_argument("--count", type=int, metavar="N", help="commit: to so many, with --commitment")
+        parser.add_argument(
+            "--count", type=whole_number, metavar="N", help="commit: to so many, with --commitment"
+        )
         parser.add_argument(
             "--stub",
             action="append",

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
 from engagement.core.digests import commit
+from engagement.management.arguments import whole_number
 from engagement.models import Segment
 from prizes.management.commands.segment import actor_of
 from prizes.models import Commitment, Party, PrizeList
@@ -25,11 +26,13 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
+        parser.add_argument(
+            "segment", type=whole_number, help="the segment's id (see the control room, or the admin)"
+        )
         parser.add_argument("party", help="the party's name as in the administration")
         parser.add_argument(
             "--list",
-            type=int,
+            type=whole_number,
             metavar="N",
             help="the number of the prize list; needed where there are several",
         )
@@ -57,7 +60,7 @@ class Command(BaseCommand):
 
     def commit(self, prize_list: PrizeList, party: Party, options: dict[str, Any]) -> Commitment:
         actor = actor_of(options["name"])
-        if options["commitment"]:
+        if options["commitment"] is not None:
             return commit_party(prize_list, party, options["commitment"], actor=actor)
         path = Path(options["new_secret"])
         commitment = write_secret(prize_list, party, path)

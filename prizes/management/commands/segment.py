@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 from engagement import actions as live
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
+from engagement.management.arguments import whole_number
 from engagement.models import Segment, Show
 from engagement.restores import trouble
 from prizes.approvals import VALID_MS, lamps_before, needs_two, open_requests, press
@@ -58,7 +59,9 @@ class Command(BaseCommand):
             "status",
         ]
         parser.add_argument("action", choices=actions)
-        parser.add_argument("segment", type=int, help="the segment's id (see the control room, or the admin)")
+        parser.add_argument(
+            "segment", type=whole_number, help="the segment's id (see the control room, or the admin)"
+        )
         parser.add_argument(
             "--show",
             metavar="SLUG",
@@ -66,7 +69,7 @@ class Command(BaseCommand):
             "this number in its rundown",
         )
         parser.add_argument(
-            "--lead", type=int, default=5, help="open: seconds until it opens (default %(default)s)"
+            "--lead", type=whole_number, default=5, help="open: seconds until it opens (default %(default)s)"
         )
         parser.add_argument("--reason", default="", help="void, spoil, repeat: why; close: why, if you like")
         parser.add_argument(
