@@ -353,6 +353,17 @@ def check_fence(segment: str, shards: Iterable[int]) -> None:
         raise TallyLost(f"the tally of segment {segment} is not behind its fence")
 
 
+def forget_viewer(segment: str, shards: int, viewer: bytes) -> bool:
+    """Removes what Redis has of a viewer in a segment that is over; whether there was something."""
+    shard = shard_of(viewer, shards)
+    with connect().pipeline(transaction=True) as pipe:
+        for totals in (_tally(segment, shard), _frozen(segment, shard)):
+            pipe.zrem(totals, viewer)
+        for origins in (_origins(segment, shard), _frozen_origins(segment, shard)):
+            pipe.hdel(origins, viewer)
+        return any(pipe.execute())
+
+
 def read_frozen(segment: str, shard: int) -> Iterator[tuple[bytes, int]]:
     """All totals of a closed shard, in no particular order, read in bounded chunks; TallyLost where it is gone."""
     redis: Any = connect()

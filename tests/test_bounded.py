@@ -437,6 +437,7 @@ COMMANDS: dict[str, Run] = {
     "show_key": open_key,
     "destroy_show_key": destroy_key,
     "reset_second_factor": lambda night: call("reset_second_factor", "chief", "--as", "Ada"),
+    "forget_viewer": lambda night: call("forget_viewer", "small", "--uid", 7, "--look"),
     "rotate_storage_keys": lambda night: call("rotate_storage_keys", "small"),
     "break_glass": lambda night: call("break_glass", "--yes"),
     "create_account": lambda night: call("create_account", "nina", "--role", "operator"),

@@ -30,7 +30,7 @@ PUBLIC_ACTIONS = frozenset({
     # the draw and what became of the prizes
     "draw", "start", "drawn", "disagreement", "publish", "claim", "forfeit", "disqualify", "move up", "skip reserve",
     # the installation
-    "restore", "open key", "destroy key",
+    "restore", "open key", "destroy key", "revoke", "forget",
     # two people
     "ask approval", "approve", "refuse approval",
 })  # fmt: skip

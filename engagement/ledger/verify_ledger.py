@@ -280,7 +280,7 @@ PUBLIC = frozenset((
     "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",
     "draw", "start", "drawn", "disagreement", "publish",
     "claim", "forfeit", "disqualify", "move up", "skip reserve",
-    "restore", "open key", "destroy key",
+    "restore", "open key", "destroy key", "revoke", "forget",
     # two people
     "ask approval", "approve", "refuse approval",
 ))  # fmt: skip

@@ -28,6 +28,8 @@ ACTIONS: dict[str, str] = {
     "ask repeat": "Somebody asks to have the prizes of a spoiled segment drawn again",
     "repeat": "A second person agrees: the prizes of a spoiled segment are drawn again",
     "open key": "The key of the show's pseudonyms is opened to an auditor",
+    "revoke": "Passes are taken back",
+    "forget": "A viewer is forgotten, as far as the rules allow",
     "destroy key": "The key of the show's pseudonyms is destroyed, after its retention date",
     "gateway key": "The key with which a gateway signs what phones are told",
     "fence": "The tally is closed: no shake counts any more",
