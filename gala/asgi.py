@@ -19,6 +19,7 @@ from engagement.gateway.admission import admission, is_admission  # noqa: E402
 from engagement.gateway.hub import get_hub, stop_hub  # noqa: E402
 from engagement.gateway.transport.origin import SameOriginOrApp  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
+from gala.answers import answer_safely  # noqa: E402
 from gala.beats import beat  # noqa: E402
 from gala.doors import Doors  # noqa: E402
 from gala.health import is_probe, probes  # noqa: E402
@@ -39,7 +40,7 @@ Send = Callable[[Any], Awaitable[None]]
 
 async def http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Probes and passes are answered in front of Django, everything else is Django's, behind its limiters."""
-    await app_for(scope)(seen_from_outside(scope), receive, send)
+    await answer_safely(app_for(scope), seen_from_outside(scope), receive, send)
 
 
 def app_for(scope: dict[str, Any]) -> Callable[..., Awaitable[None]]:

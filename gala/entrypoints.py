@@ -18,6 +18,7 @@ from gala.listener import BACKLOG
 ROOT = Path(__file__).resolve().parent.parent
 BEAT_QUEUE, STEP_QUEUE = "conductor", "steps"
 FAST_HTTP = "engagement.gateway.transport.handshake:FastHttp"
+PLAIN_HTTP = "engagement.gateway.transport.bounded:BoundedHttp"
 LARGEST_FRAME = 4096  # bytes, docs/protocol.md; a larger one closes the socket before it is in memory
 
 
@@ -44,7 +45,7 @@ def gateway(
     return [
         *(sys.executable, "-m", "uvicorn", "gala.asgi:application", "--app-dir", str(ROOT)),
         *address,
-        *("--http", FAST_HTTP if fast else "httptools"),
+        *("--http", FAST_HTTP if fast else PLAIN_HTTP),
         *("--ws", "websockets-sansio", "--ws-max-size", str(LARGEST_FRAME)),
         *("--ws-ping-interval", "20", "--ws-ping-timeout", "20"),
         *("--ws-per-message-deflate", "false"),

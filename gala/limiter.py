@@ -147,6 +147,6 @@ async def answer(send: Send, status: int, content: dict[str, Any] | str, *extra:
     kind = b"text/plain; charset=utf-8" if isinstance(content, str) else b"application/json"
     body = (content if isinstance(content, str) else json.dumps(content)).encode()
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    headers += [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), *extra]
+    headers += [(b"cache-control", b"no-store"), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

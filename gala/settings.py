@@ -173,6 +173,12 @@ if not all(re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/]+", origin) for origin in CSRF
         "origins such as https://gala.example.com",
         repr(",".join(CSRF_TRUSTED_ORIGINS)),
     )
+# Other sites whose pages may open sockets here; this is no leave to post forms.
+SOCKET_ORIGINS = env.words("SOCKET_ORIGINS")
+if not all(re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/]+", origin) for origin in SOCKET_ORIGINS):
+    raise BadVariable(
+        "SOCKET_ORIGINS", "origins such as https://app.example.com", repr(",".join(SOCKET_ORIGINS))
+    )
 # Both are obeyed in gala/proxy.py, so that Django's own SECURE_PROXY_SSL_HEADER is not needed.
 BEHIND_TLS_PROXY = env.switch("BEHIND_TLS_PROXY")
 TRUST_REAL_IP_HEADER = env.switch("TRUST_REAL_IP_HEADER")

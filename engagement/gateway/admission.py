@@ -28,6 +28,7 @@ from engagement.gateway.audience import Audience
 from engagement.gateway.earning import Earning, NotEarned
 from engagement.gateway.hub import RETRY_MS, Hub, get_hub
 from engagement.gateway.work import Solution
+from engagement.hosts import host_of
 from engagement.passes import (
     ANY_TIME,
     GUEST_BIT,
@@ -107,7 +108,7 @@ async def admission(scope: Scope, receive: Receive, send: Send) -> None:
         extra = [] if retry is None else [(b"retry-after", str(retry).encode())]
     body = msgspec.json.encode(answer)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), *extra]
+    headers += [(b"cache-control", b"no-store"), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -117,14 +118,16 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
     assert found is not None
     if scope["method"] != "POST":
         raise Refused(405, "post_only", f"expected POST, got {scope['method']}")
+    if not host_of(scope["headers"]):
+        raise Refused(400, "bad_request", "expected Host to be one of ALLOWED_HOSTS")
     slug, headers = found["slug"], dict(scope["headers"])
     hub = await get_hub()
     if found["user"]:
-        _check_host(headers)
+        _check_app(headers)
         uid = _decode(await _read_body(receive), UserIn, '{"uid": <integer>}').uid
         state = (await _open_show(hub, slug)).state
         hub.issued[slug]["app"] += 1
-        return _answer(scope, headers, state, issue_pass(slug, uid))
+        return _answer(scope, state, issue_pass(slug, uid))
     asked = _decode(await _read_body(receive) or b"{}", GuestIn, EXPECTED)
     if not asked.is_clear:
         raise Refused(422, "bad_body", f"expected {EXPECTED}: more than one of them came")
@@ -132,11 +135,11 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
     if not audience.state.guests:
         raise Refused(403, "no_guests", "this show takes the users of its apps only")
     if asked.pass_ is not None:
-        return _answer(scope, headers, audience.state, _renew(audience, asked.pass_, asked.salt or ""))
+        return _answer(scope, audience.state, _renew(audience, asked.pass_, asked.salt or ""))
     earning = Earning(hub.redis, audience, str((scope.get("client") or ("",))[0]))
     kind = await _earn(earning, asked)
     hub.issued[slug][kind] += 1
-    return _answer(scope, headers, audience.state, issue_guest_pass(slug, origin=earning.origin(kind)))
+    return _answer(scope, audience.state, issue_guest_pass(slug, origin=earning.origin(kind)))
 
 
 async def _earn(earning: Earning, asked: GuestIn) -> str:
@@ -197,7 +200,7 @@ async def _open_show(hub: Hub, slug: str) -> Audience:
     return audience
 
 
-def _check_host(headers: dict[bytes, bytes]) -> None:
+def _check_app(headers: dict[bytes, bytes]) -> None:
     scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
     matches = [hmac.compare_digest(key, known.encode()) for known in settings.HOST_API_KEYS if known]
     if scheme.lower() != b"bearer" or not any(matches):
@@ -222,9 +225,8 @@ def _decode(body: bytes, type_: type[Body], expected: str) -> Body:
         raise Refused(422, "bad_body", f"expected {expected}: {error}") from None
 
 
-def _answer(scope: Scope, headers: dict[bytes, bytes], state: ShowState, token: str) -> dict[str, Any]:
-    secure = scope.get("scheme") == "https"
-    host = headers.get(b"host", b"").decode("latin-1")
+def _answer(scope: Scope, state: ShowState, token: str) -> dict[str, Any]:
+    secure, host = scope.get("scheme") == "https", host_of(scope["headers"])
     return {
         "pass": token,
         "expires_at": now_ms() + settings.PASS_LIFETIME_S * 1000,

@@ -13,15 +13,25 @@ from engagement.core.errors import PhoneFault
 from engagement.core.messages import SUBPROTOCOL
 from engagement.gateway.hub import Hub, get_hub
 from engagement.gateway.transport.asgi import AsgiSocket
+from engagement.gateway.transport.denial import deny
 from engagement.gateway.transport.direct import DirectSocket
 from engagement.gateway.transport.handshake import EXTENSION
 from engagement.gateway.transport.socket import dismiss
+
+UNKNOWN_SUBPROTOCOL = {
+    "code": "bad_subprotocol",
+    "message": f"expected {SUBPROTOCOL} among the subprotocols, or none",
+    "supported": [SUBPROTOCOL],
+}
 
 
 class ShakeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no types
     """`/ws/shows/<slug>/`"""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        offered = scope.get("subprotocols", [])
+        if offered and SUBPROTOCOL not in offered:
+            return await deny(scope, receive, send, 400, **UNKNOWN_SUBPROTOCOL)
         hub = await get_hub()
         try:
             audience = await hub.audience(scope["url_route"]["kwargs"].get("slug", ""))
@@ -38,9 +48,7 @@ class ShakeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
 
 async def _refuse(fault: PhoneFault, hub: Hub, scope: Any, receive: Any, send: Any) -> None:
     if not hub.may_explain():
-        await receive()
-        await send({"type": "websocket.close"})  # refuses the handshake: nothing stays open
-        return
+        return await deny(scope, receive, send)
     socket = await _accept(hub, scope, receive, send)
     dismiss(socket, fault)
     if isinstance(socket, AsgiSocket):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,9 +135,10 @@ async def ask(
         "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
     }
     server = ApplicationCommunicator(application, scope)
-    await server.send_input({"type": "http.request", "body": body.encode()})
-    start = await server.receive_output(5)
-    content = await server.receive_output(5)
+    with override_settings(ALLOWED_HOSTS=["gala.example"]):
+        await server.send_input({"type": "http.request", "body": body.encode()})
+        start = await server.receive_output(5)
+        content = await server.receive_output(5)
     return Answer(start["status"], dict(start["headers"]), json.loads(content["body"]))
 
 

@@ -42,6 +42,7 @@ class Proxy:
         )
         for pattern, replacement in (
             (r"user nginx;", account),
+            (r"\$\{SITE_HOST\}", "gala.example.com"),
             (r"resolver .*\n\s+server gateway:8000 resolve max_fails=0;", servers),
             (r"listen 80 ", f"listen 127.0.0.1:{self.plain} "),
             (r"listen 443 ", f"listen 127.0.0.1:{self.tls} "),

@@ -37,7 +37,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     gateways_were_here()
     folder = tmp_path_factory.mktemp("nginx")
     told = environment_of("gateway", example(SITE_HOST="localhost"))
-    names = (*OF_THE_PROXY, "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
+    names = (*OF_THE_PROXY, "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SOCKET_ORIGINS")
     environment: dict[str, Any] = {name: told[name] for name in names}
     with contextlib.ExitStack() as stack:
         gateways = [
@@ -79,6 +79,13 @@ def test_plain_http_is_sent_to_https(proxy: Proxy) -> None:
         connection.request("GET", "/draws/?page=2", headers={"Host": "gala.example.com"})
         answer = connection.getresponse()
         assert (answer.status, answer.headers["Location"]) == (308, "https://gala.example.com/draws/?page=2")
+
+
+def test_whoever_calls_us_by_another_name_is_sent_to_ours(proxy: Proxy) -> None:
+    connection = http.client.HTTPConnection("localhost", proxy.plain, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("GET", "/draws/", headers={"Host": "evil.example"})
+        assert connection.getresponse().headers["Location"] == "https://gala.example.com/draws/"
 
 
 def test_probes_for_the_inside_stay_inside(proxy: Proxy) -> None:

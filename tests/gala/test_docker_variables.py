@@ -54,6 +54,7 @@ SAMPLES = {
     "CREW_SECOND_FACTOR": "false",
     "ALLOWED_HOSTS": "a.example,b.example",
     "CSRF_TRUSTED_ORIGINS": "https://a.example",
+    "SOCKET_ORIGINS": "https://b.example",
     "PASS_LIFETIME_S": "3600",
     "WORKER_CONCURRENCY": "7",
 }

@@ -53,7 +53,7 @@ def test_the_gateway_bounds_frames_and_finds_dead_phones() -> None:
 
 def test_the_fast_path_can_be_switched_off() -> None:
     command = arguments_of("gateway", {"GATEWAY_FAST": "off"})
-    assert command[command.index("--http") + 1] == "httptools"
+    assert command[command.index("--http") + 1] == "engagement.gateway.transport.bounded:BoundedHttp"
     assert arguments_of("gateway", {"GATEWAY_FAST": "true"}) == arguments_of("gateway", {})
 
 

@@ -147,6 +147,11 @@ def test_a_setting_that_makes_no_sense_ends_a_command_in_one_line() -> None:
         ),
         ("ALLOWED_HOSTS", "gala.example.com:8443", "ALLOWED_HOSTS: expected names of hosts, without"),
         (
+            "SOCKET_ORIGINS",
+            "app.example.com",
+            "SOCKET_ORIGINS: expected origins such as https://app.example.com",
+        ),
+        (
             "CSRF_TRUSTED_ORIGINS",
             "gala.example.com",
             "CSRF_TRUSTED_ORIGINS: expected origins such as https://",

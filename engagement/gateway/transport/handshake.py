@@ -5,16 +5,17 @@ over as a `DirectSocket`. What is not a plain handshake for a show goes uvicorn'
 See docs/decisions/0023-the-fast-path.md.
 """
 
-import binascii
 import logging
 from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from engagement.gateway.core.frames import accept_key
 from engagement.gateway.intake import Intake
+from engagement.gateway.transport import denial
+from engagement.gateway.transport.bounded import BoundedHttp, is_key, refusal
 from engagement.gateway.transport.direct import DirectSocket
 from engagement.gateway.transport.stepping import start
 
@@ -22,11 +23,10 @@ log = logging.getLogger(__name__)
 
 EXTENSION = "gala.direct"
 PREFIX = b"/ws/shows/"  # engagement/urls.py
-KEY_BYTES = 16  # of the random key, RFC 6455, 4.2.1
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
-class FastHttp(HttpToolsProtocol):
+class FastHttp(BoundedHttp):
     """One HTTP connection; a phone's is given away after the handshake."""
 
     def handle_websocket_upgrade(self) -> None:
@@ -56,7 +56,7 @@ class FastHttp(HttpToolsProtocol):
             and self.scope["method"] == "GET"
             and self.scope["http_version"] == "1.1"
             and headers.get(b"sec-websocket-version") == b"13"
-            and _is_key(headers.get(b"sec-websocket-key", b""))
+            and is_key(headers.get(b"sec-websocket-key", b""))
             and len(headers) == len(self.headers)  # no header came twice
             # An earlier answer that is not there yet, or not written, would come in the middle of the frames.
             and (self.cycle is None or self.cycle.response_complete)
@@ -74,7 +74,7 @@ class FastHttp(HttpToolsProtocol):
             "raw_path": self.root_path.encode() + path,
             "query_string": query,
             "subprotocols": [name.strip() for name in offered.split(",")] if offered else [],
-            "extensions": {EXTENSION: {"take_over": handshake.take_over}},
+            "extensions": {EXTENSION: {"take_over": handshake.take_over}, denial.EXTENSION: {}},
         }
 
     def give_away(self, greeting: bytes, intake: Intake) -> DirectSocket:
@@ -93,12 +93,13 @@ class FastHttp(HttpToolsProtocol):
 class Handshake:
     """One upgrade, as the application sees it: it takes the connection over, or refuses it."""
 
-    __slots__ = ("_accept", "_answered", "_http")
+    __slots__ = ("_accept", "_answered", "_head", "_http")
 
     def __init__(self, http: FastHttp, accept: bytes) -> None:
         self._http = http
         self._accept = accept
         self._answered = False
+        self._head = b""  # of a refusal whose body follows
 
     def take_over(self, subprotocol: str | None, intake: Intake) -> DirectSocket:
         """Accepts, and gives the connection away, to be read by that intake."""
@@ -115,10 +116,14 @@ class Handshake:
         return {"type": "websocket.connect"}
 
     async def send(self, event: dict[str, Any]) -> None:
-        """ASGI: `websocket.close` refuses. Who accepts takes over."""
-        if event["type"] != "websocket.close" or self._answered:
-            raise RuntimeError(f"expected take_over or websocket.close, got {event['type']}")
-        self._refuse(403)
+        """ASGI: an answer over HTTP refuses. Who accepts takes over."""
+        if event["type"] == "websocket.http.response.body" and self._head:
+            self._refuse(self._head + event["body"])
+        elif event["type"] != "websocket.http.response.start" or self._answered:
+            raise RuntimeError(f"expected take_over or websocket.http.response, got {event['type']}")
+        else:
+            rows = b"".join(b"%b: %b\r\n" % row for row in event["headers"])
+            self._head, self._answered = STATUS_LINE[event["status"]] + rows + b"\r\n", True
 
     def fail(self) -> None:
         """The application has raised: it is logged, unless only the peer has gone."""
@@ -126,13 +131,13 @@ class Handshake:
         if self._answered:
             self._http.transport.abort()
         else:
-            self._refuse(500)
+            self._refuse(refusal(500))
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, answer: bytes) -> None:
         self._answered = True
         transport = self._http.transport
         if not transport.is_closing():
-            transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+            transport.write(answer)
             transport.close()
 
 
@@ -144,10 +149,3 @@ async def _finish(rest: Awaitable[None], handshake: Handshake) -> None:
         pass  # the peer did not wait for the answer
     except Exception:
         handshake.fail()
-
-
-def _is_key(key: bytes) -> bool:
-    try:
-        return len(binascii.a2b_base64(key, strict_mode=True)) == KEY_BYTES
-    except binascii.Error:
-        return False

@@ -26,7 +26,7 @@ from engagement.models import Segment, Show
 from engagement.passes import issue_guest_pass
 from gala.embedded import start_server
 from gala.processes import spawn, stop_all
-from tests.cast import armed_segment, make_result, make_show, put_on_air, totals_in_tally
+from tests.cast import armed_segment, make_result, make_show, put_on_air, take_many_guests, totals_in_tally
 from tests.client import TestPhone
 from tests.servers import free_socket, running_gateway
 
@@ -129,7 +129,9 @@ async def test_whose_total_is_just_being_looked_up_is_sent_away_by_a_restart_too
 
 
 async def test_a_crowd_comes_back_after_a_restart_and_goes_on_from_its_totals(tmp_path: Path) -> None:
-    segment = await sync_to_async(lambda: put_on_air(armed_segment(make_show()), left_ms=60_000))()
+    segment = await sync_to_async(
+        lambda: put_on_air(armed_segment(take_many_guests(make_show())), left_ms=60_000)
+    )()
     with free_socket() as listener, contextlib.ExitStack() as stack:
         with running_gateway(tmp_path / "old", listener=listener) as (address, old):
             crowd = stack.enter_context(running_crowd(address, segment, tmp_path / "out.json"))
@@ -184,7 +186,11 @@ async def test_a_gateway_that_was_held_up_does_not_take_its_phones_for_too_fast(
 async def test_phones_that_never_read_are_dropped_cost_little_and_delay_nobody(
     tmp_path: Path, server: str
 ) -> None:
-    show = (await sync_to_async(lambda: put_on_air(armed_segment(make_show()), left_ms=60_000))()).show
+    show = (
+        await sync_to_async(
+            lambda: put_on_air(armed_segment(take_many_guests(make_show())), left_ms=60_000)
+        )()
+    ).show
     slug = show.slug
     with running_gateway(tmp_path / "log", server=server) as (address, process):
         async with TestPhone(address, slug) as reader:

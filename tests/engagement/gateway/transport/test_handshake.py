@@ -1,6 +1,7 @@
 """The quick handshake: what it takes itself, and what goes uvicorn's own way."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -59,6 +60,14 @@ async def test_a_plain_handshake_is_answered_and_the_reason_comes_in_a_frame(
 async def test_without_our_protocol_none_is_chosen(gateway: tuple[str, Path]) -> None:
     answer = await ask(gateway[0], {"Sec-WebSocket-Protocol": None})
     assert b" 101 " in answer and b"sec-websocket-protocol" not in answer.lower()
+
+
+async def test_other_protocols_are_refused_with_the_list_of_ours(gateway: tuple[str, Path]) -> None:
+    for offered in ("mqtt", "shake.v2, chat", "SHAKE.V1"):
+        head, _, body = (await ask(gateway[0], {"Sec-WebSocket-Protocol": offered})).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"content-security-policy" in head
+        told = json.loads(body)
+        assert (told["code"], told["supported"]) == ("bad_subprotocol", ["shake.v1"])
 
 
 @pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://[", "\xff"])
