@@ -41,7 +41,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
-  bench-logins soak fuzz supply lint lock schema clean
+  bench-logins bench-sybil soak fuzz supply lint lock schema clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +87,9 @@ bench-draw: $(VENV)/dev ## freeze, draw and check 35 million entries; ARGS="--en
 
 bench-logins: $(VENV)/dev ## acks of 5,000 phones with and without 64 logins at once; ARGS="--phones 500 --json FILE"
 	@$(PY) -m tests.bench.logins $(ARGS)
+
+bench-sybil: $(VENV)/dev ## what a farm of guest passes wins, and what it costs; ARGS="--seeds 40 --json FILE"
+	@$(PY) -m tests.bench.sybil $(ARGS)
 
 fuzz: $(VENV)/dev ## 20,000 changed files of a night against the verifier; MUTATIONS=1000 for fewer
 	@MUTATIONS=$(or $(MUTATIONS),20000) $(PYTEST) -q -rP -n 2 tests/prizes/test_mutations.py

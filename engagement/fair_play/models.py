@@ -52,7 +52,7 @@ class FairPlay(models.Model):
         "people, and the budgets are so many times larger.",
     )
     shared_entries = models.PositiveIntegerField(
-        default=250,
+        default=150,
         validators=[MaxValueValidator(MOST_ENTRIES)],
         help_text="Guests' entries of one address (IPv4) or /48 (IPv6) that count in a draw; 0: all of them.",
     )

@@ -29,7 +29,7 @@ def test_a_new_show_promises_the_defaults_in_its_rules_and_in_its_state() -> Non
     assert promised == promise_of(show) == {
         "guests": True, "max_hz": 8, "burst": 10, "grace_ms": 600, "ways": ["work"],
         "passes": {"ipv4": 60, "ipv6_48": 120, "ipv6_64": 20}, "carriers": [], "most_tickets": {},
-        "shared": {"kinds": ["code", "guest", "work"], "entries": 250},
+        "shared": {"kinds": ["code", "guest", "work"], "entries": 150},
     }  # fmt: skip
     state = describe_show(show)
     assert (state.max_hz, state.burst, state.grace_ms, state.guests) == (8, 10, 600, True)
@@ -145,7 +145,7 @@ def test_every_change_is_a_line_of_the_ledger_with_field_old_and_new_value() -> 
         (OPERATOR, "guests_allowed", True, False),
         (OPERATOR, "max_hz", 8, 9),
         (OPERATOR, "fair_play.ways", ["work"], ["code", "work"]),
-        (OPERATOR, "fair_play.shared_entries", 250, 7),
+        (OPERATOR, "fair_play.shared_entries", 150, 7),
         (OPERATOR, "fair_play.most_tickets", {}, {"guest": 2}),
         (OPERATOR, "feeds", [["app", 0], ["tv", 400]], [["app", 0], ["tv", 900]]),
     ]
@@ -170,6 +170,6 @@ def test_while_a_segment_is_armed_nothing_of_it_changes_and_nothing_is_told() ->
         **{"fair_play-0-shared_entries": 0, "feeds-1-delay_ms": 0},
     )
     show = Show.objects.get(pk=show.pk)
-    assert (show.guests_allowed, show.max_hz, show.fair_play.shared_entries) == (True, 8, 250)
+    assert (show.guests_allowed, show.max_hz, show.fair_play.shared_entries) == (True, 8, 150)
     assert told(show) == []
     make_segment(show)
