@@ -33,6 +33,7 @@ COLLECT_AFTER = 20_000
 
 pages = Doors(Limiter(site, settings.HTTP_AT_ONCE))
 logins = Doors(LoginDoor(site))
+phones = SameOriginOrApp(URLRouter(websocket_urlpatterns))
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -49,6 +50,10 @@ def app_for(scope: dict[str, Any]) -> Callable[..., Awaitable[None]]:
     if is_admission(scope):
         return admission
     return logins if costs_a_hash(scope) else pages
+
+
+async def sockets(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    await phones(seen_from_outside(scope), receive, send)
 
 
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -73,7 +78,7 @@ async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 application = ProtocolTypeRouter(
     {
         "http": http,
-        "websocket": SameOriginOrApp(URLRouter(websocket_urlpatterns)),
+        "websocket": sockets,
         "lifespan": lifespan,
     }
 )

@@ -134,6 +134,8 @@ if not all(len(words) == 3 and words[1].startswith(("https://", "http://")) for 
     )
 # Per gateway process; 0: as many as it may have file descriptors.
 MAX_CONNECTIONS = env.number("MAX_CONNECTIONS", 0, 0, 10**6)
+# Per gateway process, of one IPv4 address or one IPv6 /48, times the factor of its carrier; 0: no limit.
+SOCKETS_PER_BLOCK = env.number("SOCKETS_PER_BLOCK", 20_000, 0, 10**6)
 # Sustained rate per connection; bursts of 10 are fine.
 FRAMES_PER_SECOND = env.number("FRAMES_PER_SECOND", 4, 1, 10**6)
 # Per gateway process, inside Django: a thread each, and a connection to the database (gala/limiter.py).

@@ -27,6 +27,7 @@ class WireError(Enum):
     BAD_PASS = ErrorRow("bad_pass", 4401, "get a new pass")
     NO_SUCH_SHOW = ErrorRow("no_such_show", 4404, "do not reconnect")
     HELLO_TIMEOUT = ErrorRow("hello_timeout", 4408, "reconnect with backoff")
+    REPLACED = ErrorRow("replaced", 4409, "do not reconnect by itself: newer sockets of this viewer are open")
     TOO_LARGE = ErrorRow("too_large", 4413, "fix the client")
     TOO_FAST = ErrorRow("too_fast", 4429, "reconnect after retry_after_ms")
     OVERLOADED = ErrorRow("overloaded", 4503, "reconnect after retry_after_ms, jittered")

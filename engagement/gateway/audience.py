@@ -45,6 +45,8 @@ PULSES_WITH_ACKS = 4  # so many may pass before a phone that gets no ack gets on
 
 
 REVOKED = (WireError.BAD_PASS, "the pass was revoked")
+SOCKETS_OF_ONE = 3  # of a viewer, in this process: the newest ones stay
+REPLACED = (WireError.REPLACED, "newer sockets of this viewer are open")
 ANOTHER_KEY = (WireError.OVERLOADED, "the show has another key: please say hello again", 1_000)
 
 
@@ -147,7 +149,9 @@ class Audience:
             self.screens[session] = None
         else:
             self.phones += 1
-            self.by_viewer[session.viewer] = (*self.by_viewer.get(session.viewer, ()), session)
+            sessions = self.by_viewer[session.viewer] = (*self.by_viewer.get(session.viewer, ()), session)
+            if len(sessions) > SOCKETS_OF_ONE:
+                sessions[0].dismiss(PhoneFault(*REPLACED))
 
     def leave(self, session: Member) -> None:
         """Nothing is sent to the session any more; whoever is not here leaves nothing behind."""

@@ -32,16 +32,17 @@ class ShakeConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
         offered = scope.get("subprotocols", [])
         if offered and SUBPROTOCOL not in offered:
             return await deny(scope, receive, send, 400, **UNKNOWN_SUBPROTOCOL)
+        address = str((scope.get("client") or ("",))[0])
         hub = await get_hub()
         try:
             audience = await hub.audience(scope["url_route"]["kwargs"].get("slug", ""))
-            hub.check_room()
+            hub.check_room(audience, address)
         except PhoneFault as fault:
             # In here: a name of the fault that outlives this would be a cycle.
             await _refuse(fault, hub, scope, receive, send)
             return
         socket = await _accept(hub, scope, receive, send)
-        socket.listen(hub.admit(audience, socket))
+        socket.listen(hub.admit(audience, socket, address))
         if isinstance(socket, AsgiSocket):
             await socket.read(receive)
 

@@ -25,6 +25,7 @@ from engagement.descriptors import allowed_descriptors
 from engagement.gateway.arrivals import Arrivals
 from engagement.gateway.audience import Audience, choose_leaders
 from engagement.gateway.core.pace import SHORTEST_MS, Pace, PaceControl, make_pace
+from engagement.gateway.crowding import Crowding
 from engagement.gateway.intake import Intake
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.session import Session
@@ -66,6 +67,7 @@ class Hub:
         self.arrivals = Arrivals(self.redis, self.totals, self.stubs)
         self.frame_limit = FrameLimit(settings.FRAMES_PER_SECOND)
         self.connections = 0
+        self._crowding = Crowding(settings.SOCKETS_PER_BLOCK)
         self.max_connections = settings.MAX_CONNECTIONS or allowed_descriptors() - SPARE_DESCRIPTORS
         self.meter = LoadMeter(unread_ns=lambda: self.intake.behind_ns)
         self.intake = Intake(before_turn=self.meter.look)
@@ -154,23 +156,26 @@ class Hub:
 
     # --- sessions ---
 
-    def check_room(self) -> None:
-        """Raises PhoneFault when this process is full, or about to end."""
+    def check_room(self, audience: Audience, address: str) -> None:
+        """Raises PhoneFault when this process is full, for this address at least, or about to end."""
+        wait_ms = RETRY_MS + secrets.randbelow(RETRY_MS)
         if self.connections >= self.max_connections or self._ending is not None:
-            wait_ms = RETRY_MS + secrets.randbelow(RETRY_MS)
             raise PhoneFault(WireError.OVERLOADED, "this server is full", wait_ms)
+        if not self._crowding.has_room(address, audience.state):
+            raise PhoneFault(WireError.OVERLOADED, "too many sockets of this network are open here", wait_ms)
 
     def may_explain(self) -> bool:
         """Whether one more phone that may not stay is told why; the others are just refused."""
         self._explained += 1
         return self._explained <= EXPLAINED_PER_S
 
-    def admit(self, audience: Audience, socket: Socket) -> Session:
+    def admit(self, audience: Audience, socket: Socket, address: str = "") -> Session:
         """One more socket, which is expected to say hello."""
         self.connections += 1
         audience = self.audiences.setdefault(audience.state.slug, audience)  # forgotten meanwhile, perhaps
         audience.visitors += 1
         session = Session(self, audience, socket)
+        session.block = self._crowding.enter(address)
         self.arrivals.expect(session)
         return session
 
@@ -188,6 +193,7 @@ class Hub:
         self.forget(session)
         session.audience.visitors -= 1
         self.connections -= 1
+        self._crowding.leave(session.block)
 
     def restart(self) -> None:
         """The process is about to end: once for all its sockets."""

@@ -42,8 +42,8 @@ class Session:
     """A phone or a screen on a socket; `viewer` is None for a screen, and for whoever has not said hello."""
 
     __slots__ = (
-        "_full_at", "_process", "_strikes", "audience", "every_ms", "feed", "greeted", "issued_at", "key", "origin",
-        "pulses", "socket", "stubbed", "told", "viewer",
+        "_full_at", "_process", "_strikes", "audience", "block", "every_ms", "feed", "greeted", "issued_at", "key",
+        "origin", "pulses", "socket", "stubbed", "told", "viewer",
     )  # fmt: skip
 
     def __init__(self, process: Process, audience: Audience, socket: Socket) -> None:
@@ -58,6 +58,7 @@ class Session:
         self.key = ""  # the fingerprint of the show's key that the pseudonym was made with
         self.issued_at = 0  # its pass, in UTC ms
         self.origin = b""  # of a guest: kind, carrier and block (docs/draw.md, section 3)
+        self.block = 0  # of the address space that it comes from (crowding.py)
         self.feed: str | None = None
         # Draws whose `won` this socket has got, and with which status.
         self.told: dict[int, str] | None = None

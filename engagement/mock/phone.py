@@ -23,7 +23,7 @@ SURPRISES = 3  # so often the phone may be told `not_open` while it takes the wi
 SHORT_ACKS = 2  # so many acks below the final total mean: the server accepts no more than this
 FINISHED_PHASES = frozenset({"sealed", "drawn", "published", "void", "spoiled"})
 
-DO_NOT_RECONNECT = frozenset({1009, 4400, 4404, 4413})
+DO_NOT_RECONNECT = frozenset({1009, 4400, 4404, 4409, 4413})
 BAD_PASS, HELLO_TIMEOUT, SERVICE_RESTART = 4401, 4408, 1012
 RESTART_MS = 5_000
 BACKOFF_MS, LONGEST_BACKOFF_MS = 500, 20_000

@@ -48,7 +48,7 @@ def families() -> dict[str, set[str]]:
     return {
         "moment_": phases | {"idle", "soon"},
         "status_": set(re.findall(r'tell\("(\w+)"', shake)),
-        "refused_": {"no_guests", "no_such_show", "no_way", "revoked"},
+        "refused_": {"no_guests", "no_such_show", "no_way", "replaced", "revoked"},
         "reason_": {reason.replace(" ", "_") for reason in (*STATUSES[DISQUALIFIED], *STATUSES[FORFEITED])},
         "became_": {CLAIMED, FORFEITED, DISQUALIFIED, WON},
         "strength_": {beacon_strength(kind) for kind in Beacon.values},

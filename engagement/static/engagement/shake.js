@@ -4,7 +4,8 @@
 
 const Shake = (() => {
   const PROTOCOL = "shake.v1";
-  const NEVER_AGAIN = new Set([4400, 4404, 4413, 1009]);
+  // 4409: newer tabs or devices of this viewer. Whoever would come back by itself would push one of those out.
+  const NEVER_AGAIN = new Set([4400, 4404, 4409, 4413, 1009]);
   const BAD_PASS = 4401;
   const WATCH_MS = 5000;
   const SILENT_MS = 15000; // pulses come every 10 s; after that long the socket is asked whether it still lives

@@ -35,6 +35,7 @@ const Texts = {
   "refused_no_way": "Many phones come from your network, and this browser cannot prove that it is one. Use another browser, or mobile data.",
   "refused_revoked": "Your pass was taken back by the crew of this show.",
   "refused_no_such_show": "This show is not on air.",
+  "refused_replaced": "This show is open in newer tabs or on other devices of yours, and your shakes count there.",
 
   "moment_idle": "The show is about to begin. Keep this page open.",
   "moment_armed": "Next: be ready to shake.",

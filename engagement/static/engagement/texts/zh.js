@@ -35,6 +35,7 @@ const Texts = {
   "refused_no_way": "您所在的网络有很多手机参与，而此浏览器无法完成验证。请换一个浏览器，或使用移动数据。",
   "refused_revoked": "本场晚会的工作人员已收回您的参与资格。",
   "refused_no_such_show": "本场晚会尚未开播。",
+  "refused_replaced": "您已在更新的标签页或其他设备上打开本场晚会，摇动次数计入那里。",
 
   "moment_idle": "晚会即将开始，请不要关闭本页。",
   "moment_armed": "下一轮：请准备好摇一摇。",
