@@ -22,10 +22,10 @@ from django.utils.html import format_html
 
 from engagement.actions import ActionRefused, announce_later, lock_segment
 from engagement.broadcast import forget_state
-from engagement.core.phases import REPORTING
+from engagement.core.phases import REPORTING, UNDER_WAY
 from engagement.fair_play.core.promise import WAYS
 from engagement.fair_play.models import FairPlay
-from engagement.fair_play.promised import OF_SHOW, read_promised, tell_changes
+from engagement.fair_play.promised import BY_TWO, OF_SHOW, read_promised, tell_changes
 from engagement.models import EDITABLE, Feed, LedgerCheckpoint, LedgerEntry, Segment, Show
 from engagement.positions import OrderedFormSet, give_place, rows_in_the_way
 from engagement.restores import trouble_of
@@ -144,6 +144,12 @@ def is_busy(show: Show | None) -> bool:
     return show is not None and show.segments.filter(phase__in=REPORTING).exists()
 
 
+def fixed_fields(show: Show) -> tuple[str, ...]:
+    """What nobody changes now: what is promised, and that one person alone does not publish what is under way."""
+    by_two = (BY_TWO,) if show.segments.filter(phase__in=UNDER_WAY).exists() else ()
+    return (*OF_SHOW, *by_two) if is_busy(show) else by_two
+
+
 def refuse_unless_draft(segment: Segment) -> None:
     """Locks the segment for the rest of the request; raises PermissionDenied where it was armed in the meantime."""
     try:
@@ -228,7 +234,7 @@ class ShowAdmin(AnnouncingAdmin):
         fixed = ("control_room", *(("slug",) if obj else ()))
         if obj is not None and obj.segments.exclude(phase__in=EDITABLE).exists():
             fixed = (*fixed, "roll_visibility")  # what viewers were told when they took part
-        return (*fixed, *OF_SHOW) if is_busy(obj) else fixed
+        return (*fixed, *fixed_fields(obj)) if obj is not None else fixed
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return (FeedInline,) if obj is None else (FeedInline, FairPlayInline)  # a new show makes its row
@@ -245,8 +251,8 @@ class ShowAdmin(AnnouncingAdmin):
     @transaction.atomic
     def save_model(self, request: HttpRequest, obj: Show, form: Any, change: bool) -> None:
         if change:
-            show = lock_show(obj)  # from here on the answer of is_busy stands
-            if is_busy(show) and set(form.changed_data).intersection(OF_SHOW):
+            show = lock_show(obj)  # from here on the answer of fixed_fields stands
+            if set(form.changed_data).intersection(fixed_fields(show)):
                 raise PermissionDenied(LATE)
             form.promised = read_promised(obj.pk)
         super().save_model(request, obj, form, change)

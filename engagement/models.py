@@ -81,7 +81,7 @@ class Show(models.Model):
     publish_by_two = models.BooleanField(
         "publish by two people",
         default=False,
-        help_text="One person asks to publish, a second one agrees.",
+        help_text="One person asks to publish, a second one agrees; nothing is published at once.",
     )
     max_prize_value = models.PositiveBigIntegerField(
         default=5_000_000,

@@ -25,6 +25,7 @@ from engagement.admin import (
     NewestShows,
     PagedAdmin,
     ReadOnlyAdmin,
+    lock_show,
     name_choice,
     refuse_unless_draft,
 )
@@ -154,14 +155,14 @@ class ExclusionAdmin(PagedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Exclusion, form: Any, change: bool) -> None:
         with denied():
-            if excluding_needs_two(obj.show):
+            if excluding_needs_two(lock_show(obj.show)):  # from here on nobody arms
                 self._ask(request, obj, "exclude", obj.note or "excluded")
             else:
                 exclude_viewer(obj, actor=request.user.get_username())
 
     def delete_model(self, request: HttpRequest, obj: Exclusion) -> None:
         with denied():
-            if excluding_needs_two(obj.show):
+            if excluding_needs_two(lock_show(obj.show)):
                 self._ask(request, obj, "include", "not excluded any more")
             else:
                 include_viewer(obj, actor=request.user.get_username())
@@ -252,8 +253,11 @@ def is_waited_for(party: Party) -> bool:
 class AccountAdmin(UserAdmin[User]):
     """Django's own, which would list all that an account stands for to say that it stays.
 
-    Nobody types the password of somebody else: accounts and invitations come from `create_account`.
+    Nobody types the password of somebody else: accounts and invitations come from `create_account`. Nor is anybody
+    renamed: whoever has asked for something is known by that name, and would be a second person under another one.
     """
+
+    readonly_fields = ("username",)
 
     fieldsets = ((None, {"fields": ("username",)}), *(UserAdmin.fieldsets or ())[1:])
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from engagement.actions import ActionRefused, Conflict, open_segment
 from engagement.clock import from_ms, now_ms
 from engagement.ledger.append import append_entry, fit_text
-from engagement.models import EDITABLE, LONGEST_ACTOR, LONGEST_REASON, Segment, Show
+from engagement.models import LONGEST_ACTOR, LONGEST_REASON, Segment, Show
 from engagement.restores import trouble_of
 from prizes.exclusions import WHO, exclude_viewer, include_viewer
 from prizes.lamps import red_lamps
@@ -23,9 +24,12 @@ from prizes.steps.publish import publish_segment
 from prizes.steps.spoil import spoil_by_hand
 from prizes.steps.void import void_segment
 from prizes.two_people import refuse_same
+from prizes.witness_models import was_armed
 
 VALID_MS = 15 * 60_000
-MOST_OPEN = 50  # requests of a show that wait at once
+MOST_OPEN = (
+    50  # requests of a show about viewers that wait at once; those about segments are as many as these
+)
 ALWAYS = frozenset({"void", "spoil"})
 WITH_REASON = frozenset({"void", "spoil", "exclude", "include"})
 
@@ -45,21 +49,14 @@ def needs_two(segment: Segment, action: str, lamps: list[str]) -> bool:
 
 def excluding_needs_two(show: Show) -> bool:
     """Once something was armed, people who may take part have been told so."""
-    return show.segments.exclude(phase__in=EDITABLE).exists()
-
-
-def is_waiting(segment: Segment, action: str, now: int) -> bool:
-    """Whether the next press is that of a second person."""
-    waiting = Approval.objects.filter(
-        show=segment.show_id, action=action, subject=str(segment.pk), approved=None
-    )
-    return waiting.filter(asked_at_ms__gt=now - VALID_MS).exists()
+    return was_armed(show)
 
 
 def open_requests(show_id: int, now: int) -> list[Approval]:
     """What waits for a second person."""
     waiting = Approval.objects.filter(show=show_id, approved=None, asked_at_ms__gt=now - VALID_MS)
-    return list(waiting.select_related("segment", "show")[:MOST_OPEN])
+    first = F("segment").asc(nulls_last=True)  # however many viewers somebody asks about
+    return list(waiting.select_related("segment", "show").order_by(first, "asked_at_ms")[:MOST_OPEN])
 
 
 # --- to ask, to agree, to refuse ---
@@ -74,11 +71,13 @@ def ask(
     """The first of two people; ActionRefused where it was asked for already, Conflict by somebody else."""
     now = now_ms() if now is None else now
     _lock(show)
+    _close_expired(show, now)
     if action in WITH_REASON and not reason.strip():
         raise ActionRefused(f"{action} needs a reason")
-    if waiting := _waiting(show, action, subject, now):
-        raise Conflict(f"{waiting.asked_by} has asked for it already, until {_until(waiting)}")
-    if Approval.objects.filter(show=show, approved=None).count() >= MOST_OPEN:
+    waiting = Approval.objects.filter(show=show, approved=None)
+    if same := waiting.filter(action=action, subject=subject).first():
+        raise Conflict(f"{same.asked_by} has asked for it already, until {_until(same)}")
+    if segment is None and waiting.filter(segment=None).count() >= MOST_OPEN:
         raise ActionRefused(f"{MOST_OPEN} requests wait for a second person already")
     asked = Approval(
         show=show, segment=segment, action=action, subject=subject, what=what or {},
@@ -120,12 +119,23 @@ def decide(
 
 def press(
     segment: Segment, action: str, *, actor: str, session: str = "", what: dict[str, Any], reason: str = "",
-    now: int | None = None,
+    now: int | None = None, may_agree: Callable[[], None] = lambda: None,
 ) -> Approval:  # fmt: skip
-    """A button that needs two people: the first press asks, that of a second person agrees."""
+    """A button that needs two people: the first press asks, that of a second person agrees.
+
+    `may_agree` raises ActionRefused where this one is no such person; it is asked here, and not before: somebody else
+    may have asked in between.
+    """
     now = now_ms() if now is None else now
-    waiting = _waiting(segment.show, action, str(segment.pk), now)
+    waiting = Approval.objects.filter(
+        show=segment.show_id,
+        action=action,
+        subject=str(segment.pk),
+        approved=None,
+        asked_at_ms__gt=now - VALID_MS,
+    ).first()
     if waiting is not None:
+        may_agree()
         return decide(waiting.pk, approve=True, actor=actor, session=session, now=now)
     return ask(
         segment.show, action, str(segment.pk), actor=actor, session=session, segment=segment, what=what,
@@ -154,13 +164,10 @@ def _lock(show: Show) -> None:
     Show.objects.select_for_update().only("pk").get(pk=show.pk)
 
 
-def _waiting(show: Show, action: str, subject: str, now: int) -> Approval | None:
-    """The request that waits for a second person; one that nobody has agreed to in time is closed."""
-    found = Approval.objects.filter(show=show, action=action, subject=subject, approved=None).first()
-    if found is not None and found.asked_at_ms <= now - VALID_MS:
-        _close(found, False, "", now)
-        return None
-    return found
+def _close_expired(show: Show, now: int) -> None:
+    """Nobody has agreed in time: these stand in nobody's way any more."""
+    over = Approval.objects.filter(show=show, approved=None, asked_at_ms__lte=now - VALID_MS)
+    over.update(approved=False, decided_at_ms=now)
 
 
 def _close(asked: Approval, approve: bool, actor: str, now: int) -> None:

@@ -49,7 +49,7 @@ def conduct_draws() -> None:
     for segment_id in _find_late(now):
         dispatch(spoil_task, segment_id)
     _conduct_sealed(now)
-    for segment in _going(phase=Phase.DRAWN, publish_at_once=True):
+    for segment in _going(phase=Phase.DRAWN, publish_at_once=True, show__publish_by_two=False):
         dispatch(publish_task, segment.pk)
     # Nobody withholds a result: it is public in the time that the rules promise.
     overdue = Draw.objects.filter(

@@ -7,20 +7,30 @@ VALID_MS = (
 )
 
 
+TERMINAL = "cli:"  # no account of the console has a colon in its name
+
+
 def account_of(actor: str) -> str:
     """Who it was by account; a name that was given on a terminal (`--as`) makes nobody a second person.
 
     >>> account_of("olga (cli:root)"), account_of("olga")
     ('cli:root', 'olga')
     """
-    _, opening, account = actor.rpartition(" (cli:")
-    return f"cli:{account.removesuffix(')')}" if opening else actor
+    _, opening, account = actor.rpartition(f" ({TERMINAL}")
+    return f"{TERMINAL}{account.removesuffix(')')}" if opening else actor
 
 
 def refuse_same(*, asked_by: str, asked_session: str, actor: str, session: str) -> None:
-    """ActionRefused unless `actor` is a second person; a session that is not known ("") is like no other."""
+    """ActionRefused unless `actor` is a second person; a session that is not known ("") is like no other.
+
+    On a terminal nobody logs in, and whoever is there is often in the control room, too: there one only asks.
+    """
     if account_of(actor) == account_of(asked_by):
         raise ActionRefused(f"{actor} has asked for it: a second person has to decide")
+    if account_of(actor).startswith(TERMINAL):
+        raise ActionRefused(
+            f"{asked_by} has asked for it: a second person has to decide, in the control room"
+        )
     if session and session == asked_session:
         raise ActionRefused(
             "it was asked for at this login: a second person has to decide, at a login of their own"

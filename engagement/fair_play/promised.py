@@ -11,6 +11,7 @@ from engagement.models import Feed, Show
 
 CHANGE = "change"
 OF_SHOW = ("guests_allowed", "max_hz", "burst", "grace_ms")
+BY_TWO = "publish_by_two"  # who counts does not depend on it, but who tells the winners
 OF_FAIR_PLAY = (
     "ways",
     "passes_ipv4",
@@ -66,12 +67,12 @@ def describe_fair_play(show: Show) -> FairPlayState:
 
 
 def read_promised(show_id: int) -> dict[str, Any]:
-    """Every field that decides who counts, by name, as it stands in the database."""
+    """Every field that decides who counts, and how many people publish, by name, as it stands in the database."""
     show = Show.objects.get(pk=show_id)
     row = fair_play_of(show)
     feeds = Feed.objects.filter(show=show_id).order_by("position", "pk").values_list("name", "delay_ms")
     return {
-        **{name: getattr(show, name) for name in OF_SHOW},
+        **{name: getattr(show, name) for name in (*OF_SHOW, BY_TWO)},
         **{f"fair_play.{name}": getattr(row, name) for name in OF_FAIR_PLAY},
         "feeds": [list(feed) for feed in feeds],
     }

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='show',
             name='publish_by_two',
-            field=models.BooleanField(default=False, help_text='One person asks to publish, a second one agrees.', verbose_name='publish by two people'),
+            field=models.BooleanField(default=False, help_text='One person asks to publish, a second one agrees; nothing is published at once.', verbose_name='publish by two people'),
         ),
     ]

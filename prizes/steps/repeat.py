@@ -1,6 +1,6 @@
 """Drawing the prizes of a spoiled segment again: two people, and the new draw names the old one in its rules."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.db import transaction
 
@@ -25,9 +25,13 @@ SAME = ("celebrity", "brand", "garment", "size")  # a garment that is the same i
 
 @transaction.atomic
 def repeat_segment(
-    segment_id: int, *, actor: str, session: str = "", reason: str = "", now: int | None = None
-) -> Repeat:
-    """The first person asks, with a reason; the second one agrees within a day, and the draft is made."""
+    segment_id: int, *, actor: str, session: str = "", reason: str = "", now: int | None = None,
+    may_agree: Callable[[], None] = lambda: None,
+) -> Repeat:  # fmt: skip
+    """The first person asks, with a reason; the second one agrees within a day, and the draft is made.
+
+    `may_agree` raises ActionRefused where this one is no such person.
+    """
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase != Phase.SPOILED:
@@ -44,6 +48,7 @@ def repeat_segment(
         return asked
     if asked.draft is not None:
         raise Conflict(f"{segment} is drawn again in {asked.draft} already: {last_change(segment)}")
+    may_agree()
     refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
     asked.draft, asked.agreed_by = _copy(segment), actor
     asked.save()

@@ -23,7 +23,7 @@ from engagement.paging import newest_first, read_number
 from engagement.refusals import wants_json
 from engagement.restores import trouble
 from engagement.roles import CONSOLE
-from prizes.approvals import VALID_MS, is_waiting, lamps_before, needs_two, press
+from prizes.approvals import VALID_MS, lamps_before, needs_two, press
 from prizes.crew import glass
 from prizes.logins import session_of
 from prizes.models import Approval, DiceEntry, Stamper
@@ -131,10 +131,11 @@ def _ask(request: HttpRequest, segment: Segment, action: str, lamps: list[str]) 
     what: dict[str, Any] = {"lamps": lamps[:MOST_LAMPS]} if lamps else {}
     if action == "open":
         what["lead_s"] = _number(request.POST, "lead", LEAD_S, 0, MAX_LEAD_S)
-    actor, session = request.user.get_username(), session_of(request)
-    if is_waiting(segment, action, now_ms()):
-        _refuse_second(request)
-    asked = press(segment, action, actor=actor, session=session, what=what, reason=_reason(request.POST))
+    actor, session, reason = request.user.get_username(), session_of(request), _reason(request.POST)
+    asked = press(
+        segment, action, actor=actor, session=session, what=what, reason=reason,
+        may_agree=lambda: _refuse_second(request),
+    )  # fmt: skip
     if asked.approved:
         return f"Two people agree: {asked} is done."
     red = f" Red: {' '.join(what['lamps'])}" if lamps else ""
@@ -165,7 +166,7 @@ def _do(action: str, segment: Segment, request: HttpRequest) -> str:
     if action == "close":
         return f"{close_segment(segment.pk, actor=actor, reason=reason)} is closed; delayed feeds follow."
     if action == "repeat":
-        return _repeat(segment, reason, actor, session_of(request))
+        return _repeat(segment, reason, request)
     if action == "draw":
         return f"{request_draw(segment.pk, actor=actor)} is being drawn."
     if action == "publish":
@@ -175,8 +176,11 @@ def _do(action: str, segment: Segment, request: HttpRequest) -> str:
     return _enter_dice(segment, fields.get("digits", ""), actor)
 
 
-def _repeat(segment: Segment, reason: str, actor: str, session: str) -> str:
-    asked = repeat_segment(segment.pk, actor=actor, session=session, reason=reason)
+def _repeat(segment: Segment, reason: str, request: HttpRequest) -> str:
+    actor, session = request.user.get_username(), session_of(request)
+    asked = repeat_segment(
+        segment.pk, actor=actor, session=session, reason=reason, may_agree=lambda: refuse_old_login(request)
+    )
     if asked.draft is None:
         return f"You have asked to draw {segment} again; a second person has to agree."
     return f"{asked.draft} is the draft in which the prizes of {segment} are drawn again."

@@ -3,18 +3,22 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
+from django.test import Client
 
 from engagement.actions import ActionRefused, Conflict
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.ledger.append import people_in
 from engagement.models import LedgerEntry, Segment, Show
-from prizes.approvals import VALID_MS, ask, decide, lamps_before, needs_two, open_requests, press
+from prizes.approvals import MOST_OPEN, VALID_MS, ask, decide, lamps_before, needs_two, open_requests, press
 from prizes.lamps import red_lamps
 from prizes.logins import LOGGED_IN_AT
 from prizes.models import Approval, Draw
 from prizes.steps.arm import arm_segment
+from prizes.tasks import conduct_draws, publish_task
 from tests.cast import OPERATOR, a_gateway_lives, armed_segment, make_segment, put_on_air
 from tests.prizes.pipeline import ended, run_all
 from tests.prizes.test_console import crew
@@ -220,3 +224,124 @@ def test_an_armed_segment_is_called_off_by_two_and_its_draw_with_it(show: Show) 
     void(segment, "olga")
     void(segment, "dora")
     assert Segment.objects.get(pk=segment.pk).phase == Phase.VOID
+
+
+# --- ways around it ---
+
+
+def test_requests_that_nobody_answered_stand_in_nobodys_way(show: Show) -> None:
+    now = now_ms()
+    arm_segment(make_segment(show).pk, actor=OPERATOR)
+    for number in range(MOST_OPEN):
+        ask_about_viewer(show, number, now=now)
+    with pytest.raises(ActionRefused, match="50 requests wait"):
+        ask_about_viewer(show, MOST_OPEN, now=now)
+    assert void(segment := make_segment(show), "olga", now=now).approved is None  # nor those about viewers
+    assert open_requests(show.pk, now)[0].segment == segment
+    ask_about_viewer(show, MOST_OPEN, now=now + VALID_MS)
+    assert Approval.objects.filter(approved=None).count() == 1
+
+
+def ask_about_viewer(show: Show, number: int, now: int) -> None:
+    ask(show, "exclude", f"{number:028x}", actor="dora", reason="crew", now=now)
+
+
+def test_who_may_not_agree_does_not_because_somebody_was_faster(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two operators press in one moment: the second one has looked before the first one has asked."""
+    segment = make_segment(show)
+    olga, omar = crew("operator", "olga"), crew("operator", "omar")
+
+    def asks_in_between(found: Segment, action: str, **more: Any) -> Approval:
+        monkeypatch.setattr("prizes.views.console.press", press)
+        assert press_button(olga, segment, "void", reason="rain")[0] == 200
+        return press(found, action, **more)
+
+    monkeypatch.setattr("prizes.views.console.press", asks_in_between)
+    status, told = press_button(omar, segment, "void", reason="rain")
+    assert (status, Segment.objects.get(pk=segment.pk).phase) == (409, Phase.DRAFT)
+    assert "a director has to agree" in told["message"]
+
+
+def test_on_a_terminal_one_asks_and_agrees_to_nothing(show: Show) -> None:
+    segment = make_segment(show)
+    press_button(crew("operator", "olga"), segment, "void", reason="rain")
+    with pytest.raises(CommandError, match="a second person has to decide, in the control room"):
+        call_command("segment", "void", str(segment.pk), "--reason", "rain", "--as", "dora")
+    decide(Approval.objects.get().pk, approve=False, actor="olga")
+    call_command("segment", "void", str(segment.pk), "--reason", "rain")
+    assert press_button(crew("director", "dora"), segment, "void")[0] == 200
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.VOID
+
+
+def form_of(client: Any, url: str) -> Any:
+    return client.get(url).context_data["adminform"].form
+
+
+def change_show(client: Any, show: Show, **fields: str) -> str:
+    """The form of the show in the administration, as it is but for these fields."""
+    url = f"/admin/engagement/show/{show.pk}/change/"
+    form = form_of(client, url)
+    values = {name: form.initial.get(name) or "" for name in form.fields}
+    values = {name: "on" if value is True else value for name, value in values.items()} | fields
+    for prefix in ("feeds", "fair_play"):
+        values |= {f"{prefix}-TOTAL_FORMS": 0, f"{prefix}-INITIAL_FORMS": 0}
+    return str(client.post(url, {name: value for name, value in values.items() if value != ""}).status_code)
+
+
+def test_nobody_takes_away_the_second_person_of_a_publication(show: Show) -> None:
+    Show.objects.filter(pk=show.pk).update(publish_by_two=True)
+    run_all(ended(armed_segment(show), {bytes([9]) * 14: 50}))
+    olga = crew("operator", "olga")
+    change_show(olga, show, publish_by_two="")
+    show.refresh_from_db()
+    assert show.publish_by_two
+    call_off = Segment.objects.get()
+    press_button(olga, call_off, "publish")
+    press_button(crew("director", "dora"), call_off, "publish")
+    assert change_show(olga, show, publish_by_two="") == "302"
+    show.refresh_from_db()
+    assert not show.publish_by_two  # nothing is under way any more, and the ledger tells of it
+    assert '"publish_by_two"' in LedgerEntry.objects.get(show=show, action="change").details
+
+
+def test_what_two_people_publish_is_not_published_at_once(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued: list[Any] = []
+    monkeypatch.setattr("prizes.tasks.dispatch", lambda task, *arguments: queued.append(task))
+    segment = armed_segment(show)
+    Segment.objects.filter(pk=segment.pk).update(publish_at_once=True)
+    run_all(ended(segment, {bytes([9]) * 14: 50}))
+    Show.objects.filter(pk=show.pk).update(publish_by_two=True)
+    conduct_draws()
+    assert publish_task not in queued
+    Show.objects.filter(pk=show.pk).update(publish_by_two=False)
+    conduct_draws()
+    assert publish_task in queued
+
+
+def test_nobody_is_renamed(show: Show) -> None:
+    """Whoever has asked as olga would agree as another."""
+    root = User.objects.create_superuser("root", password="never typed anywhere")
+    client = Client()
+    client.force_login(root)
+    olga = User.objects.create_user("olga")
+    url = f"/admin/auth/user/{olga.pk}/change/"
+    form = form_of(client, url)
+    assert "username" not in form.fields
+    client.post(url, {"username": "otto", "is_active": "on"})
+    olga.refresh_from_db()
+    assert olga.username == "olga"
+
+
+def test_who_agrees_to_a_repeat_has_logged_in_a_moment_ago(show: Show) -> None:
+    segment = put_on_air(armed_segment(show), phase=Phase.SPOILED)
+    press_button(crew("director", "dirk"), segment, "repeat", reason="the round was out")
+    dora = crew("director", "dora")
+    session = dora.session
+    session[LOGGED_IN_AT] = now_ms() - 16 * 60_000
+    session.save()
+    status, told = press_button(dora, segment, "repeat")
+    assert (status, "log in again" in told["message"]) == (409, True)
