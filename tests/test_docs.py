@@ -290,9 +290,33 @@ def test_every_threat_names_tests_that_exist_and_what_stays_open() -> None:
     assert [row[0] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
     for row in rows:
         assert re.fullmatch(r"(`tests/[\w/]+\.py::test_\w+`(, )?)+", row[3]), row[0]
-    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page):
-        found = {node.name for node in ast.walk(ast.parse(read(path))) if isinstance(node, FUNCTIONS)}
-        assert name in found, f"{path}::{name}"
+    assert not missing_tests(page)
+
+
+def missing_tests(page: str) -> list[str]:
+    """Tests that a page names and that are not there."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    trees = {path: ast.walk(ast.parse(read(path))) for path, _ in named}
+    there = {
+        path: {node.name for node in tree if isinstance(node, FUNCTIONS)} for path, tree in trees.items()
+    }
+    return [f"{path}::{name}" for path, name in named if name not in there[path]]
+
+
+def test_what_the_page_of_security_says_is_shown_by_tests_that_exist() -> None:
+    page = read("docs/security.md")
+    rows = tables(
+        "docs/security.md", "who, and what they want", "what stops them", "shown by", "what remains"
+    )
+    assert len(rows) > 12 and all(len(row) == 4 and all(row) for row in rows)
+    assert all("`tests/" in row[2] for row in rows)
+    listed = tables("docs/security.md", "no.", "what", "state")
+    assert [row[0] for row in listed] == [str(number) for number in range(1, len(listed) + 1)] and len(
+        listed
+    ) == 20
+    assert not missing_tests(page)
+    chapters = tables("docs/security.md", "chapter", "here")
+    assert [row[0].split()[0] for row in chapters] == [f"V{number}" for number in range(1, 18)]
 
 
 def test_the_summary_in_the_readme_has_the_keys_that_are_written() -> None:
