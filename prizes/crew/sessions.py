@@ -5,12 +5,12 @@ Pages of the console ask every second, so that one that is ended there is notice
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 
-from engagement.clock import now_ms
+from engagement.clock import from_ms, now_ms
 from prizes.crew.throttle import neighbour
 from prizes.crew_models import LONGEST_BROWSER, CrewSession
 
@@ -22,7 +22,9 @@ def begin(request: HttpRequest, user: User) -> None:
     if request.session.session_key is None:
         request.session.create()
     now = now_ms()
-    CrewSession.objects.filter(begun_ms__lt=now - settings.SESSION_COOKIE_AGE * 1000).delete()
+    # Not by their age: a session that goes on being used lives longer than one that is left alone.
+    alive = Session.objects.filter(expire_date__gt=from_ms(now)).values("session_key")
+    CrewSession.objects.exclude(key__in=alive).delete()
     browser = "".join(letter for letter in request.headers.get("User-Agent", "") if letter.isprintable())
     fields = {
         "user": user,

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 from engagement.clock import now_ms
 from engagement.roles import CONSOLE
 from prizes.crew import factors, sessions, throttle
+from prizes.crew.browsers import remember_browser
 from prizes.logins import remember_login, remember_second_factor
 from prizes.views.second_step import read_step, step_context
 
@@ -30,8 +31,9 @@ class LogInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         assert self.request is not None
-        name, where = self.cleaned_data.get("username") or "", throttle.neighbour(self.request)
-        refuse_held_off(name, where)
+        name = self.cleaned_data.get("username") or ""
+        where = throttle.place_of(self.request, name)
+        refuse_held_off(name, where, throttle.PASSWORD)
         try:
             return super().clean()
         except ValidationError:
@@ -39,8 +41,8 @@ class LogInForm(AuthenticationForm):
             raise
 
 
-def refuse_held_off(name: str, where: str) -> None:
-    if seconds := throttle.held_off_s(name, where):
+def refuse_held_off(name: str, where: str, what: str) -> None:
+    if seconds := throttle.held_off_s(name, where, what):
         raise ValidationError(HELD_OFF.format(-(-seconds // 60)))
 
 
@@ -56,7 +58,9 @@ class LogIn(LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         user = form.get_user()
         if not factors.has_factor(user):
-            return super().form_valid(form)
+            answer = super().form_valid(form)
+            remember_browser(self.request, answer, user.get_username())
+            return answer
         self.request.session.cycle_key()
         # The seal changes with the password: who has lost it meanwhile does not go on with the old one.
         self.request.session[HALF] = {
@@ -101,7 +105,9 @@ def second_step(request: HttpRequest) -> HttpResponseBase:
         del request.session[HALF]
         login(request, user, "django.contrib.auth.backends.ModelBackend")
         remember_second_factor(request)
-        return redirect(half["next"] or home_of(user))
+        answer = redirect(half["next"] or home_of(user))
+        remember_browser(request, answer, user.get_username())
+        return answer
     return render(request, "prizes/second_step.html", step_context(user) | {"error": error})
 
 
@@ -113,10 +119,15 @@ def _half_logged_in(half: dict[str, Any]) -> User | None:
 
 
 def check_step(request: HttpRequest, user: User) -> str:
-    """What is wrong with a code or passkey that was sent; empty where it is right."""
-    name, where = user.get_username(), throttle.neighbour(request)
+    """What is wrong with a code or passkey that was sent; empty where it is right.
+
+    Nobody guesses what a passkey signs, so it is never held off.
+    """
+    name = user.get_username()
+    where = throttle.place_of(request, name)
     try:
-        refuse_held_off(name, where)
+        if not request.POST.get("credential"):
+            refuse_held_off(name, where, throttle.SECOND_FACTOR)
         read_step(request, user)
     except ValidationError as error:
         return str(error.message)
@@ -150,9 +161,10 @@ def confirm(request: HttpRequest) -> HttpResponseBase:
 
 
 def _check_password(request: HttpRequest, user: User) -> str:
-    name, where = user.get_username(), throttle.neighbour(request)
+    name = user.get_username()
+    where = throttle.place_of(request, name)
     try:
-        refuse_held_off(name, where)
+        refuse_held_off(name, where, throttle.PASSWORD)
     except ValidationError as error:
         return str(error.message)
     if authenticate(request, username=name, password=request.POST.get("password", "")) == user:

@@ -1,5 +1,7 @@
 """Logins of the crew: failures and who is held off, the second factor, sessions, and the account on paper."""
 
+import hashlib
+import json
 import logging
 import re
 from io import StringIO
@@ -7,10 +9,15 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client
+from fido2.cose import ES256
+from fido2.utils import websafe_encode
+from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
 
 from engagement import tally
 from engagement.clock import now_ms
@@ -18,6 +25,7 @@ from engagement.models import LedgerEntry
 from engagement.roles import AUDITOR, DIRECTOR, OPERATOR
 from prizes.accounts import PARTY, ensure_account, invitation
 from prizes.crew import throttle
+from prizes.crew.browsers import cookie_of
 from prizes.crew.glass import NAME
 from prizes.logins import LOGGED_IN_AT
 from prizes.models import BreakGlass, CrewSession, FailedLogin
@@ -498,3 +506,127 @@ def test_another_sheet_makes_the_earlier_one_worthless() -> None:
     assert BreakGlass.objects.get().used_from == STUDIO
     sheet()
     assert BreakGlass.objects.get().used_ms is None
+
+
+# --- browsers that are known, and guesses from everywhere ---
+
+
+def guess_codes(name: str, where: str, times: int = 1) -> Client:
+    """Wrong codes, by somebody who has the password and a new browser for each."""
+    for _ in range(times):
+        client, page = try_login(name, PASSWORD, where)
+        assert lands_at(page) == "/login/second/"
+        client.post("/login/second/", {"code": "000000"})
+    return client
+
+
+def test_a_network_of_addresses_does_not_guess_a_code_and_known_browsers_go_on() -> None:
+    hire("dora", DIRECTOR)
+    studio, _ = try_login("dora")
+    secret, _ = set_up_app(studio)
+    studio.post("/logout/")
+    for number in range(throttle.TRIES_ANYWHERE):
+        guess_codes("dora", f"2001:db8:0:{number:x}::1")
+    client, _ = try_login("dora", PASSWORD, "2001:db8:0:ffff::1")
+    assert "try again" in client.post("/login/second/", {"code": code_of(secret)}).text
+    studio.post("/login/", {"username": "dora", "password": PASSWORD})
+    page = studio.post("/login/second/", {"code": code_of(secret)}, follow=True)
+    assert lands_at(page) == "/console/"
+    FailedLogin.objects.filter(neighbour=throttle.ANYWHERE).update(last_ms=now_ms() - LATER_MS)
+    assert "not right" in client.post("/login/second/", {"code": "000000"}).text
+
+
+def test_whoever_hammers_behind_the_studios_own_address_does_not_lock_its_browsers_out() -> None:
+    hire("dora", DIRECTOR), hire("olga", OPERATOR)
+    studio, _ = try_login("dora")
+    studio.post("/logout/")
+    hammer("dora", STUDIO), hammer("olga", STUDIO)
+    assert "try again" in try_login("dora", PASSWORD, STUDIO)[1].text
+    assert (
+        lands_at(studio.post("/login/", {"username": "dora", "password": PASSWORD}, follow=True))
+        == "/console/"
+    )
+    assert (
+        "try again" in try_login("dora", PASSWORD, STUDIO)[1].text
+    )  # the others behind it are held off as before
+    studio.post("/logout/")
+    page = studio.post("/login/", {"username": "olga", "password": PASSWORD}, follow=True)
+    assert "try again" in page.text  # known for its own account alone
+
+
+def test_a_known_browser_has_five_tries_as_well_and_nobody_makes_its_cookie() -> None:
+    hire("dora", DIRECTOR)
+    studio, _ = try_login("dora")
+    studio.post("/logout/")
+    for _ in range(throttle.TRIES):
+        studio.post("/login/", {"username": "dora", "password": "a guess of somebody"})
+    assert "try again" in studio.post("/login/", {"username": "dora", "password": PASSWORD}).text
+    assert lands_at(try_login("dora")[1]) == "/console/"
+    [row] = FailedLogin.objects.all()
+    assert row.neighbour.startswith("browser ")
+    hammer("dora", STUDIO)
+    forger = Client(REMOTE_ADDR=STUDIO)
+    forger.cookies[cookie_of("dora")] = studio.cookies[cookie_of("dora")].value[:-1] + "_"
+    assert "try again" in forger.post("/login/", {"username": "dora", "password": PASSWORD}).text
+
+
+def test_a_session_that_is_used_on_stays_in_the_list_and_ends_with_the_others() -> None:
+    user = hire("dora", DIRECTOR)
+    here, _ = try_login("dora")
+    gone, _ = try_login("dora", PASSWORD, ELSEWHERE)
+    long_ago = now_ms() - 20 * 86_400_000
+    CrewSession.objects.update(begun_ms=long_ago)
+    Session.objects.filter(pk=gone.session.session_key).delete()  # it has expired
+    try_login("dora")
+    assert CrewSession.objects.filter(begun_ms=long_ago).count() == 1
+    call_command("reset_second_factor", user.username, "--as", "otto")
+    assert here.get("/console/").status_code == 302
+
+
+def test_a_passkey_that_signs_wrong_is_refused_and_counted() -> None:
+    user = hire("dora", DIRECTOR)
+    key = ec.generate_private_key(ec.SECP256R1())
+    give_passkey(user, key)
+    client, page = try_login("dora")
+    assert lands_at(page) == "/login/second/"
+    answer = client.post(
+        "/login/second/", {"credential": signed(ec.generate_private_key(ec.SECP256R1()), client)}
+    )
+    assert answer.status_code == 200 and "not right" in answer.text
+    assert FailedLogin.objects.get(neighbour=STUDIO).failures == 1
+    page = client.post("/login/second/", {"credential": signed(key, client)}, follow=True)
+    assert lands_at(page) == "/console/"
+
+
+CREDENTIAL = b"a passkey of dora"
+
+
+def authenticator_data(key: Any = None) -> AuthenticatorData:
+    site = hashlib.sha256(b"testserver").digest()
+    if key is None:
+        return AuthenticatorData.create(site, AuthenticatorData.FLAG.UP, 1)
+    made = AttestedCredentialData.create(bytes(16), CREDENTIAL, ES256.from_cryptography_key(key.public_key()))
+    flags = AuthenticatorData.FLAG.UP | AuthenticatorData.FLAG.AT
+    return AuthenticatorData.create(site, flags, 0, made)
+
+
+def give_passkey(user: User, key: Any) -> None:
+    said = CollectedClientData.create("webauthn.create", b"c" * 32, "https://testserver")
+    attestation = AttestationObject.create("none", authenticator_data(key), {})
+    response = {"clientDataJSON": websafe_encode(said), "attestationObject": websafe_encode(attestation)}
+    number = websafe_encode(CREDENTIAL)
+    credential = {"id": number, "rawId": number, "type": "public-key", "response": response}
+    data = {"name": "key", "credential": credential}
+    Authenticator.objects.create(user=user, type="webauthn", data=data)
+
+
+def signed(key: Any, client: Client) -> str:
+    """What an authenticator answers to the challenge of the page that this browser has loaded last."""
+    challenge = client.session["mfa.webauthn.state"]["challenge"]
+    said = CollectedClientData.create("webauthn.get", challenge, "https://testserver")
+    data = authenticator_data()
+    signature = key.sign(data + said.hash, ec.ECDSA(hashes.SHA256()))
+    parts = {"clientDataJSON": said, "authenticatorData": data, "signature": signature}
+    number = websafe_encode(CREDENTIAL)
+    response = {name: websafe_encode(part) for name, part in parts.items()}
+    return json.dumps({"id": number, "rawId": number, "type": "public-key", "response": response})
