@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from engagement import tally
@@ -150,12 +151,17 @@ def record_counts(segment: Segment, found: Found, *, now: int, fence: bool) -> L
     return append_entry(show, COUNTS, details=details, now=now)
 
 
-def last_counts(show: Show, play: str = "") -> LedgerEntry | None:
-    """The last entry of this kind, of one play or of the whole show."""
+def entries_of_play(show: Show, play: str = "") -> QuerySet[LedgerEntry]:
+    """The entries of this kind, of one play or of the whole show, the newest first."""
     told = LedgerEntry.objects.filter(show=show, action=COUNTS)
     if play:
         told = told.filter(details__contains=canonical_json({"play": play}).decode()[1:-1])
-    return told.order_by("-position").first()
+    return told.order_by("-position")
+
+
+def last_counts(show: Show, play: str = "") -> LedgerEntry | None:
+    """The last of them."""
+    return entries_of_play(show, play).first()
 
 
 def details_of(entry: LedgerEntry | None) -> dict[str, Any]:

@@ -388,6 +388,7 @@ class Freeze(models.Model):
     viewers = models.PositiveBigIntegerField(null=True)
     shakes = models.PositiveBigIntegerField(null=True)
     kinds = models.JSONField(default=dict)  # kind of pass -> viewers
+    review = models.JSONField(default=dict)  # what the crew is shown of blocks (prizes/steps/hints.py)
     origins_sha256 = models.CharField(max_length=64, blank=True)
     ledger = models.PositiveIntegerField(null=True)
 

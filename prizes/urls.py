@@ -11,6 +11,7 @@ from prizes.views import (
     console,
     crew,
     draws,
+    fair_play,
     own_account,
     parties,
     restore,
@@ -40,6 +41,7 @@ urlpatterns = [
     path(
         "console/<slug:slug>/approvals/<int:approval_id>/<slug:action>/", approvals.act, name="approvals_act"
     ),
+    path("console/<slug:slug>/fair-play/", fair_play.fair_play, name="fair_play"),
     path("console/<slug:slug>/claims/", claims.claims, name="claims"),
     path("console/<slug:slug>/claims/<slug:action>/", claims.act, name="claims_act"),
     path("parties/", parties.parties, name="parties"),

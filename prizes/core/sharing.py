@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engagement.fair_play.core.origins import KINDS
+from engagement.fair_play.core.promise import SHARED_KINDS
 
 SHARED_BYTES = 14
 PURPOSE = b"shake-draw/v2/shared"
@@ -32,6 +33,7 @@ class Sharing(NamedTuple):
         return self.entries * (self.factors[carrier] if carrier < len(self.factors) else 1)
 
 
+SHARED_KINDS_BYTES = frozenset(1 + KINDS.index(kind) for kind in SHARED_KINDS)
 NOTHING_SHARED = Sharing(frozenset(), 0, (1,), {})
 """What rules of the first version say."""
 

@@ -11,6 +11,7 @@ One step per shard, and one that puts the shards together:
 The independent second implementation shares no code with this one; both must agree before anything is announced.
 """
 
+from prizes.engine.blocks import Block, Hints, find_hints, largest_blocks
 from prizes.engine.ranking import audit_sample, merge_rankings, rank_roll
 from prizes.engine.rolls import (
     PartSummary,
@@ -25,6 +26,8 @@ from prizes.engine.totals import ShardSummary, add_totals, join_totals, sort_sha
 from prizes.engine.tree import Tree
 
 __all__ = [
+    "Block",
+    "Hints",
     "OriginsSummary",
     "PartSummary",
     "Progress",
@@ -35,9 +38,11 @@ __all__ = [
     "add_totals",
     "audit_sample",
     "count_shard",
+    "find_hints",
     "join_origins",
     "join_roll",
     "join_totals",
+    "largest_blocks",
     "list_shared",
     "make_tree",
     "merge_rankings",

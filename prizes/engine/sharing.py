@@ -4,7 +4,7 @@ Origins are rows of 24 bytes, `p14 || origin`, sorted by pseudonym as all files 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -43,6 +43,7 @@ NAME = np.dtype({"names": ["pseudonym"], "formats": ["S14"], "itemsize": SHARED_
 RANKED = np.dtype([("rank", ">u8", (4,)), ("group", "S9"), ("pseudonym", "S14")])
 CHUNK_ROWS = 1 << 15
 COUNTERS_BITS = 22  # 16 MiB of counters: with 35 million guests in as many blocks each has about 8
+KINDS_AT_MOST = 256  # the kind is a byte
 SPREAD = 64  # files by the first bits of the rank
 
 Numbers = npt.NDArray[np.int64]
@@ -146,12 +147,12 @@ def list_shared(
     `parts` and `origins` are those of the shards in order. Memory grows with the blocks that have too many alone.
     """
     counters, shift = np.zeros(1 << COUNTERS_BITS, np.uint32), np.uint64(64 - COUNTERS_BITS)
-    for rows in _sharing_rows(parts, origins, sharing):
+    for rows in rows_of_kinds(parts, origins, sharing.kinds):
         np.add.at(counters, rows["block"].astype(np.uint64) >> shift, 1)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(dir=out.parent)))
         files = [stack.enter_context(TemporaryFile(dir=folder)) for _ in range(SPREAD)]
-        for rows in _sharing_rows(parts, origins, sharing):
+        for rows in rows_of_kinds(parts, origins, sharing.kinds):
             many = counters[rows["block"].astype(np.uint64) >> shift] > sharing.entries
             _spread(rows[many], totals_digest, files)
         del counters
@@ -164,11 +165,11 @@ def list_shared(
     return seen.summary()
 
 
-def _sharing_rows(parts: Sequence[Path], origins: Sequence[Path], sharing: Sharing) -> Iterator[Rows]:
-    """The origins of all entries that share, in chunks."""
-    if not sharing.kinds:
+def rows_of_kinds(parts: Sequence[Path], origins: Sequence[Path], kinds: Collection[int]) -> Iterator[Rows]:
+    """The origins of all entries of these kinds that have a block, in chunks."""
+    if not kinds:
         return
-    kinds = np.array(sorted(sharing.kinds), np.uint8)
+    wanted = np.array(sorted(kinds), np.uint8)
     for part, whence in zip(parts, origins, strict=True):
         with open(part, "rb") as entries, open(whence, "rb") as file:
             along = Along(file, ORIGIN)
@@ -176,7 +177,7 @@ def _sharing_rows(parts: Sequence[Path], origins: Sequence[Path], sharing: Shari
                 names = np.frombuffer(chunk, ENTRY)["pseudonym"]
                 rows = along.up_to(names[-1])
                 _, known = places_of(names, rows)
-                yield rows[known & np.isin(rows["kind"], kinds) & (rows["block"] != 0)]
+                yield rows[known & np.isin(rows["kind"], wanted) & (rows["block"] != 0)]
 
 
 def _spread(rows: Rows, totals_digest: bytes, files: Sequence[BinaryIO]) -> None:

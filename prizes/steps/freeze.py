@@ -35,6 +35,7 @@ from prizes.models import Draw, Freeze, FrozenShard
 from prizes.parties import reveal_house
 from prizes.progress import end_progress, progress_of, tell_progress
 from prizes.steps.arm import rules_digest_of
+from prizes.steps.hints import describe_blocks
 from prizes.steps.review import Broken as Broken
 from prizes.steps.review import checked, dump_origins, freeze_origins, sha256_of, share_entries
 
@@ -190,7 +191,8 @@ def complete_freeze(freeze: Freeze) -> Freeze:
     totals_digest = _join_totals(freeze.segment, shards)
     origins = freeze_origins(freeze.segment, shards)
     rolls = {draw.pk: _make_roll(draw, shards, totals_digest) for draw in freeze.segment.draws.all()}
-    _record_freeze(freeze, shards, rolls, origins)
+    review = describe_blocks(freeze.segment, shards)
+    _record_freeze(freeze, shards, rolls, origins, review)
     end_progress(freeze.segment_id)
     freeze.refresh_from_db()
     return freeze
@@ -215,7 +217,11 @@ def wait_for_witnesses(segment: Segment) -> None:
 
 @transaction.atomic
 def _record_freeze(
-    freeze: Freeze, shards: list[FrozenShard], rolls: dict[int, dict[str, Any]], origins: dict[str, Any]
+    freeze: Freeze,
+    shards: list[FrozenShard],
+    rolls: dict[int, dict[str, Any]],
+    origins: dict[str, Any],
+    review: dict[str, Any],
 ) -> None:
     segment = lock_segment(freeze.segment_id)
     now = time_behind(segment.show, now_ms())
@@ -223,7 +229,7 @@ def _record_freeze(
         "viewers": sum(shard.viewers for shard in shards),
         "shakes": sum(shard.shakes for shard in shards),
     }
-    columns = {"frozen_at_ms": now, **counts, **origins}
+    columns = {"frozen_at_ms": now, **counts, **origins, "review": review}
     if not Freeze.objects.filter(pk=freeze.pk, frozen_at_ms=None).update(**columns):
         return
     for pk, columns in rolls.items():
