@@ -33,7 +33,7 @@ from engagement.core.phases import Phase
 from engagement.models import EDITABLE, Segment, Show
 from engagement.positions import OrderedFormSet, give_place
 from prizes import outside_admin as outside_admin  # it is registered, too
-from prizes.approvals import VALID_MS, ask_exclusion, excluding_needs_two
+from prizes.approvals import VALID_MS, ask_exclusion, viewers_need_two
 from prizes.core.rules import MAX_EXTRA_RESERVES
 from prizes.exclusions import exclude_viewer, include_viewer
 from prizes.logins import session_of
@@ -155,14 +155,14 @@ class ExclusionAdmin(PagedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Exclusion, form: Any, change: bool) -> None:
         with denied():
-            if excluding_needs_two(lock_show(obj.show)):  # from here on nobody arms
+            if viewers_need_two(lock_show(obj.show)):  # from here on nobody arms
                 self._ask(request, obj, "exclude", obj.note or "excluded")
             else:
                 exclude_viewer(obj, actor=request.user.get_username())
 
     def delete_model(self, request: HttpRequest, obj: Exclusion) -> None:
         with denied():
-            if excluding_needs_two(lock_show(obj.show)):
+            if viewers_need_two(lock_show(obj.show)):
                 self._ask(request, obj, "include", "not excluded any more")
             else:
                 include_viewer(obj, actor=request.user.get_username())
@@ -176,7 +176,7 @@ class ExclusionAdmin(PagedAdmin):
         """Several at once only where one person may do it."""
         several = isinstance(objs, QuerySet)
         if several and any(
-            excluding_needs_two(show) for show in {row.show for row in objs.select_related("show")}
+            viewers_need_two(show) for show in {row.show for row in objs.select_related("show")}
         ):
             return [], {}, set(), ["Delete them one by one: a second person has to agree to each."]
         return super().get_deleted_objects(objs, request)

@@ -1,9 +1,9 @@
 """What nobody does alone: one person asks, another one agrees within minutes, and then it is done. All of it is told by
 the ledger.
 
-Void and spoil need two people always, publish where the show asks for it, open while a lamp is red, and exclusions
-once a segment of the show was armed. Repeats and disqualifications have rows of their own, and the same rule for who is
-a second person (prizes/two_people.py).
+Void and spoil need two people always, publish where the show asks for it, open while a lamp is red, and exclusions and
+revoked passes once a segment of the show was armed. Repeats and disqualifications have rows of their own, and the same
+rule for who is a second person (prizes/two_people.py).
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from engagement.clock import from_ms, now_ms
 from engagement.ledger.append import append_entry, fit_text
 from engagement.models import LONGEST_ACTOR, LONGEST_REASON, Segment, Show
 from engagement.restores import trouble_of
+from engagement.revoking import revoke_passes
 from prizes.exclusions import WHO, exclude_viewer, include_viewer
 from prizes.lamps import red_lamps
 from prizes.models import Approval, Exclusion
@@ -26,12 +27,13 @@ from prizes.steps.void import void_segment
 from prizes.two_people import refuse_same
 from prizes.witness_models import was_armed
 
+REVOKE = "revoke"
 VALID_MS = 15 * 60_000
 MOST_OPEN = (
     50  # requests of a show about viewers that wait at once; those about segments are as many as these
 )
 ALWAYS = frozenset({"void", "spoil"})
-WITH_REASON = frozenset({"void", "spoil", "exclude", "include"})
+WITH_REASON = frozenset({"void", "spoil", "exclude", "include", REVOKE})
 
 
 # --- which things ---
@@ -47,8 +49,8 @@ def needs_two(segment: Segment, action: str, lamps: list[str]) -> bool:
     return action in ALWAYS or bool(lamps) or (action == "publish" and segment.show.publish_by_two)
 
 
-def excluding_needs_two(show: Show) -> bool:
-    """Once something was armed, people who may take part have been told so."""
+def viewers_need_two(show: Show) -> bool:
+    """Once something was armed, people who may take part have been told so: nobody takes one out alone."""
     return was_armed(show)
 
 
@@ -224,6 +226,31 @@ def ask_exclusion(row: Exclusion, action: str, *, actor: str, session: str = "",
     )
 
 
+@transaction.atomic
+def revoke_by_rules(
+    show: Show, *, viewer: str = "", kind: str = "", before: int | None = None, actor: str, reason: str
+) -> Approval | None:
+    """Takes passes back where one person may do it, else asks: who is sent away while people shake does not win.
+
+    What has no time is revoked up to the moment of the agreement.
+    """
+    _lock(show)
+    if not viewers_need_two(show):
+        revoke_passes(show.pk, viewer=viewer, kind=kind, before=before, actor=actor, reason=reason)
+        return None
+    until = "now" if before is None else f"{from_ms(before):%Y-%m-%d %H:%M:%S} UTC"
+    what = {"kind": kind, **({} if before is None else {"before": before})}
+    return ask(
+        show, REVOKE, viewer or f"passes ({kind or 'all'}) of before {until}", actor=actor, reason=reason,
+        what={} if viewer else what, people={"viewer": viewer} if viewer else None,
+    )  # fmt: skip
+
+
+def _revoke(asked: Approval, actor: str, now: int) -> None:
+    whose = asked.what or {"viewer": asked.subject}
+    revoke_passes(asked.show_id, **whose, actor=actor, reason=asked.reason, now=now)
+
+
 DO: dict[str, Callable[[Approval, str, int], Any]] = {
     "void": lambda asked, actor, now: void_segment(
         _segment(asked), actor=actor, reason=asked.reason, now=now
@@ -237,4 +264,5 @@ DO: dict[str, Callable[[Approval, str, int], Any]] = {
     ),
     "exclude": _exclude,
     "include": _include,
+    REVOKE: _revoke,
 }

@@ -322,6 +322,28 @@ def test_what_two_people_publish_is_not_published_at_once(
     assert publish_task in queued
 
 
+@pytest.mark.parametrize("viewer", [True, False], ids=["viewer", "kind"])
+def test_passes_are_taken_back_by_two_once_something_was_armed(show: Show, viewer: bool) -> None:
+    whose = ["--viewer", "ab" * 14] if viewer else ["--kind", "work"]
+    arm_segment(make_segment(show).pk, actor=OPERATOR)
+    call_command("revoke_passes", show.slug, *whose, "--reason", "a farm", "--as", "olga")
+    show.refresh_from_db()
+    assert show.revoked == []
+    with pytest.raises(CommandError, match=r"olga .* has asked for it already"):
+        call_command("revoke_passes", show.slug, *whose, "--reason", "a farm", "--as", "dora")
+    dora = crew("director", "dora")
+    [asked] = dora.get("/console/gala/live").json()["requests"]
+    assert asked["may_agree"] and "(a farm)" in asked["text"]
+    said = dora.post(f"/console/gala/approvals/{asked['id']}/agree/", headers={"Accept": "application/json"})
+    assert said.json()["ok"] is True
+    show.refresh_from_db()
+    assert [set(row) for row in show.revoked] == [{"viewer"} if viewer else {"kind", "before"}]
+    assert viewer or show.revoked[0]["before"] >= Approval.objects.get().asked_at_ms
+    entries = LedgerEntry.objects.filter(show=show).order_by("position")
+    assert [row.action for row in entries] == ["arm", "ask approval", "approve", "revoke"]
+    assert not any("ab" * 14 in row.details for row in entries)
+
+
 def test_nobody_is_renamed(show: Show) -> None:
     """Whoever has asked as olga would agree as another."""
     root = User.objects.create_superuser("root", password="never typed anywhere")

@@ -1,4 +1,4 @@
-"""`manage.py revoke_passes SHOW --viewer PSEUDONYM --reason WHY`: gateways obey at once."""
+"""`manage.py revoke_passes SHOW --viewer PSEUDONYM --reason WHY`: gateways obey, or a second person is asked."""
 
 from argparse import ArgumentParser
 from datetime import UTC, datetime
@@ -9,14 +9,15 @@ from django.core.management.base import BaseCommand, CommandError
 from engagement.actions import ActionRefused
 from engagement.clock import to_ms
 from engagement.management.commands.verify_ledger import find_shows
-from engagement.revoking import revoke_passes
+from prizes.approvals import VALID_MS, revoke_by_rules
 from prizes.management.commands.segment import actor_of
 
 
 class Command(BaseCommand):
     help = (
         "Takes passes of a show back: phones with them are sent away within two seconds, say hello no more, and cannot "
-        "renew them. It is told by the ledger. What was counted stays; exclude who is not to be in a roll."
+        "renew them. Once a segment of the show was armed, a second person has to agree. It is told by the ledger. "
+        "What was counted stays; exclude who is not to be in a roll."
     )
     requires_system_checks = ()
 
@@ -36,10 +37,16 @@ class Command(BaseCommand):
         (show,) = find_shows(options["show"])
         whose = {"viewer": options["viewer"], "kind": options["kind"], "before": options["issued_before"]}
         try:
-            revoke_passes(show.pk, **whose, actor=actor_of(options["name"]), reason=options["reason"])
+            asked = revoke_by_rules(show, **whose, actor=actor_of(options["name"]), reason=options["reason"])
         except ActionRefused as refusal:
             raise CommandError(str(refusal)) from None
-        self.stdout.write(f"Revoked passes of {show}.")
+        if asked is None:
+            self.stdout.write(f"Revoked passes of {show}.")
+        else:
+            minutes = VALID_MS // 60_000
+            self.stdout.write(
+                f"Asked for: a second person has to agree in the control room of {show} within {minutes} minutes."
+            )
 
 
 def _time(text: str) -> int:
