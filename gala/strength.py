@@ -14,6 +14,9 @@ import django
 
 SHORTEST = 32  # characters; `openssl rand -hex 32` makes 64
 LEAST_BITS = 70.0
+# Between small letters, large ones and digits: 32 random hex digits have 14, a sentence with a number at its end one.
+LEAST_TURNS = 3
+INSECURE = "django-insecure-"  # begins the keys that Django makes for a file which everybody commits
 LONGEST_WORD, SHORTEST_WORD = 12, 4
 # What stands in examples and in other people's repositories; Django makes the last one for new projects.
 KNOWN = (
@@ -34,7 +37,8 @@ def weakness_of(key: str) -> str:
     """
     if len(key) < SHORTEST:
         return f"{len(key)} characters"
-    return "" if guess_bits(key) >= LEAST_BITS else "something that can be guessed"
+    random = guess_bits(key) >= LEAST_BITS and _turns(key) >= LEAST_TURNS and not key.startswith(INSECURE)
+    return "" if random else "something that can be guessed"
 
 
 def guess_bits(key: str) -> float:
@@ -46,6 +50,12 @@ def guess_bits(key: str) -> float:
     rest = _without_repeats(_without_words(key))
     steps = [ord(one) - ord(two) for one, two in zip(rest[1:], rest, strict=False)]
     return min(len(rest) * _entropy(rest), (len(steps) + 1) * _entropy(steps))
+
+
+def _turns(key: str) -> int:
+    """How often the kind of character changes; a sentence has hardly any, whatever stands between its words."""
+    kinds = [(one.isupper(), one.isdigit()) for one in key if one.isalnum()]
+    return sum(one != two for one, two in zip(kinds[1:], kinds, strict=False))
 
 
 def _entropy(values: str | list[int]) -> float:

@@ -5,6 +5,7 @@ is used is what must not be written twice: the checks of codes and of what authe
 """
 
 import io
+import logging
 from collections.abc import Iterator
 from typing import Any, cast
 from urllib.parse import quote, urlencode
@@ -28,6 +29,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from engagement.vault import VaultError
+
+log = logging.getLogger(__name__)
 
 Kind = Authenticator.Type
 TOTP_SECRET = "totp_secret"  # in the session, until the first code of it is right
@@ -67,7 +70,8 @@ def check_code(user: User, code: str) -> None:
 def _check(row: Any, code: str) -> bool:
     try:
         return _check_totp(row, code) if row.type == Kind.TOTP else bool(row.wrap().validate_code(code))
-    except VaultError:
+    except VaultError as error:
+        log.error("the second factor of %s cannot be read: %s", row.user_id, error)
         return False
 
 

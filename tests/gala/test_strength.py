@@ -28,6 +28,12 @@ def test_what_openssl_or_python_makes_is_never_refused(make, size: int) -> None:
         "password" * 8,
         "a" * 200,
         "another-secret-0123456789-abcdefghijklm",
+        "thisisaverylongsecretkeyforourgala",
+        "my-super-secret-jwt-token-with-at-least-32-characters",
+        "replace-this-with-a-random-string-of-32+",
+        "the quick brown fox jumps over the lazy dog",
+        "shake-gala-production-secret-key-2026!",
+        "django-insecure-x7kQ2vT9mB4wZ1pL8cN5rJ0hG3sD6fY",
     ],
 )
 def test_words_rows_and_repetitions_can_be_guessed(key: str) -> None:

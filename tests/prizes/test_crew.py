@@ -508,6 +508,19 @@ def test_another_sheet_makes_the_earlier_one_worthless() -> None:
     assert BreakGlass.objects.get().used_ms is None
 
 
+def test_a_factor_that_no_storage_key_opens_is_said_by_the_command_and_the_log(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    hire("dora", DIRECTOR)
+    secret, _ = set_up_app(try_login("dora")[0])
+    settings.STORAGE_KEYS = ["e9b4c1d07a3f4586b2c8f90d17e35a64"]
+    with pytest.raises(CommandError, match="STORAGE_KEYS does not hold the key"):
+        call_command("rotate_storage_keys")
+    client, _ = try_login("dora")
+    assert "not right" in client.post("/login/second/", {"code": code_of(secret)}).text
+    assert "cannot be read: STORAGE_KEYS" in caplog.text
+
+
 # --- browsers that are known, and guesses from everywhere ---
 
 

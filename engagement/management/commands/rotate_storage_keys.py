@@ -37,8 +37,16 @@ class Command(BaseCommand):
             if number % TOLD_EVERY == TOLD_EVERY - 1 and sys.stderr.isatty():
                 self.stderr.write(f"\r{number + 1} of {len(shows)}", ending="")
         if options["show"] is None:
-            for reencrypt in reencrypts:
-                reencrypt()
+            reencrypt_others()
         keys = "the key of 1 show" if len(shows) == 1 else f"the keys of {len(shows)} shows"
         done = f"Encrypted with the first of STORAGE_KEYS: {keys}."
         self.stdout.write(json.dumps({"shows": len(shows)}) if options["json"] else done)
+
+
+def reencrypt_others() -> None:
+    """What the other apps keep encrypted."""
+    for reencrypt in reencrypts:
+        try:
+            reencrypt()
+        except VaultError as error:
+            raise CommandError(f"after all shows: {error}") from None
