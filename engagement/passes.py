@@ -29,20 +29,15 @@ class BadPass(ValueError):
 class Pass(NamedTuple):
     """What a pass says: this viewer may take part in this show until then.
 
-    `origin` is how and where a guest got it (10 bytes, engagement/fair_play/core/origins.py), `since` when that was
-    first: a renewed pass keeps both. Passes that host apps make by themselves have neither.
+    `origin` is how and where a guest got it (10 bytes, engagement/fair_play/core/origins.py), users of a host app have
+    none. `issued_at` is when it was given first (UTC ms), however long it lives. A renewed pass keeps both.
     """
 
     show: str
     uid: int
     expires_at: int
     origin: bytes = b""
-    since: int = 0
-
-    @property
-    def issued_at(self) -> int:
-        """When it was given first; of a pass that does not say so, as if it lived as long as ours do."""
-        return self.since or self.expires_at - settings.PASS_LIFETIME_S * 1000
+    issued_at: int = 0
 
     @property
     def kind(self) -> str:
@@ -77,7 +72,7 @@ def renew_guest_pass(old: Pass, *, lifetime_s: int | None = None, now: int | Non
     """A pass for the same guest, valid from now on; raises ValueError for a user of a host app."""
     if old.uid < GUEST_BIT:
         raise ValueError("expected the pass of a guest: the host app gives its users new ones")
-    return _sign(old.show, old.uid, lifetime_s, now, old.origin.hex(), old.since)
+    return _sign(old.show, old.uid, lifetime_s, now, old.origin.hex(), old.issued_at)
 
 
 def _sign(show: str, uid: int, lifetime_s: int | None, now: int | None, *more: str | int) -> str:
@@ -95,7 +90,8 @@ def _signer(keys: tuple[str, ...]) -> signing.TimestampSigner:
 def check_pass(token: str, show: str, now: int) -> Pass:
     """The content of a valid pass for this show; raises BadPass, which says what is wrong with it."""
     try:
-        found = _parse(*_signer(tuple(settings.PASS_KEYS)).unsign_object(token))
+        said = _signer(tuple(settings.PASS_KEYS)).unsign_object(token)
+        found = _parse(_signed_at(token), *said)
     except (signing.BadSignature, ValueError, TypeError):
         raise BadPass("the pass is not one of ours") from None
     if found.show != show:
@@ -105,7 +101,12 @@ def check_pass(token: str, show: str, now: int) -> Pass:
     return found
 
 
-def _parse(show: str, uid: int, expires_at: int, origin: str = "", since: int = 0) -> Pass:
+def _signed_at(token: str) -> int:
+    """When a token whose signature was checked was signed, in UTC ms: to the second, as the signer has written it."""
+    return signing.b62_decode(token.rsplit(":", 2)[-2]) * 1000
+
+
+def _parse(signed_at: int, show: str, uid: int, expires_at: int, origin: str = "", since: int = 0) -> Pass:
     """A guest's pass without an origin is one from before there were any."""
     packed = bytes.fromhex(origin) or (NOWHERE if uid >= GUEST_BIT else b"")
-    return Pass(show, uid, expires_at, packed, since)
+    return Pass(show, uid, expires_at, packed, since or signed_at)

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from django.conf import settings
+from django.core import signing
 from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +27,7 @@ from engagement.passes import (
     ANY_TIME,
     GUEST_BIT,
     LEEWAY_MS,
+    PURPOSE,
     BadPass,
     check_pass,
     issue_guest_pass,
@@ -41,6 +45,34 @@ KEY = "a-key-of-a-host-app-0123456789"
 @given(uid=st.integers(0, GUEST_BIT - 1))
 def test_a_pass_says_who_it_is_for(uid: int) -> None:
     assert check_pass(issue_pass("gala", uid, now=NOW), "gala", NOW).uid == uid
+
+
+@pytest.mark.parametrize("lifetime_s", [60, 7 * 24 * 3600])
+def test_a_pass_says_when_it_was_given_however_long_it_lives(lifetime_s: int) -> None:
+    """Else a revocation up to a time would take good passes that live shortly, and spare bad ones that live long."""
+    before = now_ms()
+    for token in (
+        issue_pass("gala", 7, lifetime_s=lifetime_s),
+        issue_guest_pass("gala", lifetime_s=lifetime_s),
+        guest_of_before_origins(lifetime_s),
+    ):
+        assert before - 1_000 <= check_pass(token, "gala", now_ms()).issued_at <= now_ms()
+
+
+def guest_of_before_origins(lifetime_s: int) -> str:
+    signer = signing.TimestampSigner(key=settings.PASS_KEYS[0], salt=PURPOSE)
+    return signer.sign_object(["gala", GUEST_BIT + 7, now_ms() + lifetime_s * 1000])
+
+
+def test_a_renewed_pass_is_as_old_as_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    an_hour_ago = time.time() - 3_600
+    monkeypatch.setattr("time.time", lambda: an_hour_ago)
+    first = guest_of_before_origins(7_200)
+    monkeypatch.undo()
+    old = check_pass(first, "gala", now_ms())
+    again = check_pass(renew_guest_pass(old), "gala", now_ms())
+    assert again.issued_at == old.issued_at <= now_ms() - 3_600_000
+    assert check_pass(renew_guest_pass(again), "gala", now_ms()).issued_at == old.issued_at
 
 
 @pytest.mark.parametrize("uid", [-1, GUEST_BIT, 2**64])
