@@ -13,6 +13,7 @@ from prizes.parties import missing_parties, reveal_deadline
 LATE_MS = 5_000  # the conductor looks every second
 SEAL_LATE_MS = 20_000  # after the grace: the barrier alone may take ten seconds
 LAG_MS = 1_000  # a gateway that has waited longer than this to write totals is worth a warning
+RED_LAG_MS = 5_000  # and after this it is no mere load any more
 NO_REDIS = "Redis does not answer. What was acknowledged is kept; please wait."
 MOST = 50  # segments under way that are looked at
 
@@ -30,7 +31,7 @@ def red_lamps(show: Show, now: int) -> list[str]:
         gateways = tally.read_gateways(now)
     except (RedisError, OSError):
         return [*stopped, NO_REDIS, *late_steps(segments, now)]
-    return [*stopped, *gateway_troubles(gateways), *late_steps(segments, now)]
+    return [*stopped, *gateway_troubles(gateways, RED_LAG_MS), *late_steps(segments, now)]
 
 
 def alarms(draws: list[Draw]) -> list[str]:
@@ -49,14 +50,14 @@ def disagreement(draw: Draw) -> str:
     return f"The second implementation does not confirm draw {draw}: it is stopped. {draw.disagreement}"
 
 
-def gateway_troubles(gateways: dict[str, dict[str, Any]]) -> list[str]:
+def gateway_troubles(gateways: dict[str, dict[str, Any]], lag_ms: int = LAG_MS) -> list[str]:
     """Of the heartbeats of those that are alive."""
     if not gateways:
         return ["No gateway is alive: phones cannot connect."]
     return [
         f"Gateway {name} has not written for {beat['lag_ms'] / 1000:.1f} s."
         for name, beat in sorted(gateways.items())
-        if beat["lag_ms"] > LAG_MS
+        if beat["lag_ms"] > lag_ms
     ]
 
 

@@ -21,7 +21,7 @@ from prizes.files import fetch, roll_name
 from prizes.models import Draw, Party
 from prizes.software import VERIFIER
 from prizes.tasks import conduct_draws
-from tests.cast import gateways_were_here, make_segment, make_show
+from tests.cast import a_gateway_lives, gateways_were_here, make_segment, make_show
 from tests.clock import Clock
 from tests.prizes.draws import ROUND, SIGNATURE, T_FREEZE, VECTORS
 from tests.prizes.pipeline import write_tally
@@ -86,6 +86,7 @@ def play(room: Client, segment: Segment, clock: Clock) -> None:
     """From the draft to the freeze at `T_FREEZE`, by buttons and by the clock."""
     press(room, segment, "arm")
     clock.set((T_FREEZE - LASTS_S) * 1000)
+    a_gateway_lives()  # else a lamp is red
     press(room, segment, "open", lead="0")
     write_tally(Segment.objects.get(pk=segment.pk), VIEWERS)
     seconds(clock, LASTS_S)
