@@ -5,6 +5,7 @@ segments may take reports. Every save announces the new state.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
@@ -14,7 +15,14 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.forms import CheckboxSelectMultiple, ModelForm, MultipleChoiceField
+from django.forms import (
+    CharField,
+    CheckboxSelectMultiple,
+    JSONField,
+    ModelForm,
+    MultipleChoiceField,
+    Textarea,
+)
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -23,6 +31,7 @@ from django.utils.html import format_html
 from engagement.actions import ActionRefused, announce_later, lock_segment
 from engagement.broadcast import forget_state
 from engagement.core.phases import REPORTING, UNDER_WAY
+from engagement.core.plain_text import check_plain
 from engagement.fair_play.core.promise import WAYS
 from engagement.fair_play.models import FairPlay
 from engagement.fair_play.promised import BY_TWO, OF_SHOW, read_promised, tell_changes
@@ -77,7 +86,29 @@ class Box(AutocompleteSelect):
         return super().optgroups(name, numbers, attr)
 
 
-class PagedAdmin(admin.ModelAdmin[Any]):
+class PlainFields:
+    """What people type into a form of the administration has to be seen."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        found = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if isinstance(found, CharField) and not isinstance(found, JSONField):
+            found.validators.append(
+                _plain(str(db_field.verbose_name), lines=isinstance(found.widget, Textarea))
+            )
+        return found
+
+
+def _plain(field: str, *, lines: bool) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        try:
+            check_plain(field, text, lines=lines)
+        except ValueError as error:
+            raise ValidationError(str(error), code="unseen") from None
+
+    return check
+
+
+class PagedAdmin(PlainFields, admin.ModelAdmin[Any]):
     """Lists begin with the newest row, and read no more than what they show."""
 
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
@@ -169,7 +200,7 @@ class FeedFormSet(OrderedFormSet):
     unique = "name"
 
 
-class FeedInline(admin.TabularInline[Feed, Show]):
+class FeedInline(PlainFields, admin.TabularInline[Feed, Show]):
     """Feeds stand in the rules of every armed segment, so they rest while one of them is under way."""
 
     model = Feed
@@ -195,7 +226,7 @@ class FairPlayForm(ModelForm[FairPlay]):
     )
 
 
-class FairPlayInline(admin.StackedInline[FairPlay, Show]):
+class FairPlayInline(PlainFields, admin.StackedInline[FairPlay, Show]):
     """The row that every show has; it stands in the rules, as feeds do."""
 
     model = FairPlay

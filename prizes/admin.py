@@ -24,6 +24,7 @@ from engagement.admin import (
     AnnouncingAdmin,
     NewestShows,
     PagedAdmin,
+    PlainFields,
     ReadOnlyAdmin,
     lock_show,
     name_choice,
@@ -79,7 +80,7 @@ class PrizeFormSet(OrderedFormSet):
             )
 
 
-class PrizeInline(admin.StackedInline[Prize, PrizeList]):
+class PrizeInline(PlainFields, admin.StackedInline[Prize, PrizeList]):
     model = Prize
     formset = PrizeFormSet
     extra = 0
@@ -250,7 +251,7 @@ def is_waited_for(party: Party) -> bool:
     return any(party.name in commitments_of(draw) for draw in armed)
 
 
-class AccountAdmin(UserAdmin[User]):
+class AccountAdmin(PlainFields, UserAdmin[User]):
     """Django's own, which would list all that an account stands for to say that it stays.
 
     Nobody types the password of somebody else: accounts and invitations come from `create_account`. Nor is anybody

@@ -11,6 +11,7 @@ from django.db import transaction
 from engagement.actions import ActionRefused, Conflict, lock_segment
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
+from engagement.core.plain_text import check_plain
 from engagement.counts import details_of
 from engagement.ledger.append import append_entry
 from engagement.ledger.core.canaries import (
@@ -82,7 +83,11 @@ def may_commit(segment: Segment) -> bool:
 
 def _read_name(typed: str) -> str:
     name = typed.strip()
-    if not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
+    try:
+        check_plain("name", name)
+    except ValueError as error:
+        raise ActionRefused(f"expected a name of 1 to {LONGEST_NAME} characters; {error}") from None
+    if not 1 <= len(name) <= LONGEST_NAME:
         raise ActionRefused(f"expected a name of 1 to {LONGEST_NAME} characters, got {typed[:80]!r}")
     return name
 

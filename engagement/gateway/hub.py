@@ -158,11 +158,13 @@ class Hub:
 
     def check_room(self, audience: Audience, address: str) -> None:
         """Raises PhoneFault when this process is full, for this address at least, or about to end."""
-        wait_ms = RETRY_MS + secrets.randbelow(RETRY_MS)
         if self.connections >= self.max_connections or self._ending is not None:
-            raise PhoneFault(WireError.OVERLOADED, "this server is full", wait_ms)
-        if not self._crowding.has_room(address, audience.state):
-            raise PhoneFault(WireError.OVERLOADED, "too many sockets of this network are open here", wait_ms)
+            why = "this server is full"
+        elif not self._crowding.has_room(address, audience.state):
+            why = "too many sockets of this network are open here"
+        else:
+            return
+        raise PhoneFault(WireError.OVERLOADED, why, RETRY_MS + secrets.randbelow(RETRY_MS))
 
     def may_explain(self) -> bool:
         """Whether one more phone that may not stay is told why; the others are just refused."""

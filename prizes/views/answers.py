@@ -12,8 +12,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from engagement.actions import ActionRefused
+from engagement.core.plain_text import check_plain
 from engagement.refusals import refuse, wants_json
 from prizes.logins import RECENT, is_recent
+
+LONGEST_REASON = 500
 
 ANOTHER = "Nothing was done: this page was loaded by {}, and you are logged in as {} now. Reload it."
 
@@ -71,3 +74,11 @@ def refuse_old_login(request: HttpRequest) -> None:
         raise ActionRefused(
             f"to approve this, log in again, or confirm it at {page}: your login is older than {minutes} minutes"
         )
+
+
+def read_reason(fields: Any) -> str:
+    """The reason that a form has; ActionRefused where there is something in it that nobody can see."""
+    try:
+        return check_plain("reason", fields.get("reason", "").strip()[:LONGEST_REASON])
+    except ValueError as error:
+        raise ActionRefused(str(error)) from None

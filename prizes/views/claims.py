@@ -23,7 +23,7 @@ from prizes.logins import session_of
 from prizes.models import Beacon, Disposition, Disqualification, Draw, Win
 from prizes.results import free_pieces
 from prizes.steps.claims import ask_disqualification, decide_disqualification, find_waits, standing_of
-from prizes.views.answers import answer, button, forbid, refuse_old_login
+from prizes.views.answers import answer, button, forbid, read_reason, refuse_old_login
 
 # Every button, and who may press it.
 ACTIONS = {
@@ -176,9 +176,8 @@ def _do(action: str, show: Show, request: HttpRequest) -> str:
     actor = request.user.get_username()
     if action == "ask":
         win = _find(Win.objects.filter(show=show), request.POST, "win")
-        asked = ask_disqualification(
-            win.pk, request.POST.get("reason", ""), actor=actor, session=session_of(request)
-        )
+        reason = read_reason(request.POST)
+        asked = ask_disqualification(win.pk, reason, actor=actor, session=session_of(request))
         return f"You have asked for it ({asked.reason}). Somebody else has to approve it now."
     if action == "settle":
         draw = _find(show.draws.filter(step=Draw.Step.PUBLISHED), request.POST, "draw")

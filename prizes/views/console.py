@@ -32,7 +32,7 @@ from prizes.steps.beacon import enter_beacon, enter_dice
 from prizes.steps.draw import request_draw
 from prizes.steps.publish import publish_segment
 from prizes.steps.repeat import repeat_segment
-from prizes.views.answers import answer, button, forbid, refuse_old_login, refuse_stranger
+from prizes.views.answers import answer, button, forbid, read_reason, refuse_old_login, refuse_stranger
 from prizes.views.buttons import ACTIONS, DECIDE
 from prizes.views.live import describe, describe_live, describe_requests
 from prizes.views.rundown import fingerprint, rundown
@@ -131,7 +131,7 @@ def _ask(request: HttpRequest, segment: Segment, action: str, lamps: list[str]) 
     what: dict[str, Any] = {"lamps": lamps[:MOST_LAMPS]} if lamps else {}
     if action == "open":
         what["lead_s"] = _number(request.POST, "lead", LEAD_S, 0, MAX_LEAD_S)
-    actor, session, reason = request.user.get_username(), session_of(request), _reason(request.POST)
+    actor, session, reason = request.user.get_username(), session_of(request), read_reason(request.POST)
     asked = press(
         segment, action, actor=actor, session=session, what=what, reason=reason,
         may_agree=lambda: _refuse_second(request),
@@ -149,14 +149,10 @@ def _refuse_second(request: HttpRequest) -> None:
     refuse_old_login(request)
 
 
-def _reason(fields: Any) -> str:
-    return "".join(letter for letter in fields.get("reason", "").strip()[:500] if letter.isprintable())
-
-
 def _do(action: str, segment: Segment, request: HttpRequest) -> str:
     """Runs the action; returns what to tell the operator."""
     fields, actor = request.POST, request.user.get_username()
-    reason = _reason(fields)
+    reason = read_reason(fields)
     if action == "arm":
         return f"{arm_segment(segment.pk, actor=actor)} is armed: its rules and prizes are committed to."
     if action == "open":

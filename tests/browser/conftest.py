@@ -1,11 +1,10 @@
 """A night in real processes, and Debian's Chromium to look at it.
 
-Every page gets the strict policy that production will send, so that an inline script or a foreign request fails here.
+Every page has the policy of the site, so that an inline script or a foreign request fails here.
 """
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from gala import entrypoints
 from gala.embedded import start_server
@@ -35,16 +34,12 @@ FLAGS = [
     # A thread, and not one process more, for pictures that are drawn without a graphics card.
     "--in-process-gpu",
     "--disable-features="
-    # A page whose header was changed here counts as public, and may not open a socket to loopback.
-    "LocalNetworkAccessChecks,"
     # Each new window would start three pages of the browser's own for its address bar, and an empty process in reserve:
     # more work than the page that it is opened for.
     "WebUIOmniboxPopup,WebUIOmniboxAimPopup,SpareRendererForSitePerProcess",
     # A host name that is not localhost: there a page over http gets no motion sensor.
     "--host-resolver-rules=MAP studio.test 127.0.0.1",
 ]
-POLICY = "default-src 'self'"
-PAGES = re.compile(r"^(?!.*/static/)")  # what else is asked for goes past the test
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 PATIENCE_MS = 15_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -145,7 +140,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Pages:
-    """Opens pages with the strict policy, and keeps whatever they complain of."""
+    """Opens pages, and keeps whatever they complain of."""
 
     def __init__(self, browser: Browser, night: Night) -> None:
         self._browser, self._night = browser, night
@@ -157,8 +152,6 @@ class Pages:
         context = self._browser.new_context(locale=options.pop("locale", "en-GB"), **options)
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
-        if host is None:
-            context.route(PAGES, _add_policy)
         page = context.new_page()
         host = host or self._night.address
         complain = self.complaints.append
@@ -216,14 +209,6 @@ def handsets(browser: Browser, night: Night) -> Iterator[Callable[[str], Page]]:
 
     yield handset
     pages.close()
-
-
-def _add_policy(route: Route) -> None:
-    if route.request.resource_type != "document":
-        route.continue_()
-        return
-    answer = route.fetch(max_redirects=0)
-    route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": POLICY})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PAGES, PHONE, Night, _add_policy
+from tests.browser.conftest import PHONE, Night
 from tests.prizes.crew import code_of
 
 pytestmark = [pytest.mark.browser]
@@ -38,7 +38,6 @@ def open_login(open_page: Callable[..., Page], night: Night) -> Callable[..., Pa
 
     def open_it(**options: Any) -> Page:
         page = open_page("/healthz", host=night.address.replace("127.0.0.1", "localhost"), **options)
-        page.context.route(PAGES, _add_policy)
         page.goto(page.url.replace("/healthz", "/login/"))
         return page
 

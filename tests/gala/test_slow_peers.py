@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -157,3 +158,16 @@ async def test_heads_have_a_size(tmp_path: Path, server: str) -> None:
             assert said.split(b" ")[1:2] == [status], (name, said[:100])
             assert b"\r\ncontent-security-policy: " in said, name
     assert "Invalid" not in (tmp_path / "log").read_text(), "anybody could fill the log"
+
+
+async def test_a_gateway_that_was_held_up_does_not_blame_its_peers(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "log") as (address, process):
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        writer.write(PAGE[:30])
+        await asyncio.sleep(1)
+        process.send_signal(signal.SIGSTOP)
+        writer.write(PAGE[30:])
+        await asyncio.sleep(HEAD_S + 1)
+        process.send_signal(signal.SIGCONT)
+        assert b" 200 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()

@@ -6,6 +6,8 @@ server answers by itself has the security headers of all answers. See docs/decis
 
 import asyncio
 import binascii
+import fcntl
+import termios
 from enum import Enum
 from typing import Any
 
@@ -17,6 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from engagement.headers import security_headers
 
 HEAD_S = 10.0  # from the connection, or from the first byte of a further head, until it is whole
+BEHIND_S = 1.0  # more for whoever has sent something that was not read yet
 BODY_S = 20.0  # from the end of the head until the body is whole; a large one gets more
 BODY_BYTES_PER_S = 64 << 10  # so many bytes that are announced give another second
 MOST_BODY_S = 180.0
@@ -157,12 +160,25 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._timer = None
-        if self._part is Part.HEAD and self._is_answering:
+        if self._is_behind:
+            self._wait(BEHIND_S)
+        elif self._part is Part.HEAD and self._is_answering:
             self._wait(HEAD_S)  # the next request, while the last one is being answered
         elif self._part is Part.NOTHING:
             self._hang_up()
         else:
             self.refuse(408)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether something has come that is not read yet: in a storm it is us who are late, and not the peer."""
+        try:
+            waiting = fcntl.ioctl(
+                self.transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4)
+            )
+        except OSError:
+            return False
+        return any(waiting)
 
     def _hang_up(self) -> None:
         """Closes, and does not wait for a peer that does not read."""

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
 from engagement.ledger.core.canaries import Canary, canaries_commitment
-from engagement.management.arguments import whole_number
+from engagement.management.arguments import plain_text, whole_number
 from engagement.models import LedgerEntry, Segment
 from prizes.canaries import commit_canaries, open_canaries
 from prizes.management.commands.commit import keep
@@ -61,7 +61,10 @@ class Command(BaseCommand):
             help="open: what a phone was told and has kept; may be given again",
         )
         parser.add_argument(
-            "--as", dest="as_name", help="your name in the ledger, before that of your account"
+            "--as",
+            type=plain_text,
+            dest="as_name",
+            help="your name in the ledger, before that of your account",
         )
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 

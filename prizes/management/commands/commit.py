@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
 from engagement.core.digests import commit
-from engagement.management.arguments import whole_number
+from engagement.management.arguments import add_name, whole_number
 from engagement.models import Segment
 from prizes.management.commands.segment import actor_of
 from prizes.models import Commitment, Party, PrizeList
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             metavar="FILE",
             help="make a secret and write it to this file, which must not exist yet",
         )
-        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+        add_name(parser)
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:

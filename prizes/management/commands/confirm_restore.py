@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
+from engagement.management.arguments import add_name
 from prizes.management.commands.segment import actor_of
 from prizes.recovery import confirm_restore
 
@@ -19,7 +20,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+        add_name(parser)
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:

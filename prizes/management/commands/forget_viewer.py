@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
-from engagement.management.arguments import whole_number
+from engagement.management.arguments import add_name, plain_text, whole_number
 from engagement.management.commands.verify_ledger import find_shows
 from prizes.forgetting import find_kept, forget_viewer, pseudonym_of
 from prizes.management.commands.segment import actor_of
@@ -26,9 +26,9 @@ class Command(BaseCommand):
         who = parser.add_mutually_exclusive_group(required=True)
         who.add_argument("--uid", type=whole_number, metavar="N", help="the host app's id of the user")
         who.add_argument("--viewer", metavar="PSEUDONYM", help="28 hex digits, as the phone shows them")
-        parser.add_argument("--reason", default="", help="why, for the ledger")
+        parser.add_argument("--reason", type=plain_text, default="", help="why, for the ledger")
         parser.add_argument("--look", action="store_true", help="erase nothing, only say what is kept")
-        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+        add_name(parser)
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
+from engagement.management.arguments import plain_text
 from prizes.crew import factors, sessions
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="the account")
-        parser.add_argument("--as", dest="actor", required=True, help="who you are, for the log")
+        parser.add_argument(
+            "--as", type=plain_text, dest="actor", required=True, help="who you are, for the log"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["name"]).first()

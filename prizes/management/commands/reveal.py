@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
 from engagement.clock import from_ms
+from engagement.management.arguments import add_name
 from prizes.management.commands.segment import actor_of
 from prizes.models import Draw, Reveal
 from prizes.parties import reveal_secret
@@ -33,7 +34,7 @@ class Command(BaseCommand):
             metavar="FILE",
             help="64 hex digits, or the file that the party page or `commit` has written; - (the default) is the input",
         )
-        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+        add_name(parser)
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:

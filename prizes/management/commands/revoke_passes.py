@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
 from engagement.clock import to_ms
+from engagement.management.arguments import add_name, plain_text
 from engagement.management.commands.verify_ledger import find_shows
 from prizes.approvals import VALID_MS, revoke_by_rules
 from prizes.management.commands.segment import actor_of
@@ -30,8 +31,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--issued-before", type=_time, metavar="TIME", help="given before, as 2026-11-29T20:15:00Z"
         )
-        parser.add_argument("--reason", required=True, help="why, for the ledger")
-        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+        parser.add_argument("--reason", type=plain_text, required=True, help="why, for the ledger")
+        add_name(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         (show,) = find_shows(options["show"])

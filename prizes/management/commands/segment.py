@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 from engagement import actions as live
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
-from engagement.management.arguments import whole_number
+from engagement.management.arguments import add_name, plain_text, whole_number
 from engagement.models import Segment, Show
 from engagement.restores import trouble
 from prizes.approvals import VALID_MS, lamps_before, needs_two, open_requests, press
@@ -71,7 +71,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--lead", type=whole_number, default=5, help="open: seconds until it opens (default %(default)s)"
         )
-        parser.add_argument("--reason", default="", help="void, spoil, repeat: why; close: why, if you like")
+        parser.add_argument(
+            "--reason", type=plain_text, default="", help="void, spoil, repeat: why; close: why, if you like"
+        )
         parser.add_argument(
             "--dice",
             metavar="DIGITS",
@@ -85,7 +87,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--here", action="store_true", help="draw: seal and draw in this process, without a worker"
         )
-        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+        add_name(parser)
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:

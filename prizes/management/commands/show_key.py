@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from engagement.actions import ActionRefused
+from engagement.management.arguments import add_name, plain_text
 from engagement.management.commands.verify_ledger import find_shows
 from engagement.show_keys import open_show_key
 from prizes.management.commands.segment import actor_of
@@ -21,8 +22,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("show", help="the show's name in addresses")
-        parser.add_argument("--reason", default="", help="why, for the ledger")
-        parser.add_argument("--as", dest="name", help="your name in the ledger, before that of your account")
+        parser.add_argument("--reason", type=plain_text, default="", help="why, for the ledger")
+        add_name(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         (show,) = find_shows(options["show"])
