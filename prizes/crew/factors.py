@@ -51,6 +51,11 @@ def has_factor(user: User) -> bool:
     return bool(Authenticator.objects.filter(user=user).exists())
 
 
+def line_up(user: User) -> None:
+    """Locks the factors of an account until the transaction ends."""
+    list(Authenticator.objects.select_for_update().filter(user=user).order_by("pk").values_list("pk"))
+
+
 # --- codes ---
 
 

@@ -7,6 +7,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
@@ -118,11 +119,14 @@ def _half_logged_in(half: dict[str, Any]) -> User | None:
     return user if user is not None and user.get_session_auth_hash() == half["seal"] else None
 
 
+@transaction.atomic
 def check_step(request: HttpRequest, user: User) -> str:
     """What is wrong with a code or passkey that was sent; empty where it is right.
 
-    Nobody guesses what a passkey signs, so it is never held off.
+    Tries of one account line up: of many at once each sees those before it counted. Nobody guesses what a passkey
+    signs, so it is never held off.
     """
+    factors.line_up(user)
     name = user.get_username()
     where = throttle.place_of(request, name)
     try:

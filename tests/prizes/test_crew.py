@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from typing import Any
 
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from fido2.cose import ES256
 from fido2.utils import websafe_encode
@@ -547,6 +549,22 @@ def test_a_network_of_addresses_does_not_guess_a_code_and_known_browsers_go_on()
     assert lands_at(page) == "/console/"
     FailedLogin.objects.filter(neighbour=throttle.ANYWHERE).update(last_ms=now_ms() - LATER_MS)
     assert "not right" in client.post("/login/second/", {"code": "000000"}).text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_codes_at_once_five_are_looked_at() -> None:
+    hire("dora", DIRECTOR)
+    set_up_app(try_login("dora")[0])
+    halves = [try_login("dora", PASSWORD, ELSEWHERE)[0] for _ in range(16)]
+
+    def guess(client: Client) -> bool:
+        try:
+            return "not right" in client.post("/login/second/", {"code": "000000"}).text
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(guess, halves)) == throttle.TRIES
 
 
 def test_whoever_hammers_behind_the_studios_own_address_does_not_lock_its_browsers_out() -> None:
