@@ -50,6 +50,7 @@ SAMPLES = {
     "GATEWAY_FAST": "no",
     "MAX_CONNECTIONS": "777",
     "FRAMES_PER_SECOND": "9",
+    "SOCKETS_PER_BLOCK": "77",
     "HTTP_AT_ONCE": "3",
     "CREW_SECOND_FACTOR": "false",
     "ALLOWED_HOSTS": "a.example,b.example",

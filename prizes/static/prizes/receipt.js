@@ -90,7 +90,8 @@ const Receipt = (() => {
   function uidOf(pass) {
     const packed = String(pass).split(":")[0].replaceAll("-", "+").replaceAll("_", "/");
     try {
-      return /,(\d+),\d+\]$/.exec(atob(packed))?.[1] ?? null;
+      // ["show", uid, until when], and of a guest how it was earned behind that.
+      return /^\["[^"\\]*",(\d+),\d+[,\]]/.exec(atob(packed))?.[1] ?? null;
     } catch {
       return null;
     }
