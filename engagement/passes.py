@@ -30,7 +30,8 @@ class Pass(NamedTuple):
     """What a pass says: this viewer may take part in this show until then.
 
     `origin` is how and where a guest got it (10 bytes, engagement/fair_play/core/origins.py), users of a host app have
-    none. `issued_at` is when it was given first (UTC ms), however long it lives. A renewed pass keeps both.
+    none. `issued_at` is when it was given first (UTC ms), however long it lives. `carrier` is the prefix of the carrier
+    that it came from ("": none). A renewed pass keeps all three.
     """
 
     show: str
@@ -38,6 +39,7 @@ class Pass(NamedTuple):
     expires_at: int
     origin: bytes = b""
     issued_at: int = 0
+    carrier: str = ""
 
     @property
     def kind(self) -> str:
@@ -61,18 +63,23 @@ def issue_pass(show: str, uid: int, *, lifetime_s: int | None = None, now: int |
 
 
 def issue_guest_pass(
-    show: str, *, origin: bytes = NOWHERE, lifetime_s: int | None = None, now: int | None = None
+    show: str,
+    *,
+    origin: bytes = NOWHERE,
+    carrier: str = "",
+    lifetime_s: int | None = None,
+    now: int | None = None,
 ) -> str:
     """A pass for somebody nobody knows: a fresh random id, with how and where it was earned."""
     now = now_ms() if now is None else now
-    return _sign(show, GUEST_BIT | secrets.randbits(63), lifetime_s, now, origin.hex(), now)
+    return _sign(show, GUEST_BIT | secrets.randbits(63), lifetime_s, now, origin.hex(), now, carrier)
 
 
 def renew_guest_pass(old: Pass, *, lifetime_s: int | None = None, now: int | None = None) -> str:
     """A pass for the same guest, valid from now on; raises ValueError for a user of a host app."""
     if old.uid < GUEST_BIT:
         raise ValueError("expected the pass of a guest: the host app gives its users new ones")
-    return _sign(old.show, old.uid, lifetime_s, now, old.origin.hex(), old.issued_at)
+    return _sign(old.show, old.uid, lifetime_s, now, old.origin.hex(), old.issued_at, old.carrier)
 
 
 def _sign(show: str, uid: int, lifetime_s: int | None, now: int | None, *more: str | int) -> str:
@@ -106,7 +113,9 @@ def _signed_at(token: str) -> int:
     return signing.b62_decode(token.rsplit(":", 2)[-2]) * 1000
 
 
-def _parse(signed_at: int, show: str, uid: int, expires_at: int, origin: str = "", since: int = 0) -> Pass:
+def _parse(
+    signed_at: int, show: str, uid: int, expires_at: int, origin: str = "", since: int = 0, carrier: str = ""
+) -> Pass:
     """A guest's pass without an origin is one from before there were any."""
     packed = bytes.fromhex(origin) or (NOWHERE if uid >= GUEST_BIT else b"")
-    return Pass(show, uid, expires_at, packed, since or signed_at)
+    return Pass(show, uid, expires_at, packed, since or signed_at, carrier)

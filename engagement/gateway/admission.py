@@ -139,7 +139,8 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
     earning = Earning(hub.redis, audience, str((scope.get("client") or ("",))[0]))
     kind = await _earn(earning, asked)
     hub.issued[slug][kind] += 1
-    return _answer(scope, audience.state, issue_guest_pass(slug, origin=earning.origin(kind)))
+    token = issue_guest_pass(slug, origin=earning.origin(kind), carrier=earning.carrier)
+    return _answer(scope, audience.state, token)
 
 
 async def _earn(earning: Earning, asked: GuestIn) -> str:

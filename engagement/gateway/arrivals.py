@@ -145,8 +145,8 @@ class Arrivals:
             segment = session.audience.current
             if session.viewer is not None and segment is not None and segment.shards:
                 wanted[segment.key, session.viewer] = segment
-                if session.origin and session.audience.state.fair_play.keeps_origins:
-                    self._totals.locate(self._totals.totals_of(segment), session.viewer, session.origin)
+                if origin := session.placed_origin:
+                    self._totals.locate(self._totals.totals_of(segment), session.viewer, origin)
         return await self.read_totals(wanted) if wanted else {}
 
     async def read_totals(

@@ -28,6 +28,7 @@ from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.core.show_state import SegmentState, ShowState, state_message
 from engagement.core.windows import Window
+from engagement.fair_play.core.budgets import CarrierTable
 from engagement.fair_play.core.revoked import Revoked
 from engagement.gateway.core.pace import Pace
 from engagement.gateway.transport.direct import fan_out
@@ -121,6 +122,7 @@ class Audience:
         self.k_show = open_secret(state.k_show) if state.k_show else b""
         self.fingerprint = key_fingerprint(state.slug, self.k_show) if self.k_show else ""
         self.revoked = Revoked(state.revoked)
+        self.carriers = CarrierTable(state.fair_play.carriers)
         self._reporting: dict[tuple[int, str | None], Reporting | None] = {}
         self._frames: dict[str | None, Frame] = {}
         self._packed: dict[str | None, msgspec.Raw] = {}
@@ -205,7 +207,7 @@ class Audience:
         self._take(state)
         if self.fingerprint != fingerprint:
             self._dismiss_phones()
-        if state.revoked != known.revoked:
+        if state.revoked != known.revoked or state.guests != known.guests:
             self._dismiss_revoked()
         if self.current_key != before:
             self.leaders = {}

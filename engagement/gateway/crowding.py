@@ -5,10 +5,9 @@ Loosely: per process, and with a limit that a hall behind one address stays belo
 
 import socket
 from collections import Counter
+from ipaddress import IPv4Address, IPv6Address
 
-from engagement.core.show_state import ShowState
 from engagement.fair_play.core.budgets import CarrierTable
-from engagement.fair_play.core.origins import read_address
 
 UNKNOWN = 0  # whoever has no address that can be read shares one place
 IPV6 = 1 << 48  # of a /48, so that it is never the number of an IPv4 address
@@ -26,6 +25,11 @@ def block_of(address: str) -> int:
     return int.from_bytes(packed[12:]) if packed.startswith(MAPPED) else IPV6 | int.from_bytes(packed[:6])
 
 
+def network_of(block: int) -> IPv4Address | IPv6Address:
+    """The first address of the block with this number."""
+    return IPv6Address((block ^ IPV6) << 80) if block & IPV6 else IPv4Address(block)
+
+
 class Crowding:
     """The sockets of each block; `most` is for one without a carrier, 0: as many as come."""
 
@@ -33,10 +37,11 @@ class Crowding:
         self._most = most
         self._here: Counter[int] = Counter()
 
-    def has_room(self, address: str, state: ShowState) -> bool:
-        """Whether one more may come from this address into this show."""
-        here = self._here.get(block_of(address), 0)
-        return not self._most or here < self._most or here < self._most * _factor(address, state)
+    def has_room(self, address: str, carriers: CarrierTable) -> bool:
+        """Whether one more may come from this address into a show with these carriers."""
+        block = block_of(address)
+        here = self._here.get(block, 0)
+        return not self._most or here < self._most or here < self._most * carriers.find(network_of(block))[1]
 
     def enter(self, address: str) -> int:
         """One more is here; returns its block, to leave with."""
@@ -51,11 +56,3 @@ class Crowding:
             self._here[block] = left
         else:
             del self._here[block]
-
-
-def _factor(address: str, state: ShowState) -> int:
-    """How many times the usual number a carrier's block has, by the promise of the show. Looked up by the few."""
-    try:
-        return CarrierTable(state.fair_play.carriers).find(read_address(address))[1]
-    except ValueError:
-        return 1

@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engagement.clock import now_ms
-from engagement.core.show_state import FairPlayState
 from engagement.fair_play.attestation import Service, Unavailable, vouches
 from engagement.fair_play.core.air_code import is_on_air
 from engagement.fair_play.core.budgets import (
@@ -24,7 +23,6 @@ from engagement.fair_play.core.budgets import (
     CODE_BUDGETS,
     HOUR_MS,
     SLACK,
-    CarrierTable,
     Limits,
     Neighbourhood,
     find_neighbourhood,
@@ -130,6 +128,12 @@ class Earning:
         """What a pass of this kind says of where it came from."""
         return Origin(kind, self._place.carrier, self._place.block).pack()
 
+    @property
+    def carrier(self) -> str:
+        """The prefix of the carrier that the address belongs to; "" without one."""
+        carriers = self._audience.state.fair_play.carriers
+        return carriers[self._place.carrier - 1][0] if self._place.carrier else ""
+
     def until_next_hour_s(self) -> int:
         """When budgets are new."""
         return (HOUR_MS - self._now % HOUR_MS) // 1000 + 1
@@ -227,18 +231,12 @@ class Earning:
             return bool(await self._redis.set(key, b"1", nx=True, ex=LIFETIME_S + 60))
 
 
-_tables: dict[str, tuple[FairPlayState, CarrierTable]] = {}
-
-
 def _place_of(audience: Audience, address: str) -> Neighbourhood:
     """Where an address is; whoever has none that can be read shares one place."""
-    fair_play, slug = audience.state.fair_play, audience.state.slug
-    known = _tables.get(slug)
-    if known is None or known[0] is not fair_play:
-        known = _tables[slug] = fair_play, CarrierTable(fair_play.carriers)
+    fair_play = audience.state.fair_play
     try:
         where = read_address(address)
     except ValueError:
         where = UNKNOWN
     limits = Limits(fair_play.passes_ipv4, fair_play.passes_ipv6_64, fair_play.passes_ipv6_48)
-    return find_neighbourhood(audience.k_show, where, limits, known[1])
+    return find_neighbourhood(audience.k_show, where, limits, audience.carriers)

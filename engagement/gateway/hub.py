@@ -160,7 +160,7 @@ class Hub:
         """Raises PhoneFault when this process is full, for this address at least, or about to end."""
         if self.connections >= self.max_connections or self._ending is not None:
             why = "this server is full"
-        elif not self._crowding.has_room(address, audience.state):
+        elif not self._crowding.has_room(address, audience.carriers):
             why = "too many sockets of this network are open here"
         else:
             return

@@ -8,13 +8,16 @@ from engagement.core.digests import derive_pseudonym, derive_salt
 from engagement.core.errors import PhoneFault, WireError
 from engagement.core.messages import Hello, Resync, Shakes, Sync, Synced, decode, encode, error_frame
 from engagement.core.shakes import FrameLimit, clamp
+from engagement.fair_play.core.budgets import place_origin
 from engagement.gateway.audience import ANOTHER_KEY, REVOKED, Audience
 from engagement.gateway.core.frames import BAD_TEXT
+from engagement.gateway.crowding import network_of
 from engagement.gateway.load_meter import LoadMeter
 from engagement.gateway.transport.socket import Frame, Socket, dismiss
 from engagement.gateway.write_behind import WriteBehind
 from engagement.passes import BadPass, Pass, check_pass, kind_of
 
+NO_GUESTS = "this show takes the users of its apps only"
 STRIKES = 3  # bad messages after which the phone is sent away
 
 
@@ -42,8 +45,8 @@ class Session:
     """A phone or a screen on a socket; `viewer` is None for a screen, and for whoever has not said hello."""
 
     __slots__ = (
-        "_full_at", "_process", "_strikes", "audience", "block", "every_ms", "feed", "greeted", "issued_at", "key",
-        "origin", "pulses", "socket", "stubbed", "told", "viewer",
+        "_full_at", "_process", "_strikes", "audience", "block", "carrier", "every_ms", "feed", "greeted", "issued_at",
+        "key", "origin", "pulses", "socket", "stubbed", "told", "viewer",
     )  # fmt: skip
 
     def __init__(self, process: Process, audience: Audience, socket: Socket) -> None:
@@ -58,6 +61,7 @@ class Session:
         self.key = ""  # the fingerprint of the show's key that the pseudonym was made with
         self.issued_at = 0  # its pass, in UTC ms
         self.origin = b""  # of a guest: kind, carrier and block (docs/draw.md, section 3)
+        self.carrier = ""  # the prefix that its pass names
         self.block = 0  # of the address space that it comes from (crowding.py)
         self.feed: str | None = None
         # Draws whose `won` this socket has got, and with which status.
@@ -74,7 +78,18 @@ class Session:
         """Whether its pass does not count any more."""
         if self.viewer is None:
             return False
+        if self.origin and not self.audience.state.guests:
+            return True
         return self.audience.revoked.has(self.viewer, kind_of(self.origin), self.issued_at)
+
+    @property
+    def placed_origin(self) -> bytes:
+        """What is kept of its origin, with the carrier by the list that is promised now; b"": nothing."""
+        audience = self.audience
+        if not self.origin or not audience.state.fair_play.keeps_origins:
+            return b""
+        here = network_of(self.block)
+        return place_origin(self.origin, self.carrier, here, audience.k_show, audience.carriers)
 
     # --- what the socket says ---
 
@@ -159,7 +174,7 @@ class Session:
         accepted = clamp(
             report.total, burst=state.burst, max_hz=state.max_hz, elapsed_ms=found.window.elapsed_ms(now)
         )
-        origin = self.origin if state.fair_play.keeps_origins else b""
+        origin = b"" if self.viewer in segment.origins else self.placed_origin
         totals.accept(segment, self.viewer, accepted, clamped=accepted < report.total, origin=origin)
 
     def _say_hello(self, message: str | bytes | None) -> None:
@@ -170,7 +185,7 @@ class Session:
             self.feed = feed if hello.feed else None
         else:
             found, self.viewer, salt = _identify(hello, self.audience)
-            self.origin, self.issued_at = found.origin, found.issued_at
+            self.origin, self.carrier, self.issued_at = found.origin, found.carrier, found.issued_at
             self.key = self.audience.fingerprint
             self.feed = feed
         self.greeted = True
@@ -222,6 +237,8 @@ def _identify(hello: Hello, audience: Audience) -> tuple[Pass, bytes, bytes]:
         found = check_pass(hello.pass_, slug, now_ms())
     except BadPass as error:
         raise PhoneFault(WireError.BAD_PASS, str(error)) from None
+    if found.origin and not audience.state.guests:
+        raise PhoneFault(WireError.BAD_PASS, NO_GUESTS)
     salt = derive_salt(audience.k_show, slug, found.uid)
     viewer = derive_pseudonym(slug, found.uid, salt)
     if audience.revoked.has(viewer, found.kind, found.issued_at):

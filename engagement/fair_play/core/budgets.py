@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from engagement.fair_play.core.carriers import Carrier
-from engagement.fair_play.core.origins import BLOCK_BYTES, BLOCK_PURPOSE
+from engagement.fair_play.core.origins import BLOCK_BYTES, BLOCK_PURPOSE, block_of, parse_origin
 
 HOUR_MS = 3_600_000
 EASIEST = (
@@ -52,6 +52,16 @@ class CarrierTable:
                 number
             )
         self._order = sorted(self._numbers, key=lambda key: key[1])  # the longest prefix first
+        self._by_prefix = {prefix: number for number, (prefix, _) in enumerate(carriers, 1)}
+
+    def number_of(self, prefix: str) -> int:
+        """Return 1 + the index of the carrier with exactly this prefix; 0 without one.
+
+        >>> table = CarrierTable([("203.0.113.0/24", 50)])
+        >>> table.number_of("203.0.113.0/24"), table.number_of("203.0.113.0/25"), table.number_of("")
+        (1, 0, 0)
+        """
+        return self._by_prefix.get(prefix, 0)
 
     def find(self, address: IPv4Address | IPv6Address) -> tuple[int, int]:
         """Return 1 + the index of the carrier with the longest prefix around this address, and its factor.
@@ -90,6 +100,34 @@ def find_neighbourhood(
         blocks = [(_name(k_show, address, 48), limits.ipv6_48), (_name(k_show, address, 64), limits.ipv6_64)]
     budgets = tuple((name.hex(), free * factor) for name, free in blocks)
     return Neighbourhood(blocks[0][0], number, budgets)
+
+
+def place_origin(
+    origin: bytes,
+    prefix: str,
+    here: IPv4Address | IPv6Address,
+    k_show: bytes,
+    carriers: CarrierTable,
+) -> bytes:
+    """Return the 10 bytes of an origin with the carrier that its block has in this list.
+
+    Passes outlive changes of the list, and an index into another list is worth nothing. Whoever is `here` in the block
+    of the pass has the carrier of this address; elsewhere it is the one with the `prefix` that the pass names, as long
+    as the list has it.
+
+    >>> from ipaddress import ip_address
+    >>> from engagement.fair_play.core.origins import Origin
+    >>> home, away = ip_address("203.0.113.7"), ip_address("192.0.2.1")
+    >>> old = Origin("guest", 1, block_of(bytes(32), home)).pack()
+    >>> table = CarrierTable([("192.0.2.0/24", 9), ("203.0.113.0/24", 50)])
+    >>> [place_origin(old, prefix, here, bytes(32), table)[1]
+    ...  for prefix, here in (("", home), ("203.0.113.0/24", away), ("", away), ("198.51.100.0/24", away))]
+    [2, 2, 0, 0]
+    """
+    found = parse_origin(origin)
+    is_home = block_of(k_show, here) == found.block
+    number = carriers.find(here)[0] if is_home else carriers.number_of(prefix)
+    return found._replace(carrier=number).pack()
 
 
 def level_of(earned: int, budget: int) -> int:

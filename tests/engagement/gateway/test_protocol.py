@@ -58,7 +58,7 @@ async def test_a_phone_is_welcomed_with_its_name_its_salt_and_the_whole_state(
 async def test_what_a_guests_pass_says_of_where_it_came_from_is_kept_with_the_total(
     gateway: str, on_air: Segment
 ) -> None:
-    slug, origin = on_air.show.slug, Origin("work", 3, b"a block!").pack()
+    slug, origin = on_air.show.slug, Origin("work", 0, b"a block!").pack()
     viewers = []
     for token in (issue_guest_pass(slug, origin=origin), issue_guest_pass(slug), issue_pass(slug, 7)):
         async with TestPhone(gateway, slug) as phone:
