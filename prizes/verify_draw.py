@@ -289,6 +289,10 @@ class Case:
         self.roll, self.totals = as_file(roll), as_file(totals)
         self.origins, self.shared = as_file(given.origins), as_file(given.shared)
         self.left_out: tuple[int, str] | None = None  # by the recount: how many entries, and their digest
+        self.crowded: dict[str, int] | None = (
+            None  # by the recount: blocks with too many, their entries, and the kept
+        )
+        self.viewers = 0  # by the recount
         self.excluded = sorted(set(given.excluded))
         self.failed: set[str] = set()
         self.counted: dict[
@@ -1089,7 +1093,8 @@ def check_tickets(case: Case) -> str:
         viewers, entries = viewers + len(names), entries + len(made) // ENTRY_BYTES
         case.tell("making the roll anew", entries, case.record["roll"]["entries"])
     require(not case.roll.read(1), f"{entries} entries that follow from the shakes, got more")
-    case.left_out = left_out, digest.hexdigest()
+    case.left_out, case.viewers = (left_out, digest.hexdigest()), viewers
+    case.crowded = guests.crowded if case.origins is not None else None
     said = f"; {left_out} entries of blocks that have too many are left out" if left_out else ""
     return f"{viewers} viewers' shakes give exactly this roll{said}"
 
@@ -1108,6 +1113,7 @@ class Guests:
         self.case, promise = case, case.rules.get("fair_play")
         self.entries, self.factors, self.counters = 0, [1], [0]
         self.caps: dict[int, dict[bytes, bytes]] = {}
+        self.crowded = {"blocks": 0, "entries": 0, "kept": 0}
         if promise is None or case.origins is None:
             self.lack = "" if promise is None else self.lack
             return
@@ -1141,7 +1147,14 @@ class Guests:
                         factor = self.factors[group[0]] if group[0] < len(self.factors) else 1
                         found[group] = Places(self.entries * factor)
                     found[group].add(rank)
-        return {group: best.last() for group, best in found.items() if best.full}
+        full = {group: best for group, best in found.items() if best.full}
+        kept = sum(best.places for best in full.values())
+        self.crowded = {
+            "blocks": len(full),
+            "entries": sum(best.seen for best in full.values()),
+            "kept": kept,
+        }
+        return {group: best.last() for group, best in full.items()}
 
     def count(self) -> Iterator[tuple[list[bytes], list[bytes], list[Ranked]]]:
         """Names, tickets and what may be one too many, chunk by chunk of the totals."""
@@ -1191,10 +1204,11 @@ class Places:
     """The smallest ranks of a block, as many as it has places."""
 
     def __init__(self, places: int) -> None:
-        self.places, self.full = places, False
+        self.places, self.full, self.seen = places, False, 0
         self.kept: list[int] = []
 
     def add(self, rank: bytes) -> None:
+        self.seen += 1
         number = -int.from_bytes(rank, "big")
         if len(self.kept) < self.places:
             heapq.heappush(self.kept, number)
@@ -1243,12 +1257,38 @@ class Along:
 
 
 def check_origins(case: Case) -> str:
-    """The file is the one of the ledger, where that is given."""
-    digest = hashlib.sha256()
+    """The file is the one of the ledger, where that is given, as are the figures that follow from it; no user of a host
+    app is in it, and nobody at all where the rules take no guests.
+    """
+    digest, kinds, names = hashlib.sha256(), [0] * (1 + len(PASS_KINDS)), set(pseudonyms_of_users(case))
     case.origins.seek(0)
-    for chunk in iter(lambda: case.origins.read(1 << 20), b""):
+    for chunk in iter(lambda: case.origins.read(CHUNK_ENTRIES * ORIGIN_BYTES), b""):
         digest.update(chunk)
-    return compare_frozen(case, {"origins_sha256": digest.hexdigest()}, digest.hexdigest())
+    for rows in read_origins(case.origins):
+        for kind in rows[1::4]:
+            require(1 <= kind < len(kinds), f"origins of a known kind, got {kind}")
+            kinds[kind] += 1
+        users = names.intersection(rows[::4])
+        require(not users, f"origins of guests, got {len(users)} of users of the host app")
+    promise = case.rules.get("fair_play")
+    require(promise is None or promise["guests"] or not sum(kinds), "no guests, by the rules, got some")
+    found: dict[str, Any] = {"origins_sha256": digest.hexdigest()}
+    if case.left_out is not None:
+        named = {name: many for name, many in zip(PASS_KINDS, kinds[1:]) if many}
+        found["kinds"] = {"app": case.viewers - sum(kinds), **named}
+    row = frozen_row(case)
+    if row is not None and case.crowded is not None:
+        told = {name: row["shared"][name] for name in case.crowded}
+        expect("blocks with too many entries in the ledger", told, case.crowded)
+    return compare_frozen(case, found, digest.hexdigest())
+
+
+def pseudonyms_of_users(case: Case) -> Iterator[bytes]:
+    """Of the users of a host app among the ids that are given: the lower half of the 64 bits."""
+    if case.given.show_key and "show key" not in case.failed:
+        for uid in case.given.uids:
+            if uid < 1 << 63:
+                yield pseudonym_of(case.rules["show_id"], case.given.show_key, uid)
 
 
 def check_shared(case: Case) -> str:
@@ -1306,7 +1346,7 @@ def frozen_row(case: Case) -> Any:
     return next((row for row in details["draws"] if row["draw_id"] == case.rules["draw_id"]), None)
 
 
-def compare_frozen(case: Case, found: dict[str, str], said: str) -> str:
+def compare_frozen(case: Case, found: dict[str, Any], said: str) -> str:
     details = frozen_details(case)
     if details is None:
         return f"{said}; NOT COMPARED with the ledger (--key)"

@@ -12,13 +12,15 @@ import pytest
 from django.test import Client
 
 from engagement import tally
-from engagement.core.digests import parse_canonical
+from engagement.core.digests import derive_pseudonym, derive_salt, parse_canonical
 from engagement.fair_play.core.origins import NO_BLOCK, Origin
 from engagement.fair_play.models import FairPlay
 from engagement.keys import own
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import LedgerEntry, Segment, Show
+from engagement.passes import GUEST_BIT
+from engagement.vault import open_secret
 from prizes import on_air
 from prizes import verify_draw as verifier
 from prizes.audit import audit_draw
@@ -204,6 +206,13 @@ def test_the_second_program_comes_to_the_same_list_by_itself(shared: Draw) -> No
     assert "10 entries do not count" in checks["shared entries"].detail
 
 
+def without_one_of(origins: bytes, crowded: bytes) -> bytes:
+    """Origins without the first one of a block that has too many: of another block it makes no difference."""
+    rows = [origins[at : at + 24] for at in range(0, len(origins), 24)]
+    rows.remove(next(row for row in rows if row.endswith(crowded)))
+    return b"".join(rows)
+
+
 def test_somebody_else_in_the_place_of_the_one_who_stays_is_found(shared: Draw) -> None:
     names = left_out(shared)
     stays = next(name for name in entries_of(shared) if name not in names)
@@ -216,7 +225,7 @@ def test_somebody_else_in_the_place_of_the_one_who_stays_is_found(shared: Draw) 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda rows: rows[24:], "expected the roll"),
+        (lambda rows: without_one_of(rows, block(0)), "expected the roll"),
         (lambda rows: rows[:-1], "24 bytes"),
         (lambda rows: rows[24:48] + rows[:24] + rows[48:], "order of pseudonyms"),
         (lambda rows: rows[:14] + b"\x09" + rows[15:], "known kind"),
@@ -228,6 +237,61 @@ def test_somebody_else_in_the_place_of_the_one_who_stays_is_found(shared: Draw) 
 def test_other_origins_do_not_give_this_roll(shared: Draw, change: Any, said: str) -> None:
     rows = fetch(origins_name(shared.segment.key)).read_bytes()
     assert said in recount(shared, origins=change(rows))["tickets from shakes"].detail
+
+
+def case_of(draw: Draw, **more: Any) -> verifier.Case:
+    """The whole draw with its origins, every check done."""
+    names = roll_name(draw.key), totals_name(draw.segment.key), origins_name(draw.segment.key)
+    roll, totals, origins = (fetch(name).read_bytes() for name in names)
+    record = parse_canonical(fetch(f"draw-{draw.key}/record.json").read_bytes())
+    case = verifier.Case(record, roll, totals, verifier.Given(origins=origins, **more))
+    assert [row.detail for row in verifier.check_case(case) if not row.ok] == []
+    return case
+
+
+@pytest.mark.parametrize(
+    ("forge", "said"),
+    [
+        (lambda told: told, ""),
+        (lambda told: told["kinds"].update(app=44, guest=1), "kinds in the ledger"),
+        (lambda told: told["draws"][0]["shared"].update(blocks=3), "blocks with too many entries"),
+        (lambda told: told["draws"][0]["shared"].update(entries=60, kept=50), "blocks with too many entries"),
+    ],
+)
+def test_every_figure_of_the_ledger_is_recounted(
+    shared: Draw, monkeypatch: pytest.MonkeyPatch, forge: Any, said: str
+) -> None:
+    case, details = case_of(shared), told(shared)
+    forge(details)
+    monkeypatch.setattr(verifier, "frozen_details", lambda _: details)
+    check = verifier.run("origins", verifier.check_origins, case)
+    assert check.ok == (not said) and said in check.detail
+
+
+def test_a_user_of_the_host_app_who_is_put_into_a_block_is_found(show: Show) -> None:
+    key = open_secret(show.k_show)
+    users, guests = range(1, 9), range(GUEST_BIT, GUEST_BIT + 30)
+
+    def pseudonym(uid: int) -> bytes:
+        return derive_pseudonym(show.slug, uid, derive_salt(key, show.slug, uid))
+
+    whence = {pseudonym(uid): Origin("guest", 0, block(0)) for uid in guests}
+    honest = {pseudonym(uid): 50 for uid in users}
+    draw = run_all(play(show, whence, honest, shared_entries=20))
+    origins = fetch(origins_name(draw.segment.key)).read_bytes()
+    case = case_of(draw, show_key=key, uids=[*users, *guests])
+    row = min(honest) + Origin("guest", 0, block(0)).pack()
+    rows = [origins[at : at + 24] for at in range(0, len(origins), 24)]
+    case.origins = verifier.as_file(b"".join(sorted([*rows, row])))
+    with pytest.raises(verifier.Wrong, match="got 1 of users of the host app"):
+        verifier.check_origins(case)
+
+
+def test_nobody_comes_from_anywhere_where_the_rules_take_no_guests(shared: Draw) -> None:
+    case = case_of(shared)
+    case.rules["fair_play"]["guests"] = False
+    with pytest.raises(verifier.Wrong, match="no guests, by the rules"):
+        verifier.check_origins(case)
 
 
 def test_without_origins_the_auditor_is_told_what_is_missing(shared: Draw) -> None:
