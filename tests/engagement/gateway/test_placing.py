@@ -45,6 +45,7 @@ def arm_with(show: Show, carriers: str) -> Segment:
     return put_on_air(armed_segment(show))
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize("connected", [False, True], ids=["comes later", "is here already"])
 async def test_a_pass_has_the_carrier_of_the_list_that_is_promised_not_of_the_one_it_was_given_under(
     gateway: str, transactional_db: None, connected: bool
