@@ -54,6 +54,7 @@ from prizes.api import draws as draw_api
 from prizes.exclusions import exclude_viewer
 from prizes.models import (
     Cosignature,
+    CrewSession,
     DiceEntry,
     Draw,
     Exclusion,
@@ -303,7 +304,7 @@ PARTS: dict[str, Callable[[Night], object]] = {
     "list_id": lambda night: night.draft.prize_lists.get().pk,
     "approval_id": lambda night: 1,  # no GET leads there
     "action": lambda night: "arm",
-    "number": lambda night: night.show.pk,
+    "number": lambda night: CrewSession.objects.earliest("pk").pk,  # of the chief
     "size": lambda night: 3,
     "position": lambda night: night.show.ledger.filter(action="arm").earliest("position").position,
     "gateway": lambda night: GATEWAY,
@@ -410,7 +411,7 @@ def rehearse(night: Night) -> None:
 
 def run_segment(night: Night) -> None:
     for action in ("status", "arm", "void"):
-        call("segment", action, night.draft.pk, "--reason", "rain")
+        call("segment", action, night.draft.pk, "--show", night.show.slug, "--reason", "rain")
 
 
 def open_key(night: Night) -> None:
