@@ -44,9 +44,8 @@ async def post(
             while more and not first.done() and sent * len(more) < ENOUGH:
                 writer.write(more)
                 sent += 1
-                await asyncio.wait(
-                    {first, asyncio.create_task(writer.drain())}, return_when="FIRST_COMPLETED"
-                )
+                await writer.drain()
+                await asyncio.wait({first}, timeout=0.1)  # a server that is slow answers before it hangs up
             said = (await first + await reader.read()).decode()
     finally:
         writer.close()
