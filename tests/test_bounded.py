@@ -53,6 +53,7 @@ from prizes import files, stampers, witnesses
 from prizes.api import draws as draw_api
 from prizes.exclusions import exclude_viewer
 from prizes.models import (
+    Approval,
     Cosignature,
     CrewSession,
     DiceEntry,
@@ -302,7 +303,7 @@ PARTS: dict[str, Callable[[Night], object]] = {
     "segment_id": lambda night: night.draft.pk,
     "party_id": lambda night: Party.objects.earliest("pk").pk,
     "list_id": lambda night: night.draft.prize_lists.get().pk,
-    "approval_id": lambda night: 1,  # no GET leads there
+    "approval_id": lambda night: Approval.objects.order_by("pk").values_list("pk", flat=True).first() or 1,
     "action": lambda night: "arm",
     "number": lambda night: CrewSession.objects.earliest("pk").pk,  # of the chief
     "size": lambda night: 3,
