@@ -144,8 +144,7 @@ def finish_passkey(user: User, name: str, credential: Any) -> None:
         raise WrongFactor from None
     if Authenticator.objects.filter(user=user, type=Kind.WEBAUTHN).count() >= MOST_PASSKEYS:
         raise WrongFactor
-    shown = "".join(letter for letter in name if letter.isprintable()).strip()[:LONGEST_NAME]
-    webauthn.WebAuthn.add(user, shown or "Passkey", credential)
+    webauthn.WebAuthn.add(user, name.strip()[:LONGEST_NAME] or "Passkey", credential)
     ensure_codes(user)
 
 

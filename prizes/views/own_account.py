@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from engagement.clock import from_ms
+from engagement.core.plain_text import check_plain
 from prizes.crew import factors, sessions
 from prizes.crew.guard import RUNS
 from prizes.logins import is_recent, remember_second_factor, used_second_factor
@@ -95,11 +96,14 @@ def passkey(request: HttpRequest) -> HttpResponseBase:
     error = ""
     if request.method == "POST":
         try:
+            name = check_plain("name", request.POST.get("name", ""))
             credential = read_credential(request.POST.get("credential", ""))
-            factors.finish_passkey(user, request.POST.get("name", ""), credential)
+            factors.finish_passkey(user, name, credential)
             return _set_up(request)
         except factors.WrongFactor:
             error = "This passkey cannot be taken. Try again, or another one."
+        except ValueError as unseen:
+            error = f"{unseen}."
     context = {"options": factors.begin_passkey(user), "error": error}
     return render(request, "prizes/passkey.html", context)
 

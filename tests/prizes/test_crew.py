@@ -259,6 +259,13 @@ def test_what_is_no_passkey_is_refused(credential: str) -> None:
     assert answer.status_code == 200 and "not right" in answer.text
 
 
+def test_a_name_that_nobody_can_see_is_refused_before_the_passkey() -> None:
+    hire("dora", DIRECTOR)
+    client, _ = try_login("dora")
+    answer = client.post("/account/passkey/", {"credential": "{}", "name": "key\u202egnp"})
+    assert "name: expected characters that can be seen, got U+202E" in answer.text
+
+
 def test_of_djangos_allauth_no_page_has_an_address() -> None:
     for path in (
         "/accounts/signup/",

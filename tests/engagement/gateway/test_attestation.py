@@ -3,20 +3,20 @@
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from engagement.actions import announce_later
 from engagement.fair_play import attestation
-from engagement.gateway.hub import get_hub, stop_hub
+from engagement.gateway.hub import get_hub
 from engagement.models import Show
-from tests.cast import make_show
 from tests.engagement.gateway.test_earning import kind_of, refusal, want
+from tests.engagement.test_passes import hub_ends_with_the_test as hub_ends_with_the_test  # a fixture
 from tests.engagement.test_passes import promise
+from tests.engagement.test_passes import show as show  # a fixture
 
 SECRET = "a-secret-of-this-site"
 ANSWERS = {
@@ -53,19 +53,6 @@ def service(settings: Any) -> Iterator[None]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture
-def show(transactional_db: None) -> Show:
-    show = make_show()
-    announce_later(show.pk)
-    return show
-
-
-@pytest.fixture(autouse=True)
-async def hub_ends_with_the_test() -> AsyncIterator[None]:
-    yield
-    await stop_hub()
 
 
 def token(text: str, service: str = "voucher") -> dict[str, Any]:

@@ -2,40 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import altcha
 import pytest
 
-from engagement.actions import announce_later
 from engagement.clock import now_ms
 from engagement.core.digests import derive_salt
 from engagement.fair_play.core.air_code import PERIOD_MS, code_of
 from engagement.fair_play.core.budgets import ASKS, CODE_BUDGETS
 from engagement.fair_play.core.origins import parse_origin
-from engagement.gateway.hub import get_hub, stop_hub
+from engagement.gateway.hub import get_hub
 from engagement.gateway.work import LIFETIME_S, make_challenge
 from engagement.models import Show
 from engagement.passes import ANY_TIME, check_pass
 from engagement.vault import open_secret
-from tests.cast import make_show
 from tests.engagement.test_passes import Answer, ask, promise
+from tests.engagement.test_passes import hub_ends_with_the_test as hub_ends_with_the_test  # a fixture
+from tests.engagement.test_passes import show as show  # a fixture
 
 HERE, NEXT_DOOR = "192.0.2.1", "192.0.2.2"
-
-
-@pytest.fixture
-def show(transactional_db: None) -> Show:
-    show = make_show()
-    announce_later(show.pk)
-    return show
-
-
-@pytest.fixture(autouse=True)
-async def hub_ends_with_the_test() -> AsyncIterator[None]:
-    yield
-    await stop_hub()
 
 
 async def want(show: Show, body: dict[str, Any] | None = None, address: str = HERE) -> Answer:
