@@ -168,13 +168,13 @@ def test_every_field_of_the_administration_says_what_is_wrong(night: Night, hear
             continue
         fields = list(site.get_form(request)().fields)
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/add/"
-        for field in fields:
-            for name, text in TEXTS.items():
-                body = urlencode({field: text[:20_000]})
-                what = f"POST {address} {field}: {name}"
-                kind = "application/x-www-form-urlencoded"
-                send(night.browser, "POST", address, heard, what, data=body, content_type=kind)
-                tried += 1
+        for name, text in TEXTS.items():
+            # All fields at once: each is cleaned and told by itself, and the page is the dear part.
+            body = urlencode(dict.fromkeys(fields, text[:20_000]))
+            what = f"POST {address}: {name}"
+            kind = "application/x-www-form-urlencoded"
+            send(night.browser, "POST", address, heard, what, data=body, content_type=kind)
+            tried += len(fields)
     assert tried > 500
 
 

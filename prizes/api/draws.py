@@ -316,15 +316,12 @@ async def get_totals(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseB
     ),
 )
 async def get_origins(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseBase:
-    draw = await Draw.objects.select_related("segment__freeze").filter(pk=draw_id).afirst() or await _find(
-        draw_id
-    )
+    draw = await _find(draw_id, "segment__freeze")
     if not await _audits(request):
         raise _auditors_only("where every single guest comes from")
     if not draw.seal:
         raise _not_sealed(draw)
-    if not draw.shared:
-        raise Refused(404, "no_origins", f"draw {draw.pk} is from before origins were kept")
+    _require_origins(draw)
     digest = draw.segment.freeze.origins_sha256
     return await _answer_stored(request, files.origins_name(draw.segment.key), digest, NOBODY_ELSE)
 
@@ -343,8 +340,7 @@ async def get_shared(request: HttpRequest, draw_id: DrawNumber) -> HttpResponseB
     draw = await _find(draw_id)
     if not has_receipts(draw):
         raise _not_sealed(draw)
-    if not draw.shared:
-        raise Refused(404, "no_origins", f"draw {draw.pk} is from before origins were kept")
+    _require_origins(draw)
     return await _answer_stored(request, files.shared_name(draw.key), draw.shared["sha256"], FOR_EVER)
 
 
@@ -363,8 +359,8 @@ def _leave_database() -> None:
 # --- what they share ---
 
 
-async def _find(draw_id: int) -> Draw:
-    draw = await Draw.objects.select_related("show", "segment").filter(pk=draw_id).afirst()
+async def _find(draw_id: int, *related: str) -> Draw:
+    draw = await Draw.objects.select_related("show", "segment", *related).filter(pk=draw_id).afirst()
     if draw is None:
         raise Refused(404, "no_such_draw", f"there is no draw {draw_id}")
     return draw
@@ -378,6 +374,11 @@ async def _audits(request: HttpRequest) -> bool:
 
 def _not_published(draw: Draw) -> Refused:
     return Refused(404, "not_published", f"draw {draw.pk} is not published yet")
+
+
+def _require_origins(draw: Draw) -> None:
+    if not draw.shared:
+        raise Refused(404, "no_origins", f"draw {draw.pk} is from before origins were kept")
 
 
 def _not_sealed(draw: Draw) -> Refused:

@@ -22,9 +22,8 @@ from prizes.engine.streams import (
     TOTAL,
     Rows,
     bytes_of,
-    check_increasing,
-    count_rows,
     read_chunks,
+    read_joined,
     writing,
 )
 from prizes.engine.totals import sort_shard
@@ -118,17 +117,12 @@ class Caps:
 
 def join_origins(shards: Sequence[Path], out: Path) -> OriginsSummary:
     """Write the origins of sorted shards one after the other; ValueError unless pseudonyms increase across them."""
-    digest, kinds, last = hashlib.sha256(), np.zeros(256, np.int64), b""
+    digest, kinds = hashlib.sha256(), np.zeros(256, np.int64)
     with writing(out) as file:
-        for path in shards:
-            count_rows(path, ROW_BYTES)
-            with open(path, "rb") as shard:
-                for chunk in read_chunks(shard, CHUNK_ROWS * ROW_BYTES):
-                    rows = np.frombuffer(chunk, ORIGIN)
-                    last = check_increasing(rows, last, path)
-                    kinds += np.bincount(rows["kind"], minlength=256)
-                    digest.update(chunk)
-                    file.write(chunk)
+        for rows in read_joined(shards, ORIGIN, CHUNK_ROWS):
+            kinds += np.bincount(rows["kind"], minlength=256)
+            digest.update(bytes_of(rows))
+            file.write(bytes_of(rows))
     return OriginsSummary(digest.digest(), {int(kind): int(kinds[kind]) for kind in np.flatnonzero(kinds)})
 
 

@@ -1,6 +1,6 @@
 """Files of rows of one width: read in chunks, checked for their order, written whole or not at all."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -75,6 +75,21 @@ def check_increasing(rows: Rows, last: bytes, where: Path) -> bytes:
         raise ValueError(f"expected strictly increasing pseudonyms, got others in {where}")
     found: bytes = rows[-1].tobytes()[:14]
     return found
+
+
+def read_joined(shards: Sequence[Path], row: np.dtype[np.void], chunk_rows: int) -> Iterator[Rows]:
+    """Yield the rows of sorted shards one after the other, each chunk good until the next.
+
+    ValueError unless pseudonyms strictly increase across all of them.
+    """
+    last = b""
+    for path in shards:
+        count_rows(path, row.itemsize)
+        with open(path, "rb") as shard:
+            for chunk in read_chunks(shard, chunk_rows * row.itemsize):
+                rows = np.frombuffer(chunk, row)
+                last = check_increasing(rows, last, path)
+                yield rows
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prizes.core.roll import TOTAL_BYTES
-from prizes.engine.streams import TOTAL, Rows, bytes_of, check_increasing, count_rows, read_chunks, writing
+from prizes.engine.streams import TOTAL, Rows, bytes_of, count_rows, read_chunks, read_joined, writing
 
 BUCKET_ROWS = 1 << 16  # what the processor's cache holds; more is sorted in buckets of about so many
 MAX_BUCKETS = 256  # the number of a bucket is one byte
@@ -47,16 +47,10 @@ def sort_shard(raw: Path, out: Path) -> ShardSummary:
 
 def join_totals(shards: Sequence[Path], out: Path) -> ShardSummary:
     """Write sorted shards one after the other; ValueError unless pseudonyms increase across them, too."""
-    last = b""
     with writing(out) as file:
         written = _Written(file)
-        for path in shards:
-            count_rows(path, TOTAL_BYTES)
-            with open(path, "rb") as shard:
-                for chunk in read_chunks(shard, CHUNK_ROWS * TOTAL_BYTES):
-                    rows = np.frombuffer(chunk, TOTAL)
-                    last = check_increasing(rows, last, path)
-                    written.add(rows)
+        for rows in read_joined(shards, TOTAL, CHUNK_ROWS):
+            written.add(rows)
     return written.summary()
 
 
