@@ -1,9 +1,10 @@
 """What nobody does alone: one person asks, another one agrees within minutes, and then it is done. All of it is told by
 the ledger.
 
-Void and spoil need two people always, publish where the show asks for it, open while a lamp is red, and exclusions and
-revoked passes once a segment of the show was armed. Repeats and disqualifications have rows of their own, and the same
-rule for who is a second person (prizes/two_people.py).
+Void and spoil need two people always, publish where the show asks for it, open while a lamp is red, and exclusions,
+revoked passes and viewers who are forgotten once a segment of the show was armed. Agreed to is what was asked for: the
+play of a segment, and the lamps that were red, are in the request. Repeats and disqualifications have rows of their
+own, and the same rule for who is a second person (prizes/two_people.py).
 """
 
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from engagement.models import LONGEST_ACTOR, LONGEST_REASON, Segment, Show
 from engagement.restores import trouble_of
 from engagement.revoking import revoke_passes
 from prizes.exclusions import WHO, exclude_viewer, include_viewer
-from prizes.lamps import red_lamps
+from prizes.forgetting import Kept, forget_viewer
+from prizes.lamps import name_of, red_lamps
 from prizes.models import Approval, Exclusion
 from prizes.steps.publish import publish_segment
 from prizes.steps.spoil import spoil_by_hand
@@ -27,13 +29,14 @@ from prizes.steps.void import void_segment
 from prizes.two_people import refuse_same
 from prizes.witness_models import was_armed
 
-REVOKE = "revoke"
+REVOKE, FORGET = "revoke", "forget"
 VALID_MS = 15 * 60_000
 MOST_OPEN = (
     50  # requests of a show about viewers that wait at once; those about segments are as many as these
 )
 ALWAYS = frozenset({"void", "spoil"})
-WITH_REASON = frozenset({"void", "spoil", "exclude", "include", REVOKE})
+WITH_REASON = frozenset({"void", "spoil", "exclude", "include", REVOKE, FORGET})
+MOST_LAMPS = 10  # are named in a request; of the others it has the number
 
 
 # --- which things ---
@@ -42,6 +45,14 @@ WITH_REASON = frozenset({"void", "spoil", "exclude", "include", REVOKE})
 def lamps_before(segment: Segment, action: str, now: int) -> list[str]:
     """What is red while somebody wants to go on air."""
     return red_lamps(segment.show, now) if action == "open" else []
+
+
+def tell_lamps(lamps: list[str]) -> dict[str, Any]:
+    """What a request says of the lamps that are red."""
+    if not lamps:
+        return {}
+    more = len(lamps) - MOST_LAMPS
+    return {"lamps": lamps[:MOST_LAMPS], **({"more_lamps": more} if more > 0 else {})}
 
 
 def needs_two(segment: Segment, action: str, lamps: list[str]) -> bool:
@@ -81,8 +92,9 @@ def ask(
         raise Conflict(f"{same.asked_by} has asked for it already, until {_until(same)}")
     if segment is None and waiting.filter(segment=None).count() >= MOST_OPEN:
         raise ActionRefused(f"{MOST_OPEN} requests wait for a second person already")
+    what = {**(what or {}), **_now_of(segment)}
     asked = Approval(
-        show=show, segment=segment, action=action, subject=subject, what=what or {},
+        show=show, segment=segment, action=action, subject=subject, what=what,
         reason=fit_text(LONGEST_REASON, reason.strip()), asked_by=fit_text(LONGEST_ACTOR, actor),
         asked_session=session, asked_at_ms=now,
     )  # fmt: skip
@@ -110,6 +122,7 @@ def decide(
         raise ActionRefused(f"{asked} was asked for until {_until(asked)}: ask again")
     if approve:
         refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
+        _refuse_another(asked, now)
     _close(asked, approve, actor, now)
     if approve:
         _tell(asked, "approve", actor=actor, people={"asked_by": asked.asked_by}, now=now)
@@ -159,6 +172,13 @@ def _rehearse(asked: Approval, actor: str, now: int) -> None:
         pass
 
 
+def _now_of(segment: Segment | None) -> dict[str, str]:
+    """Which play of the segment it is asked about, as it stands in the locked show; "": a draft."""
+    if segment is None:
+        return {}
+    return {"play": Segment.objects.values_list("play", flat=True).get(pk=segment.pk)}
+
+
 def _lock(show: Show) -> None:
     """Two who press at once line up here."""
     if trouble := trouble_of(show):
@@ -177,6 +197,22 @@ def _close(asked: Approval, approve: bool, actor: str, now: int) -> None:
     if not Approval.objects.filter(pk=asked.pk, approved=None).update(**decided):
         raise Conflict(f"{asked} was decided already")
     asked.approved, asked.decided_by, asked.decided_at_ms = approve, actor, now
+
+
+def _refuse_another(asked: Approval, now: int) -> None:
+    """ActionRefused where things are not as they were when it was asked for: nobody has asked for what would be done.
+
+    A draft that is armed meanwhile is another play: who wanted to call off an idea does not call off a promise.
+    """
+    segment = asked.segment
+    if segment is None:
+        return
+    if segment.play != asked.what.get("play"):
+        raise ActionRefused(f"{segment} was armed since it was asked for: refuse it, and ask again")
+    known = {name_of(lamp) for lamp in asked.what.get("lamps", ())}
+    new = [lamp for lamp in lamps_before(segment, asked.action, now) if name_of(lamp) not in known]
+    if len(new) > asked.what.get("more_lamps", 0):
+        raise ActionRefused(f"red since it was asked for: {' '.join(new[:3])} Refuse it, and ask again")
 
 
 def _until(asked: Approval) -> str:
@@ -251,6 +287,21 @@ def _revoke(asked: Approval, actor: str, now: int) -> None:
     revoke_passes(asked.show_id, **whose, actor=actor, reason=asked.reason, now=now)
 
 
+def forget_by_rules(show: Show, viewer: str, *, actor: str, reason: str) -> list[Kept] | None:
+    """Erases what may be erased of a viewer where one person may do it; None: a second person is asked.
+
+    Who is forgotten plays no more in this show, as with a pass that is revoked.
+    """
+    if not viewers_need_two(show):
+        return forget_viewer(show.pk, viewer, actor=actor, reason=reason)
+    ask(show, FORGET, viewer, actor=actor, reason=reason, people={"viewer": viewer})
+    return None
+
+
+def _forget(asked: Approval, actor: str, now: int) -> None:
+    forget_viewer(asked.show_id, asked.subject, actor=actor, reason=asked.reason, now=now)
+
+
 DO: dict[str, Callable[[Approval, str, int], Any]] = {
     "void": lambda asked, actor, now: void_segment(
         _segment(asked), actor=actor, reason=asked.reason, now=now
@@ -265,4 +316,5 @@ DO: dict[str, Callable[[Approval, str, int], Any]] = {
     "exclude": _exclude,
     "include": _include,
     REVOKE: _revoke,
+    FORGET: _forget,
 }

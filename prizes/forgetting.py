@@ -39,25 +39,30 @@ def forget_viewer(
 ) -> list[Kept]:
     """Erases what the rules allow, and says what stays; ActionRefused while anything of the show is under way.
 
-    The passes are revoked, and what Redis has of the viewer is removed. It may run any number of times.
+    The passes are revoked, and what Redis has of the viewer is removed, once that is committed. It may run any number
+    of times.
     """
     now = now_ms() if now is None else now
     if not PSEUDONYM.fullmatch(viewer):
         raise ActionRefused(f"expected a pseudonym of 28 hex digits, got {viewer[:40]!r}")
     if not reason.strip():
         raise ActionRefused("to forget a viewer needs a reason")
+    removed: list[Segment] = []
     with transaction.atomic():
         show = lock_idle_show(show_id, why="used to forget a viewer")
         if {"viewer": viewer} not in show.revoked:
             revoke_passes(show_id, viewer=viewer, actor=actor, reason=reason, now=now)
         segments = list(show.segments.exclude(play="").order_by("position"))
         append_entry(show, "forget", actor=actor, reason=reason.strip(), people={"viewer": viewer}, now=now)
-    removed = [
-        segment
-        for segment in segments
-        if tally.forget_viewer(segment.key, segment.shards, bytes.fromhex(viewer))
-    ]
+        transaction.on_commit(lambda: removed.extend(_remove(segments, bytes.fromhex(viewer))))
     return [*(_erased(segment) for segment in removed), *find_kept(show, viewer)]
+
+
+def _remove(segments: list[Segment], viewer: bytes) -> Iterator[Segment]:
+    """Out of Redis; those where there was something."""
+    for segment in segments:
+        if tally.forget_viewer(segment.key, segment.shards, viewer):
+            yield segment
 
 
 def _erased(segment: Segment) -> Kept:

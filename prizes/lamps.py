@@ -12,6 +12,7 @@ from prizes.parties import missing_parties, reveal_deadline
 
 LATE_MS = 5_000  # the conductor looks every second
 SEAL_LATE_MS = 20_000  # after the grace: the barrier alone may take ten seconds
+NOT_WRITTEN = " has not written for "
 LAG_MS = 1_000  # a gateway that has waited longer than this to write totals is worth a warning
 RED_LAG_MS = 5_000  # and after this it is no mere load any more
 NO_REDIS = "Redis does not answer. What was acknowledged is kept; please wait."
@@ -32,6 +33,15 @@ def red_lamps(show: Show, now: int) -> list[str]:
     except (RedisError, OSError):
         return [*stopped, NO_REDIS, *late_steps(segments, now)]
     return [*stopped, *gateway_troubles(gateways, RED_LAG_MS), *late_steps(segments, now)]
+
+
+def name_of(lamp: str) -> str:
+    """What stays the same of a lamp from second to second.
+
+    >>> name_of("Gateway one has not written for 5.3 s.") == name_of("Gateway one has not written for 6.4 s.")
+    True
+    """
+    return lamp.partition(NOT_WRITTEN)[0]
 
 
 def alarms(draws: list[Draw]) -> list[str]:
@@ -55,7 +65,7 @@ def gateway_troubles(gateways: dict[str, dict[str, Any]], lag_ms: int = LAG_MS) 
     if not gateways:
         return ["No gateway is alive: phones cannot connect."]
     return [
-        f"Gateway {name} has not written for {beat['lag_ms'] / 1000:.1f} s."
+        f"Gateway {name}{NOT_WRITTEN}{beat['lag_ms'] / 1000:.1f} s."
         for name, beat in sorted(gateways.items())
         if beat["lag_ms"] > lag_ms
     ]

@@ -20,12 +20,22 @@ def account_of(actor: str) -> str:
     return f"{TERMINAL}{account.removesuffix(')')}" if opening else actor
 
 
+def names_of(actor: str) -> set[str]:
+    """Every name that somebody goes by: the account, and the one that was given on a terminal.
+
+    >>> sorted(names_of("Dora (cli:root)")), names_of("dora")
+    (['cli:root', 'dora'], {'dora'})
+    """
+    given, opening, _ = actor.rpartition(f" ({TERMINAL}")
+    return {name.casefold() for name in (account_of(actor), given if opening else actor)}
+
+
 def refuse_same(*, asked_by: str, asked_session: str, actor: str, session: str) -> None:
     """ActionRefused unless `actor` is a second person; a session that is not known ("") is like no other.
 
     On a terminal nobody logs in, and whoever is there is often in the control room, too: there one only asks.
     """
-    if account_of(actor) == account_of(asked_by):
+    if names_of(actor) & names_of(asked_by):
         raise ActionRefused(f"{actor} has asked for it: a second person has to decide")
     if account_of(actor).startswith(TERMINAL):
         raise ActionRefused(

@@ -23,7 +23,7 @@ from engagement.paging import newest_first, read_number
 from engagement.refusals import wants_json
 from engagement.restores import trouble
 from engagement.roles import CONSOLE
-from prizes.approvals import VALID_MS, lamps_before, needs_two, press
+from prizes.approvals import VALID_MS, lamps_before, needs_two, press, tell_lamps
 from prizes.crew import glass
 from prizes.logins import session_of
 from prizes.models import Approval, DiceEntry, Stamper
@@ -42,7 +42,6 @@ SHOWS_AT_ONCE = 50
 
 MOST_THROWS = DiceEntry._meta.get_field("digits").max_length or 0
 GONE = "Nothing was done: this segment was deleted. Reload the page."
-MOST_LAMPS = 10
 MOST_PASTED = 2_000  # characters; a relay's answer has about 300
 
 
@@ -128,7 +127,7 @@ def _perform(request: HttpRequest, segment: Segment, action: str) -> tuple[int, 
 
 def _ask(request: HttpRequest, segment: Segment, action: str, lamps: list[str]) -> str:
     """The first press asks, a second person's press agrees; returns what to tell the operator."""
-    what: dict[str, Any] = {"lamps": lamps[:MOST_LAMPS]} if lamps else {}
+    what = tell_lamps(lamps)
     if action == "open":
         what["lead_s"] = _number(request.POST, "lead", LEAD_S, 0, MAX_LEAD_S)
     actor, session, reason = request.user.get_username(), session_of(request), read_reason(request.POST)

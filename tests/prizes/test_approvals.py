@@ -13,7 +13,18 @@ from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.ledger.append import people_in
 from engagement.models import LedgerEntry, Segment, Show
-from prizes.approvals import MOST_OPEN, VALID_MS, ask, decide, lamps_before, needs_two, open_requests, press
+from prizes.approvals import (
+    MOST_LAMPS,
+    MOST_OPEN,
+    VALID_MS,
+    ask,
+    decide,
+    lamps_before,
+    needs_two,
+    open_requests,
+    press,
+    tell_lamps,
+)
 from prizes.lamps import red_lamps
 from prizes.logins import LOGGED_IN_AT
 from prizes.models import Approval, Draw
@@ -54,8 +65,9 @@ def test_one_asks_another_agrees_and_the_ledger_tells_of_both(show: Show) -> Non
         ({"actor": "olga"}, {"actor": "olga"}),
         ({"actor": "cli:root"}, {"actor": "Dora (cli:root)"}),
         ({"actor": "olga", "session": "a" * 32}, {"actor": "dora", "session": "a" * 32}),
+        ({"actor": "Dora (cli:root)"}, {"actor": "dora", "session": "a" * 32}),
     ],
-    ids=["account", "terminal", "login"],
+    ids=["account", "terminal", "login", "name"],
 )
 def test_whoever_has_asked_is_no_second_person(show: Show, first: Any, second: Any) -> None:
     segment = make_segment(show)
@@ -147,6 +159,49 @@ def test_going_on_air_with_a_red_lamp_takes_two_and_the_request_says_which(show:
     assert dora.post(where, headers={"Accept": "application/json"}).json()["ok"] is True
     opened = Segment.objects.get(pk=segment.pk)
     assert opened.opens_at is not None and opened.air_time.opens_at >= now + 7_000
+
+
+def asked_to_open(show: Show, lamps: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Segment, Approval]:
+    segment = armed_segment(show)
+    monkeypatch.setattr("prizes.approvals.red_lamps", lambda *_: lamps)
+    what = {"lead_s": 5, **tell_lamps(lamps)}
+    return segment, press(segment, "open", actor="olga", what=what)
+
+
+def test_a_lamp_that_turned_red_since_was_not_agreed_to(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    lamps = ["Gateway one has not written for 5.3 s."]
+    segment, asked = asked_to_open(show, lamps, monkeypatch)
+    lamps[:] = ["Gateway one has not written for 9.9 s.", "Draw 7 has stopped."]
+    with pytest.raises(ActionRefused, match="red since it was asked for: Draw 7 has stopped"):
+        decide(asked.pk, approve=True, actor="dora")
+    assert Approval.objects.get().approved is None and Segment.objects.get(pk=segment.pk).phase == Phase.ARMED
+    lamps.pop()  # the same one is red for longer: that was known
+    assert decide(asked.pk, approve=True, actor="dora").approved
+    assert Segment.objects.get(pk=segment.pk).opens_at is not None
+
+
+def test_of_very_many_lamps_the_request_has_the_number(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    lamps = [f"Gateway {number:02} has not written for 5.0 s." for number in range(MOST_LAMPS + 2)]
+    _, asked = asked_to_open(show, lamps, monkeypatch)
+    assert (len(asked.what["lamps"]), asked.what["more_lamps"]) == (MOST_LAMPS, 2)
+    lamps.append("Draw 7 has stopped.")
+    with pytest.raises(ActionRefused, match="red since it was asked for"):
+        decide(asked.pk, approve=True, actor="dora")
+    lamps.pop()
+    assert decide(asked.pk, approve=True, actor="dora").approved
+
+
+def test_who_wanted_to_call_off_a_draft_does_not_call_off_a_promise(show: Show) -> None:
+    segment = make_segment(show)
+    asked = void(segment, "olga")
+    arm_segment(segment.pk, actor=OPERATOR)
+    with pytest.raises(ActionRefused, match="was armed since it was asked for"):
+        decide(asked.pk, approve=True, actor="dora")
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.ARMED
+    decide(asked.pk, approve=False, actor="dora")
+    void(segment, "olga")
+    void(segment, "dora")
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.VOID
 
 
 def test_without_a_red_lamp_one_person_opens(show: Show) -> None:

@@ -9,14 +9,17 @@ from django.core.management.base import BaseCommand, CommandError
 from engagement.actions import ActionRefused
 from engagement.management.arguments import add_name, plain_text, whole_number
 from engagement.management.commands.verify_ledger import find_shows
-from prizes.forgetting import find_kept, forget_viewer, pseudonym_of
+from engagement.models import Show
+from prizes.approvals import VALID_MS, forget_by_rules
+from prizes.forgetting import Kept, find_kept, pseudonym_of
 from prizes.management.commands.segment import actor_of
 
 
 class Command(BaseCommand):
     help = (
         "Revokes the passes of a viewer and removes what Redis has of them; says what stays and why. Rolls and records "
-        "stay: they have a pseudonym, which names nobody any more once the show's key is destroyed. With --look "
+        "stay: they have a pseudonym, which names nobody any more once the show's key is destroyed. Once a segment of "
+        "the show was armed, a second person has to agree. With --look "
         "nothing is erased: it only says what is kept, for whoever asks what you have of them."
     )
     requires_system_checks = ()
@@ -35,19 +38,28 @@ class Command(BaseCommand):
         (show,) = find_shows(options["show"])
         try:
             viewer = options["viewer"] or pseudonym_of(show, options["uid"])
-            if options["look"]:
-                kept = list(find_kept(show, viewer))
-            else:
-                actor = actor_of(options["name"])
-                kept = forget_viewer(show.pk, viewer, actor=actor, reason=options["reason"])
+            kept = None if options["look"] else self._forget(show, viewer, options)
         except ActionRefused as refusal:
             raise CommandError(str(refusal)) from None
+        is_asked = kept is None and not options["look"]
+        kept = list(find_kept(show, viewer)) if kept is None else kept
         if options["json"]:
             rows = [row._asdict() for row in kept]
-            self.stdout.write(json.dumps({"show": show.slug, "viewer": viewer, "kept": rows}))
+            told = {"show": show.slug, "viewer": viewer, "asked": is_asked, "kept": rows}
+            self.stdout.write(json.dumps(told))
             return
+        if is_asked:
+            self.stdout.write(
+                f"Asked for: a second person has to agree in the control room of {show} within "
+                f"{VALID_MS // 60_000} minutes. Then this stays:"
+            )
         self.stdout.write(f"{viewer} in {show}:")
         for row in kept:
             self.stdout.write(f"  {'erased' if row.erased else 'stays '}  {row.where}: {row.why}")
         if not kept:
             self.stdout.write("  nothing is kept")
+
+    def _forget(self, show: Show, viewer: str, options: dict[str, Any]) -> list[Kept] | None:
+        """None: a second person is asked."""
+        actor = actor_of(options["name"])
+        return forget_by_rules(show, viewer, actor=actor, reason=options["reason"])

@@ -17,7 +17,7 @@ from engagement.core.phases import Phase
 from engagement.management.arguments import add_name, plain_text, whole_number
 from engagement.models import Segment, Show
 from engagement.restores import trouble
-from prizes.approvals import VALID_MS, lamps_before, needs_two, open_requests, press
+from prizes.approvals import VALID_MS, lamps_before, needs_two, open_requests, press, tell_lamps
 from prizes.attempts import settle_by_hand
 from prizes.models import Beacon, Draw
 from prizes.steps.arm import arm_segment
@@ -141,7 +141,7 @@ def red_before(segment_id: int, action: str) -> list[str]:
 def ask(segment: Segment, options: dict[str, Any], lamps: list[str]) -> NoReturn:
     """The first of two people; the second one agrees in the control room."""
     action = options["action"]
-    what: dict[str, Any] = {"lamps": lamps} if lamps else {}
+    what = tell_lamps(lamps)
     if action == "open":
         what["lead_s"] = options["lead"]
     actor = actor_of(options["name"])
