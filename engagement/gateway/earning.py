@@ -36,8 +36,9 @@ from engagement.keys import own
 log = logging.getLogger(__name__)
 
 UNKNOWN = IPv4Address(0)
+TOKEN_S = 3_660  # a token counts once in this time; services forget theirs within minutes
 KEPT_S = 3_660  # the hour of a count, and a minute for clocks that differ
-FREE, EARNED, CODES, TRIES, ASKED = "free", "earned", "codes", "tries", "asked"
+FREE, EARNED, CODES, TRIES, ASKED, UNANSWERED = "free", "earned", "codes", "tries", "asked", "unanswered"
 AWAY = (RedisError, OSError, TimeoutError)
 
 
@@ -85,6 +86,12 @@ class Counts:
     async def forgive_try(self) -> None:
         """The code was right."""
         await self._add(TRIES, -1)
+
+    async def forgive_unanswered(self) -> None:
+        """Nobody could say whether it was right; so often, and no more: a bad token may be what nobody answers."""
+        (count, *_), (_, free) = await self._add(UNANSWERED, 1), self._place.budgets[0]
+        if count <= ASKS * max(1, free):
+            await self.forgive_try()
 
     async def level(self) -> int | None:
         """The level of work that a pass costs now; None where too many challenges were asked for."""
@@ -155,7 +162,9 @@ class Earning:
         except BadWork as error:
             raise NotEarned("bad_work", str(error)) from None
         try:
-            if not await self._is_unspent(solution.challenge.signature):
+            if not await self._take_once(
+                f"work:{self._show}:{solution.challenge.signature}", LIFETIME_S + 60
+            ):
                 raise NotEarned("bad_work", "this work was given for a pass before")
             if not await self._counts.take_earned(task.level):
                 raise NotEarned("bad_work", "passes cost more work by now")
@@ -188,17 +197,20 @@ class Earning:
         try:
             if not await self._counts.may_try():
                 raise NotEarned("bad_attestation", "too many bad tokens came from this network in this hour")
+            # In any show, and before anybody is asked: of two at once, one is.
+            mark = f"token:{hashlib.sha256(token.encode()).hexdigest()}"
+            if not await self._take_once(mark, TOKEN_S):
+                raise NotEarned("bad_attestation", "this token was given before")
             try:
                 is_vouched = await vouches(known[service], token)
             except Unavailable as error:
                 log.warning("the service %s does not answer: %s", service, error)
-                await self._counts.forgive_try()
+                await self._give_back(mark)
+                await self._counts.forgive_unanswered()
                 raise NotEarned("bad_attestation", "the service does not answer, try again") from None
             if not is_vouched:
                 raise NotEarned("bad_attestation", "the service does not vouch for this device")
             await self._counts.forgive_try()
-            if not await self._is_unspent(hashlib.sha256(token.encode()).hexdigest()):
-                raise NotEarned("bad_attestation", "this token was given for a pass before")
         except AWAY:
             raise NotEarned("bad_attestation", "tokens cannot be checked right now, try again") from None
 
@@ -224,11 +236,15 @@ class Earning:
         if way not in self._ways:
             raise NotEarned("no_such_way", f"this show gives no passes for {way}")
 
-    async def _is_unspent(self, signature: str) -> bool:
-        """Once for each challenge; it is remembered for as long as the challenge lives."""
+    async def _take_once(self, mark: str, kept_s: int) -> bool:
+        """True for the first one who has this, at whatever gateway; remembered for as long as it could be used."""
         async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
-            key = own(f"work:{self._show}:{signature}")
-            return bool(await self._redis.set(key, b"1", nx=True, ex=LIFETIME_S + 60))
+            return bool(await self._redis.set(own(mark), b"1", nx=True, ex=kept_s))
+
+    async def _give_back(self, mark: str) -> None:
+        """It was not used after all."""
+        async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
+            await self._redis.delete(own(mark))
 
 
 def _place_of(audience: Audience, address: str) -> Neighbourhood:
