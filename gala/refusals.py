@@ -90,7 +90,14 @@ class Refusals:
 
 
 def as_json(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
-    """The same answer; a refusal that no endpoint has made (no such address, another method) in JSON for a program."""
+    """The same answer; a refusal that no endpoint has made (no such address, another method) in JSON for a program.
+
+    A person who has pressed a button, and had to log in first, comes back by a link: that says more than an empty page.
+    """
+    if answer.status_code == 405 and not _is_program(request):
+        return _turn_away(
+            request, 405, {"title": "wrong_way", "advice": "wrong_way_advice"}, Allow=answer["Allow"]
+        )
     if answer.status_code < 400 or not _is_program(request):
         return answer
     if answer.headers.get("Content-Type", "").startswith("application/json"):
@@ -145,6 +152,33 @@ def stale_page(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _refuse(request, 403, "stale_page", STALE, {})
 
 
+# --- what is not there, or not for this account ---
+
+
+def not_here(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404; it asks for no session, so that what is cached for everybody stays so."""
+    return _turn_away(request, 404, {"title": "no_page", "advice": "no_page_advice"})
+
+
+def not_yours(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403: with the reason that was given, which nobody would read otherwise."""
+    user = getattr(request, "user", None)
+    account = user.get_username() if user is not None and user.is_authenticated else ""
+    context = {
+        "title": "not_yours",
+        "advice": "not_yours_advice",
+        "account": account,
+        "reason": str(exception),
+    }
+    return _turn_away(request, 403, context)
+
+
+def _turn_away(request: HttpRequest, status: int, context: dict[str, Any], **headers: str) -> HttpResponse:
+    if _is_program(request):
+        return _refuse_program(request, status, *CODES[status], headers)
+    return _draw(request, "gala/turned_away.html", status, CODES[status][1], headers, context)
+
+
 # --- for programs and for people ---
 
 
@@ -157,11 +191,23 @@ def _refuse(
 ) -> HttpResponse:
     if _is_program(request):
         return _refuse_program(request, status, code, message, headers, **more)
+    reload = {"may_reload": request.method in SAFE, "seconds": RETRY_S}
+    return _draw(request, "gala/failed.html", status, message, headers, reload)
+
+
+def _draw(
+    request: HttpRequest,
+    page: str,
+    status: int,
+    message: str,
+    headers: dict[str, str],
+    context: dict[str, Any],
+) -> HttpResponse:
+    """The page, or at least its message."""
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Language", **headers}
     try:
-        reload = {"may_reload": request.method in SAFE, "seconds": RETRY_S}
-        context = {"message": message, "language": choose_language(request), **reload}
-        return HttpResponse(render_to_string("gala/failed.html", context), status=status, headers=headers)
+        known = {"message": message, "language": choose_language(request), "path": request.get_full_path()}
+        return HttpResponse(render_to_string(page, known | context), status=status, headers=headers)
     except Exception as error:
         log.warning("the page of a failure cannot be drawn: %s", error)
         return HttpResponse(f"{message}\n", "text/plain; charset=utf-8", status, headers=headers)

@@ -35,4 +35,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("prizes.urls")),
 ]
 
+handler403 = "gala.refusals.not_yours"
+handler404 = "gala.refusals.not_here"
 handler500 = "gala.refusals.fail"

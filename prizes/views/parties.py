@@ -29,6 +29,10 @@ from prizes.views.answers import button, forbid, refuse_stranger
 
 PARTIES_AT_ONCE = 10
 DRAFTS_AT_ONCE = DRAWS_AT_ONCE = 100
+NO_PARTY = (
+    "This account stands for no party of any show yet. Ask a director to name it among the parties of the show, "
+    "then reload this page."
+)
 
 
 @require_safe
@@ -118,7 +122,7 @@ def own_parties(request: HttpRequest) -> Page:
         request, Party.objects.filter(user=request.user.pk).select_related("show"), PARTIES_AT_ONCE
     )
     if not own.rows or not request.user.is_authenticated:
-        raise PermissionDenied("this account is no party of any show")
+        raise PermissionDenied(NO_PARTY)
     return own
 
 
