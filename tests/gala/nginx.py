@@ -22,8 +22,8 @@ START_S = 20.0
 class Proxy:
     """A running nginx: `plain` and `tls` are its ports on localhost."""
 
-    def __init__(self, folder: Path, gateways: list[str]) -> None:
-        self.folder, self.log = folder, folder / "log"
+    def __init__(self, folder: Path, gateways: list[str], *, ipv6: bool = False) -> None:
+        self.folder, self.log, self._ipv6 = folder, folder / "log", ipv6
         self.plain, self.tls = free_port(), free_port()
         make_certificate(folder)
         (folder / "nginx.conf").write_text(self._configuration(gateways))
@@ -46,7 +46,9 @@ class Proxy:
             (r"resolver .*\n\s+server gateway:8000 resolve max_fails=0;", servers),
             (r"listen 80 ", f"listen 127.0.0.1:{self.plain} "),
             (r"listen 443 ", f"listen 127.0.0.1:{self.tls} "),
-            (r"listen \[::\]:(80|443) .*\n", ""),
+            (r"listen \[::\]:80 ", f"listen [::]:{self.plain} "),
+            (r"listen \[::\]:443 ", f"listen [::]:{self.tls} "),
+            *(() if self._ipv6 else ((r"listen \[::\]:.*\n", ""),)),
             (r"/etc/nginx/certificates", str(self.folder)),
             (r"http \{\n", f"http {{\n{temporary}"),
         ):
@@ -64,8 +66,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def running_nginx(folder: Path, gateways: list[str]) -> Iterator[Proxy]:
-    proxy = Proxy(folder, gateways)
+def running_nginx(folder: Path, gateways: list[str], *, ipv6: bool = False) -> Iterator[Proxy]:
+    """For IPv6, too, only where nobody else has its ports: there it listens on every address."""
+    proxy = Proxy(folder, gateways, ipv6=ipv6)
     process = proxy.start()
     try:
         yield proxy
