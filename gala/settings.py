@@ -126,12 +126,15 @@ RETENTION_DAYS = env.number("RETENTION_DAYS", 180, 1, 3650)
 
 TALLY_SHARDS = env.number("TALLY_SHARDS", 16, 1, 256)
 PASS_LIFETIME_S = env.number("PASS_LIFETIME_S", 6 * 3600, 10, 7 * 24 * 3600)
-# Services that vouch for devices: name, address and secret of each, with spaces between (engagement/fair_play).
+# Services that vouch for devices: the words of each (engagement/fair_play/attestation/reading.py).
 PASS_ATTESTATION = [tuple(service.split()) for service in env.words("PASS_ATTESTATION")]
-if not all(len(words) == 3 and words[1].startswith(("https://", "http://")) for words in PASS_ATTESTATION):
-    raise BadVariable(
-        "PASS_ATTESTATION", "`name https://address secret`, with commas between services", "another"
-    )
+if PASS_ATTESTATION:  # what reads them takes long to load
+    from engagement.fair_play.attestation.reading import BadService, read_services
+
+    try:
+        read_services(tuple(PASS_ATTESTATION))
+    except BadService as error:
+        raise BadVariable("PASS_ATTESTATION", error.expected, error.came) from None
 # Per gateway process; 0: as many as it may have file descriptors.
 MAX_CONNECTIONS = env.number("MAX_CONNECTIONS", 0, 0, 10**6)
 # Per gateway process, of one IPv4 address or one IPv6 /48, times the factor of its carrier; 0: no limit.

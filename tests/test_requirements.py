@@ -23,7 +23,6 @@ MODULES = {
 LOADED_BY = {
     "psycopg": "Django, for a DATABASE_URL of PostgreSQL",
     "boto3": "django-storages",
-    "fido2": "django-allauth, for passkeys",
     "pytest-django": "pytest",
     "pytest-asyncio": "pytest",
     "pytest-xdist": "pytest",

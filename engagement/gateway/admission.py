@@ -25,7 +25,7 @@ from engagement.core.errors import PhoneFault, WireError
 from engagement.core.show_state import ShowState
 from engagement.fair_play.core.origins import ATTESTED, CODE, GUEST, WORK
 from engagement.gateway.audience import Audience
-from engagement.gateway.earning import Earning, NotEarned
+from engagement.gateway.earning import Earning, NotEarned, services
 from engagement.gateway.hub import RETRY_MS, Hub, get_hub
 from engagement.gateway.work import Solution
 from engagement.hosts import host_of
@@ -45,6 +45,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PATHS = re.compile(r"/api/shows/(?P<slug>[^/]+)/(?P<user>users/)?passes")
 MAX_BODY_BYTES = 4096
+MAX_ATTESTED_BYTES = 12_288  # where apps attest themselves: Apple sends 7 KiB
 EXPECTED = '{}, {"work": …}, {"code": …}, {"attestation": …} or {"pass": …, "salt": …}'
 
 
@@ -58,10 +59,11 @@ class UserIn(Struct, forbid_unknown_fields=True):
 
 
 class Attestation(Struct, forbid_unknown_fields=True):
-    """What a service has given to the device."""
+    """What a service has given to the device, and the challenge of ours that it is over."""
 
     service: Annotated[str, Meta(max_length=64)]
-    token: Annotated[str, Meta(max_length=3072)]
+    token: Annotated[str, Meta(max_length=11_000)]
+    challenge: Annotated[str, Meta(max_length=512)] = ""
 
 
 class GuestIn(Struct, forbid_unknown_fields=True):
@@ -128,7 +130,7 @@ async def _admit(scope: Scope, receive: Receive) -> dict[str, Any]:
         state = (await _open_show(hub, slug)).state
         hub.issued[slug]["app"] += 1
         return _answer(scope, state, issue_pass(slug, uid))
-    asked = _decode(await _read_body(receive) or b"{}", GuestIn, EXPECTED)
+    asked = _decode(await _read_body(receive, _most_bytes()) or b"{}", GuestIn, EXPECTED)
     if not asked.is_clear:
         raise Refused(422, "bad_body", f"expected {EXPECTED}: more than one of them came")
     audience = await _open_show(hub, slug)
@@ -153,10 +155,11 @@ async def _earn(earning: Earning, asked: GuestIn) -> str:
             await earning.by_code(asked.code)
             return CODE
         if asked.attestation is not None:
-            await earning.by_attestation(asked.attestation.service, asked.attestation.token)
+            said = asked.attestation
+            await earning.by_attestation(said.service, said.token, said.challenge)
             return ATTESTED
     except NotEarned as refusal:
-        raise Refused(403, refusal.code, str(refusal)) from None
+        raise Refused(403, refusal.code, str(refusal), **refusal.more) from None
     if await earning.is_free():
         return GUEST
     how = await earning.describe()
@@ -208,14 +211,19 @@ def _check_app(headers: dict[bytes, bytes]) -> None:
         raise Refused(401, "bad_key", "expected a bearer token that is one of HOST_API_KEYS")
 
 
-async def _read_body(receive: Receive) -> bytes:
+def _most_bytes() -> int:
+    is_attested = any(service.needs_challenge for service in services().values())
+    return MAX_ATTESTED_BYTES if is_attested else MAX_BODY_BYTES
+
+
+async def _read_body(receive: Receive, most: int = MAX_BODY_BYTES) -> bytes:
     body, more = b"", True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > MAX_BODY_BYTES:
-            raise Refused(413, "too_large", f"a body has at most {MAX_BODY_BYTES} bytes")
+        if len(body) > most:
+            raise Refused(413, "too_large", f"a body has at most {most} bytes")
     return body
 
 

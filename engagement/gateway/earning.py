@@ -16,10 +16,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engagement.clock import now_ms
-from engagement.fair_play.attestation import Service, Unavailable, vouches
+from engagement.fair_play.attestation import challenges
+from engagement.fair_play.attestation.asking import ask
+from engagement.fair_play.attestation.challenges import BadChallenge
+from engagement.fair_play.attestation.reading import read_services
+from engagement.fair_play.attestation.shape import NotVouched, Service, Unavailable
 from engagement.fair_play.core.air_code import is_on_air
 from engagement.fair_play.core.budgets import (
     ASKS,
+    ATTESTED_BUDGETS,
     CODE_BUDGETS,
     HOUR_MS,
     SLACK,
@@ -38,16 +43,17 @@ log = logging.getLogger(__name__)
 UNKNOWN = IPv4Address(0)
 TOKEN_S = 3_660  # a token counts once in this time; services forget theirs within minutes
 KEPT_S = 3_660  # the hour of a count, and a minute for clocks that differ
-FREE, EARNED, CODES, TRIES, ASKED, UNANSWERED = "free", "earned", "codes", "tries", "asked", "unanswered"
+FREE, EARNED, CODES, ATTESTED = "free", "earned", "codes", "attested"
+TRIES, ASKED, UNANSWERED = "tries", "asked", "unanswered"
 AWAY = (RedisError, OSError, TimeoutError)
 
 
 class NotEarned(Exception):
-    """There is no pass for this; the code and the text are for the app."""
+    """There is no pass for this; the code, the text and what it may need for another try are for the app."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, **more: Any) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.more = code, more
 
 
 class Counts:
@@ -75,8 +81,11 @@ class Counts:
 
     async def take_code(self) -> bool:
         """Counts a pass for the code; False where this place has had its share of them."""
-        (count, *_), (_, free) = await self._add(CODES, 1), self._place.budgets[0]
-        return count <= CODE_BUDGETS * max(1, free)
+        return await self._take_share(CODES, CODE_BUDGETS)
+
+    async def take_attested(self) -> bool:
+        """Counts a pass for an attestation; False where this place has had its share of them."""
+        return await self._take_share(ATTESTED, ATTESTED_BUDGETS)
 
     async def may_try(self) -> bool:
         """Counts a try of a code; False where there were too many wrong ones."""
@@ -103,6 +112,10 @@ class Counts:
         if any(count > limit for count, limit in zip(asked, most, strict=True)):
             return None
         return self._level(earned)
+
+    async def _take_share(self, field: str, budgets: int) -> bool:
+        (count, *_), (_, free) = await self._add(field, 1), self._place.budgets[0]
+        return count <= budgets * max(1, free)
 
     def _level(self, earned: Sequence[int]) -> int:
         return max(level_of(done, free) for done, (_, free) in zip(earned, self._place.budgets, strict=True))
@@ -186,41 +199,56 @@ class Earning:
         except AWAY:
             raise NotEarned("bad_code", "codes cannot be checked right now, try again") from None
 
-    async def by_attestation(self, service: str, token: str) -> None:
+    async def by_attestation(self, name: str, token: str, challenge: str) -> None:
         """Takes what a service has given to the device; raises NotEarned."""
         self._refuse_other_ways("attested")
-        known = {name: Service(name, *rest) for name, *rest in settings.PASS_ATTESTATION}
-        if service not in known:
+        known = services()
+        if name not in known:
             raise NotEarned(
-                "no_such_way", f"expected a service of {', '.join(known) or 'none'}, got {service!r}"
+                "no_such_way", f"expected a service of {', '.join(known) or 'none'}, got {name!r}"
             )
         try:
-            if not await self._counts.may_try():
-                raise NotEarned("bad_attestation", "too many bad tokens came from this network in this hour")
-            # In any show, and before anybody is asked: of two at once, one is.
-            mark = f"token:{hashlib.sha256(token.encode()).hexdigest()}"
-            if not await self._take_once(mark, TOKEN_S):
-                raise NotEarned("bad_attestation", "this token was given before")
-            try:
-                is_vouched = await vouches(known[service], token)
-            except Unavailable as error:
-                log.warning("the service %s does not answer: %s", service, error)
-                await self._give_back(mark)
-                await self._counts.forgive_unanswered()
-                raise NotEarned("bad_attestation", "the service does not answer, try again") from None
-            if not is_vouched:
-                raise NotEarned("bad_attestation", "the service does not vouch for this device")
-            await self._counts.forgive_try()
+            await self._check_attestation(known[name], token, challenge)
+        except (NotVouched, BadChallenge) as error:
+            more = {"challenge": self._challenge()} if known[name].needs_challenge else {}
+            raise NotEarned("bad_attestation", str(error), **more) from None
         except AWAY:
             raise NotEarned("bad_attestation", "tokens cannot be checked right now, try again") from None
 
+    async def _check_attestation(self, service: Service, token: str, challenge: str) -> None:
+        """Each token counts once, or each challenge that one is over: a token can be written down in many ways."""
+        if service.needs_challenge:
+            challenges.check_challenge(challenge, self._show, self._place.block.hex(), self._now)
+        if not await self._counts.may_try():
+            raise NotVouched("too many bad tokens came from this network in this hour")
+        # In any show, and before anybody is asked: of two at once, one is.
+        once = challenge if service.needs_challenge else token
+        mark = f"token:{hashlib.sha256(once.encode()).hexdigest()}"
+        if not await self._take_once(mark, TOKEN_S):
+            raise NotVouched("this token, or its challenge, was given before")
+        try:
+            await ask(service, token, challenge, self._now)
+        except Unavailable as error:
+            log.warning("the service %s does not answer: %s", service.name, error)
+            await self._give_back(mark)
+            await self._counts.forgive_unanswered()
+            raise NotVouched("the service does not answer, try again") from None
+        await self._counts.forgive_try()
+        if not await self._counts.take_attested():
+            raise NotVouched("this network has had its passes for attestations in this hour")
+
+    def _challenge(self) -> str:
+        return challenges.make_challenge(self._show, self._place.block.hex(), self._now + LIFETIME_S * 1000)
+
     async def describe(self) -> dict[str, Any] | None:
-        """What an app needs to earn a pass: `ways`, and a challenge where work is one of them. None: come later."""
+        """What an app needs to earn a pass: `ways`, and what each of them begins with. None: come later."""
         if not self._ways:
             return None
         found: dict[str, Any] = {"ways": self._ways}
         if "attested" in self._ways:
-            found["services"] = [name for name, *_ in settings.PASS_ATTESTATION]
+            found["services"] = list(services())
+            if any(service.needs_challenge for service in services().values()):
+                found["challenge"] = self._challenge()
         if "work" in self._ways:
             try:
                 level = await self._counts.level()
@@ -245,6 +273,11 @@ class Earning:
         """It was not used after all."""
         async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
             await self._redis.delete(own(mark))
+
+
+def services() -> dict[str, Service]:
+    """The services that vouch for devices, by their names."""
+    return read_services(tuple(settings.PASS_ATTESTATION))
 
 
 def _place_of(audience: Audience, address: str) -> Neighbourhood:

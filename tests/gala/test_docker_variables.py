@@ -36,7 +36,7 @@ SAMPLES = {
     "LEDGER_NAME": "ledger.example",
     "INSTALLATION": "rehearsal",
     "HOST_API_KEYS": f"{key_of('one app')},{key_of('another app')}",
-    "PASS_ATTESTATION": "turnstile https://vouch.example/siteverify a-secret",
+    "PASS_ATTESTATION": "turnstile https://vouch.example/siteverify a-secret,iphone app-attest ABCDE12345.com.example",
     "RETENTION_DAYS": "30",
     "TALLY_SHARDS": "64",
     "DRAWS_DIR": "/data/elsewhere",

@@ -137,6 +137,16 @@ def test_a_setting_that_makes_no_sense_ends_a_command_in_one_line() -> None:
             "change-me-change-me-change-me-change-me",
             "STORAGE_KEYS: expected at least 32 characters that nobody can guess (openssl rand -hex 32), got something",
         ),
+        (
+            "PASS_ATTESTATION",
+            "turnstile https://vouch.example s3cret, iphone app-attest com.example.app",
+            "PASS_ATTESTATION: expected ten characters of a team, a dot and a bundle such as com.example, got 'com",
+        ),
+        (
+            "PASS_ATTESTATION",
+            "s3cret",
+            "PASS_ATTESTATION: expected `name https://address secret`, `name app-attest",
+        ),
         ("GALA_DATA", "", "GALA_DATA: expected a folder, got nothing"),
         ("DRAWS_DIR", "", "DRAWS_DIR: expected a folder, got nothing"),
         ("REDIS_URL", "redis://h:6379/main", "REDIS_URL: expected the number of a database at its end"),

@@ -16,6 +16,7 @@ EASIEST = (
 MOST_LEVEL = 6  # 64-fold
 SLACK = 1  # so many levels a solution may be behind: neighbours work at the same time
 CODE_BUDGETS = 20  # so many budgets of a block are given for the code shown on air, per hour
+ATTESTED_BUDGETS = 20  # and so many for attestations: one device can have many keys
 ASKS = 20  # so many challenges per free pass a block may ask for in an hour
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 from asgiref.sync import sync_to_async
 
-from engagement.fair_play import attestation
+from engagement.fair_play.attestation import asking
 from engagement.fair_play.core.budgets import ASKS
 from engagement.gateway.hub import get_hub
 from engagement.models import Show
@@ -84,7 +84,7 @@ async def test_whatever_else_a_service_says_earns_nothing_and_tells_no_secret(
     show: Show, service: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await promise(show, passes_ipv4=30, ways=["attested"])
-    monkeypatch.setattr(attestation, "DEADLINE_S", 0.4)
+    monkeypatch.setattr(asking, "DEADLINE_S", 0.4)
     asked = [token(text) for text in ("bad", "odd", "list", "broken", "deep", "slow")]
     for body in (*asked, token("good", "thief"), token("good", "nobody")):
         answer = await want(show, body)
@@ -101,7 +101,7 @@ async def test_wrong_tokens_are_bounded_and_so_are_those_who_wait(
         await want(show, token("bad"))
     answer = await want(show, token("good"))
     assert refusal(answer) == (403, "bad_attestation") and "too many" in answer.content["message"]
-    monkeypatch.setattr(attestation, "MOST_WAITING", 0)
+    monkeypatch.setattr(asking, "MOST_WAITING", 0)
     busy = await want(show, token("good too"), address="192.0.2.77")
     assert refusal(busy) == (403, "bad_attestation") and "try again" in busy.content["message"]
 
