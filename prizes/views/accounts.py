@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth import authenticate, get_user_model, login
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
@@ -24,11 +25,14 @@ from prizes.views.second_step import read_step, step_context
 
 HALF = "half_login"  # in the session: the password was right
 HALF_MS = 5 * 60_000
+WRONG = "Account and password are not correct together. Capital letters matter in both."
 HELD_OFF = "Too many wrong logins of this account from where you are: try again in {} minutes."
 
 
 class LogInForm(AuthenticationForm):
     """What is wrong is counted; who is held off costs no hash."""
+
+    error_messages = {**AuthenticationForm.error_messages, "invalid_login": WRONG}
 
     def clean(self) -> dict[str, Any]:
         assert self.request is not None
@@ -193,4 +197,5 @@ class Invitation(PasswordResetConfirmView):
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
         sessions.end_all(form.user)
+        messages.success(self.request, f"The password of {form.user} is kept. Log in with it now.")
         return answer

@@ -137,7 +137,9 @@ def test_the_demo_has_an_account_for_each_role_with_a_new_password_at_every_star
 def test_an_invitation_lets_a_person_choose_a_password_once() -> None:
     answer = create("olga", OPERATOR)
     assert not User.objects.get(username="olga").has_usable_password()
-    assert choose(answer["invitation"], CHOSEN).redirect_chain == [("/login/", 302)]
+    chosen = choose(answer["invitation"], CHOSEN)
+    assert chosen.redirect_chain == [("/login/", 302)]
+    assert "The password of olga is kept. Log in with it now." in chosen.text
     assert log_in("olga", CHOSEN)[1].redirect_chain == [("/console/", 302)]
     assert "was used already, or is too old" in choose(answer["invitation"], "another long one").text
     assert "correct" in log_in("olga", "another long one")[1].text

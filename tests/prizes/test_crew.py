@@ -157,7 +157,9 @@ def test_the_crew_sees_what_has_failed_and_parties_do_not() -> None:
     for name in ("dora", "olga", "ada"):
         client, _ = try_login(name)
         page = page_of(client.get("/crew/"))
-        assert f'<td>dora</td><td class="mono">{ELSEWHERE}</td> <td class="number">5</td>' in page
+        assert (
+            f'<td class="name">dora</td><td class="mono">{ELSEWHERE}</td> <td class="number">5</td>' in page
+        )
         assert "held off" in page and ("Who is logged in" in page) is (name == "dora")
     assert try_login("nora")[0].get("/crew/").status_code == 403
     assert LedgerEntry.objects.filter(action__contains="login").count() == 0

@@ -80,7 +80,7 @@ def test_passes_of_each_minute_are_told_before_the_freeze(show: Show) -> None:
     rows = rows_of(page, 'id="minutes"')
     assert len(rows) == 60 and "come with the freeze" in page
     assert [row[1:] for row in rows[:2]] == [
-        ["None", "0", "0", "0", "0", "0"],
+        ["–", "0", "0", "0", "0", "0"],
         ["79", "0", "0", "1", "69", "2"],
     ]
 
