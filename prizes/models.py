@@ -467,6 +467,7 @@ class Win(models.Model):
     piece = models.PositiveSmallIntegerField()  # 1 .. the prize's quantity
     rank = models.PositiveIntegerField()  # in the draw's ranking
     pseudonym = models.CharField(max_length=28)
+    name = models.CharField(max_length=60)  # by which a host calls the winner (prizes/names.py)
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.WON)
     claim_by = models.DateTimeField(null=True)  # since the winner was told
 
@@ -483,6 +484,11 @@ class Win(models.Model):
                 fields=["prize", "piece"],
                 condition=Q(status__in=["won", "claimed"]),
                 name="one_holder_per_piece",
+            ),
+            models.UniqueConstraint(
+                fields=["show", "name"],
+                condition=Q(status__in=["won", "claimed"]),
+                name="one_winner_of_a_name_per_show",
             ),
         )
         indexes = (

@@ -10,7 +10,6 @@ from msgspec import UNSET
 
 from engagement.clock import to_ms
 from engagement.core.messages import MAX_WINNERS, Prize, Result, Winner, Won
-from engagement.core.names import stage_name
 from engagement.wins import Wins
 from prizes.core.digests import beacon_strength
 from prizes.core.dispositions import WON
@@ -97,7 +96,7 @@ def _describe_winner(win: Win, moved_up: set[str]) -> Winner:
     late = win.pseudonym in moved_up
     return Winner(
         pseudonym=win.pseudonym,
-        name=stage_name(bytes.fromhex(win.pseudonym)),
+        name=win.name,
         prize=win.prize_id,
         status="claimed" if win.status == Win.Status.CLAIMED else "won",
         moved_up=late,

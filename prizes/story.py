@@ -7,7 +7,6 @@ from typing import Any
 
 from engagement.actions import is_about
 from engagement.clock import from_ms
-from engagement.core.names import stage_name
 from engagement.languages import say, say_count, say_of
 from engagement.models import LedgerEntry
 from prizes.core.digests import beacon_strength, drand_time
@@ -229,7 +228,7 @@ def _describe_win(
     open_yet = [say(language, "became_open")] if win.status == Win.Status.WON else []
     return {
         "rank": win.rank,
-        "name": stage_name(bytes.fromhex(win.pseudonym)),
+        "name": win.name,
         "prize": titles.get(win.piece_id, ""),
         "pseudonym": win.pseudonym,
         "status": "; ".join([*own, *open_yet]),

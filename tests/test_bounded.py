@@ -216,7 +216,7 @@ def add_draws(night: Night, segments: list[Segment]) -> None:
         for rank in range(2):
             viewer = hashlib.sha256(f"{draw.pk} {rank}".encode()).hexdigest()[:28]
             wins.append(Win(show_id=draw.show_id, draw=draw, prize_id=prize, piece=1, rank=rank + 1, pseudonym=viewer,
-                            status=Win.Status.FORFEITED, claim_by=from_ms(0)))  # fmt: skip
+                            name=viewer, status=Win.Status.FORFEITED, claim_by=from_ms(0)))  # fmt: skip
     Win.objects.bulk_create(wins)
 
 

@@ -117,7 +117,7 @@ def describe_draw(now: DrawNow, state: State, verdicts: list[Verdict]) -> dict[s
         "rehearsal": beacon_strength(kind) == REHEARSAL,
         "drawn": now.is_drawn,
         "winners": _winners(now, rules) if now.is_drawn else [],
-        "dispositions": [_disposition(row, rules) for row in now.dispositions],
+        "dispositions": [_disposition(row, rules, _names(now)) for row in now.dispositions],
         "verdicts": [row for row in verdicts if row.name in (now.folder, f"{now.folder}-on-the-server")],
     }
 
@@ -184,11 +184,16 @@ def _winners(now: DrawNow, rules: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**win, "title": titles.get(win["prize"], win["prize"])} for win in now.claims["wins"]]
 
 
-def _disposition(row: dict[str, Any], rules: dict[str, Any]) -> dict[str, Any]:
+def _names(now: DrawNow) -> dict[str, str]:
+    """Pseudonym -> the name by which a winner was told; reserves who were passed over have none."""
+    return {win["pseudonym"]: win["stage_name"] for win in now.claims["wins"]}
+
+
+def _disposition(row: dict[str, Any], rules: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return {
         **row,
         "at": show_utc(row["time"]),
-        "stage_name": stage_name(bytes.fromhex(row["pseudonym"])),
+        "stage_name": names.get(row["pseudonym"]) or stage_name(bytes.fromhex(row["pseudonym"])),
         "title": _titles(rules).get(row["prize"], ""),
     }
 

@@ -6,7 +6,6 @@ from typing import Any
 from django.db import transaction
 
 from engagement.core.digests import parse_canonical
-from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.models import LedgerCheckpoint, LedgerEntry, Segment, Show
 from prizes.cosignatures import lines_by_size
@@ -104,7 +103,7 @@ def _claims(draw: Draw) -> dict[str, Any]:
             {
                 "rank": win.rank,
                 "pseudonym": win.pseudonym,
-                "stage_name": stage_name(bytes.fromhex(win.pseudonym)),
+                "stage_name": win.name,
                 "prize": win.piece_id,
                 "status": win.status,
                 "claim_by": None if win.claim_by is None else win.claim_by.isoformat(),

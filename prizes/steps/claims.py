@@ -35,6 +35,7 @@ from prizes.core.dispositions import (
 )
 from prizes.core.record import STATUSES
 from prizes.models import MAX_ATTEMPTS, Disposition, Disqualification, Draw, Prize, Win
+from prizes.names import give_names
 from prizes.publication import read_drawn
 from prizes.results import claim_s_of, describe_result, describe_wins
 from prizes.steps.dispositions import write_disposition
@@ -338,7 +339,7 @@ def _winners_elsewhere(draw: Draw, standing: Standing) -> set[str]:
 
 def _give(draw: Draw, change: Change, now: int) -> None:
     prize, _, piece = change.prize.partition("-")
-    Win.objects.create(
+    win = Win(
         show=draw.show,
         draw=draw,
         prize=Prize(pk=int(prize)),
@@ -347,3 +348,5 @@ def _give(draw: Draw, change: Change, now: int) -> None:
         pseudonym=change.pseudonym,
         claim_by=from_ms(now + claim_s_of(draw) * 1000),
     )
+    give_names(draw.show_id, [win])
+    win.save(force_insert=True)

@@ -34,6 +34,7 @@ from prizes.files import (
     write,
 )
 from prizes.models import MAX_ATTEMPTS, Beacon, Disposition, Draw, Prize, Win, known
+from prizes.names import give_names
 from prizes.progress import end_progress, tell_progress
 from prizes.receipts import BrokenRoll, read_runs
 from prizes.second_check import run_second_check
@@ -272,6 +273,7 @@ def finish_draw(draw: Draw, record: bytes, now: int) -> Draw:
         # By the one who was first; if that one is killed before the commit, the next one writes it again.
         write(record_name(draw.key), record)
         wins = _wins(draw, parse_canonical(record)["winners"])
+        give_names(draw.show_id, wins)
         Win.objects.bulk_create(wins)
         if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
             change_phase(segment, Phase.DRAWN)

@@ -110,7 +110,7 @@ def _describe_win(win: Win, last: Disposition | None, user: Any) -> dict[str, An
     decides = somebody_elses and user.has_perm(ACTIONS["approve"])
     return {
         "win": win,
-        "name": stage_name(bytes.fromhex(win.pseudonym)),
+        "name": win.name,
         "reason": last.reason if last else "",
         "at": from_ms(last.at_ms) if last else None,
         "pending": pending,
@@ -187,7 +187,7 @@ def _do(action: str, show: Show, request: HttpRequest) -> str:
         refuse_old_login(request)
     session = session_of(request)
     decided = decide_disqualification(asked.pk, action == "approve", actor=actor, session=session)
-    who = f"{stage_name(bytes.fromhex(decided.win.pseudonym))} ({decided.reason})"
+    who = f"{decided.win.name} ({decided.reason})"
     return f"Disqualified: {who}." if decided.approved else f"Refused; all stays as it is: {who}."
 
 

@@ -113,7 +113,7 @@ def test_a_phone_goes_on_from_the_larger_total_and_reports_it_until_it_is_acknow
     (hello,) = gateway.all("hello")
     assert (hello["feed"], set(hello)) == ("app", {"type", "pass", "feed"})
     expect(page.locator("#own")).to_have_text("7")
-    expect(page.locator("#you")).to_have_text("You are Ruby Comet 7d2b")
+    expect(page.locator("#you")).to_have_text("You are Scarlet Eagle 47")
     tap(page, 3)
     gateway.wait_for("shakes", 2, segment=1, total=10)  # repeated: no ack came
     gateway.say("ack", segment=1, total=10)

@@ -17,6 +17,7 @@ from django.test import Client
 
 from engagement.clock import from_ms
 from engagement.core.digests import canonical_json, derive_pseudonym, derive_salt, parse_canonical
+from engagement.core.names import stage_name
 from engagement.core.phases import Phase
 from engagement.ledger.core.merkle import build_levels, leaf_hash, proof_from_levels, root
 from engagement.models import Segment
@@ -236,6 +237,7 @@ def _finish(draw: Draw, record: dict[str, Any], step: str) -> None:
             piece=int(piece),
             rank=winner["rank"],
             pseudonym=winner["pseudonym"],
+            name=stage_name(bytes.fromhex(winner["pseudonym"])),
             claim_by=from_ms(at + 90_000_000),
         )
     published = step == Draw.Step.PUBLISHED

@@ -166,7 +166,9 @@ def give(draw: Draw, pseudonym: str, lost: Win) -> None:
     """A win out of nothing, in the place of one that was lost."""
     rank = json.loads(fetch(record_name(draw.key)).read_bytes())["reserves"][0]["rank"]
     row = {"draw": draw, "show": draw.show, "prize": lost.prize, "piece": lost.piece}
-    Win.objects.create(**row, rank=rank, pseudonym=pseudonym, claim_by=from_ms(now_ms() + 60_000))
+    Win.objects.create(
+        **row, rank=rank, pseudonym=pseudonym, name="Out Of Nothing", claim_by=from_ms(now_ms() + 60_000)
+    )
 
 
 def write_line(

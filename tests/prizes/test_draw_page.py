@@ -187,7 +187,9 @@ def test_a_reserve_who_has_won_elsewhere_is_not_left_in_reserve() -> None:
     show = make_show()
     other, stored = make_draw("sealed", show=show), make_draw(show=show)
     reserve, prize = stored.record["reserves"][0]["pseudonym"], Prize.objects.order_by("pk")[0]
-    Win.objects.create(show=show, draw=other.draw, prize=prize, piece=1, rank=1, pseudonym=reserve)
+    Win.objects.create(
+        show=show, draw=other.draw, prize=prize, piece=1, rank=1, pseudonym=reserve, name="A Reserve"
+    )
     decline_prize(stored.draw.pk, stored.draw.wins.order_by("rank")[0].pseudonym)
     words = in_words(page_at(stored))
     assert "Nobody is left in reserve. 1 of the reserves passed over since" in words

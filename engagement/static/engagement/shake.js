@@ -271,15 +271,20 @@ const Shake = (() => {
 
   // --- names ---
 
-  const COLOURS = ["Amber", "Azure", "Coral", "Crimson", "Golden", "Indigo", "Ivory", "Jade",
-    "Pearl", "Rose", "Ruby", "Sapphire", "Scarlet", "Silver", "Teal", "Violet"];
-  const THINGS = ["Bamboo", "Comet", "Crane", "Dolphin", "Firefly", "Harbour", "Lantern", "Lotus",
-    "Magpie", "Moon", "Orchid", "Panda", "Peony", "River", "Swallow", "Willow"];
+  const COLOURS = ["Amber", "Azure", "Brave", "Bright", "Calm", "Clever", "Coral", "Crimson", "Gentle", "Golden",
+    "Happy", "Indigo", "Ivory", "Jade", "Kind", "Lucky", "Merry", "Noble", "Pearl", "Proud", "Quick", "Quiet",
+    "Rose", "Royal", "Ruby", "Sapphire", "Scarlet", "Silver", "Sunny", "Swift", "Teal", "Violet"];
+  const THINGS = ["Anchor", "Aurora", "Bamboo", "Breeze", "Bridge", "Butterfly", "Camellia", "Cedar", "Cherry",
+    "Cloud", "Comet", "Compass", "Crane", "Crystal", "Deer", "Dolphin", "Dragon", "Eagle", "Falcon", "Feather",
+    "Firefly", "Fountain", "Fox", "Garden", "Harbour", "Heron", "Island", "Jasmine", "Kite", "Koala", "Lake",
+    "Lantern", "Lark", "Lemon", "Lily", "Lion", "Lotus", "Magpie", "Maple", "Meadow", "Melody", "Moon", "Mountain",
+    "Orchid", "Otter", "Owl", "Panda", "Peach", "Penguin", "Peony", "Phoenix", "Pine", "Rainbow", "River", "Robin",
+    "Sail", "Shell", "Spring", "Star", "Sunrise", "Swallow", "Tiger", "Tulip", "Willow"];
 
   /** The viewer's name on screen, as engagement/core/names.py makes it. */
   function stageName(pseudonym) {
     const byte = (index) => parseInt(pseudonym.slice(2 * index, 2 * index + 2), 16);
-    return `${COLOURS[byte(2) % 16]} ${THINGS[byte(3) % 16]} ${pseudonym.slice(0, 4)}`;
+    return `${COLOURS[byte(2) % 32]} ${THINGS[byte(3) % 64]} ${10 + ((byte(4) * 256 + byte(5)) % 90)}`;
   }
 
   // --- the page ---

@@ -660,7 +660,7 @@ def test_a_win_that_is_invented_after_the_seal_takes_nobodys_prize(show: Show) -
     segment = ended(armed_segment(show), two)
     tasks.advance_seal(segment.pk, lambda number: freeze.freeze_shard(segment.pk, number))
     win = first.wins.earliest("rank")
-    win.pk, win.piece, win.pseudonym = None, 77, min(two).hex()
+    win.pk, win.piece, win.pseudonym, win.name = None, 77, min(two).hex(), "Invented"
     win.save(force_insert=True)
     assert is_stopped(segment, "wins elsewhere: rows that the ledger does not tell of")
 
@@ -673,7 +673,8 @@ def test_an_invented_earlier_win_does_not_skip_anybody(show: Show, late: bool) -
     nobody_yet = {viewer.hex() for viewer in VIEWERS} - set(first.wins.values_list("pseudonym", flat=True))
     win = first.wins.earliest("rank")
     # After the seal of somebody who is not in the roll: who wins is the matter of the test before.
-    win.pk, win.piece, win.pseudonym = None, 77, "ab" * 14 if late else max(nobody_yet)
+    win.pk, win.piece, win.name = None, 77, "Invented"
+    win.pseudonym = "ab" * 14 if late else max(nobody_yet)
     win.save(force_insert=True)
     if segment is None:
         assert is_stopped(sealed(show), "prior wins")
