@@ -79,6 +79,7 @@ class AppAttest:
     app: str
     root: x509.Certificate
     needs_challenge: bool = True
+    threads: int = 1
 
     def vouch(self, token: str, challenge: str, now: int) -> None:
         """Checks an attestation object in base64; raises NotVouched."""

@@ -12,7 +12,6 @@ from engagement.fair_play.attestation.shape import Service, Unavailable
 
 DEADLINE_S = 3.0
 MOST_WAITING = 64
-THREADS = 8
 
 _waiting: Counter[str] = Counter()
 
@@ -24,7 +23,9 @@ async def ask(service: Service, token: str, challenge: str, now: int) -> None:
     _waiting[service.name] += 1
     try:
         loop = asyncio.get_running_loop()
-        asked = loop.run_in_executor(_threads(service.name), service.vouch, token, challenge, now)
+        asked = loop.run_in_executor(
+            _threads(service.name, service.threads), service.vouch, token, challenge, now
+        )
         await asyncio.wait_for(asked, DEADLINE_S)
     except TimeoutError:
         raise Unavailable(f"no answer within {DEADLINE_S} s") from None
@@ -33,5 +34,5 @@ async def ask(service: Service, token: str, challenge: str, now: int) -> None:
 
 
 @functools.cache
-def _threads(name: str) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, f"attestation-{name}")
+def _threads(name: str, number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number, f"attestation-{name}")

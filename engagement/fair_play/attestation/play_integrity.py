@@ -61,6 +61,7 @@ class PlayIntegrity:
     decryption: OctKey
     verification: ECKey
     needs_challenge: bool = True
+    threads: int = 1
 
     def vouch(self, token: str, challenge: str, now: int) -> None:
         """Opens and checks a token; raises NotVouched."""

@@ -23,6 +23,10 @@ class Service(Protocol):
     def needs_challenge(self) -> bool:
         """Whether its tokens are over a challenge of ours."""
 
+    @property
+    def threads(self) -> int:
+        """How many may be asked at once: one where this process does the work, which goes no faster with more."""
+
     def vouch(self, token: str, challenge: str, now: int) -> None:
         """Returns where it vouches for the device with this token, at `now` (UTC ms), and takes its time.
 

@@ -23,6 +23,7 @@ class Siteverify:
     address: str
     secret: str
     needs_challenge: bool = False
+    threads: int = 8
 
     def vouch(self, token: str, challenge: str, now: int) -> None:
         """Asks the service; raises NotVouched or Unavailable."""

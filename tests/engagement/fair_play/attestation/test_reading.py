@@ -33,6 +33,7 @@ def test_each_form_is_read() -> None:
     assert isinstance(android, PlayIntegrity) and android.package == PACKAGE
     assert android.decryption.raw_value == PLAY.decryption.raw_value
     assert [service.needs_challenge for service in found.values()] == [False, True, True]
+    assert [service.threads for service in found.values()] == [8, 1, 1], "work here goes no faster with more"
 
 
 @pytest.mark.parametrize(
