@@ -6,6 +6,7 @@ from django.urls import reverse
 from redis.exceptions import RedisError
 
 from engagement import tally
+from engagement.clock import from_ms
 from engagement.models import Segment, Show
 from engagement.restores import trouble
 from prizes.approvals import VALID_MS, open_requests
@@ -132,13 +133,18 @@ def describe_requests(show: Show, user: Any, now: int) -> list[dict[str, Any]]:
             "until": asked.asked_at_ms + VALID_MS,
             "may_agree": decides and asked.asked_by != user.get_username(),
             "may_refuse": decides or asked.asked_by == user.get_username(),
+            "refuse": "Withdraw" if asked.asked_by == user.get_username() else "Refuse",
         }
         for asked in open_requests(show.pk, now)
     ]
 
 
 def tell_request(asked: Approval) -> str:
-    """A request as people read it."""
+    """A request as people read it: with whom it waits for, and until when."""
     lamps = "".join(f" Red: {lamp}" for lamp in asked.what.get("lamps", []))
     reason = f" ({asked.reason})" if asked.reason else ""
-    return f"{asked.asked_by} asks to {asked.action} {asked.segment or asked.subject}{reason}.{lamps}"
+    until = f"{from_ms(asked.asked_at_ms + VALID_MS):%H:%M:%S} UTC"
+    wanted = f"A director other than {asked.asked_by} has to agree by {until}."
+    return (
+        f"{asked.asked_by} asks to {asked.action} {asked.segment or asked.subject}{reason}.{lamps} {wanted}"
+    )

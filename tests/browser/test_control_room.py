@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Night, log_in
 from tests.browser.test_night import press, row
@@ -103,3 +103,38 @@ def test_a_button_of_a_segment_that_is_gone_and_a_server_that_is_busy_say_so(
     night.set_up("delete", first)
     press(room, first, "Arm")
     expect(room.locator("#said")).to_contain_text("Nothing was done: this segment was deleted.")
+
+
+def test_two_people_agree_by_keyboard_and_whoever_asked_is_told_what_came_of_it(
+    night: Night, open_page: OpenPage
+) -> None:
+    first, second = night.set_up("room", "keys")
+    olga, dora = (enter(open_page, night, "keys", role) for role in ("operator", "director"))
+    said, requests = olga.locator("#said"), olga.locator("#requests > *")
+    for segment in (first, second):
+        row(olga, segment).locator("[data-action=void] [name=reason]").focus()
+        olga.keyboard.type("the host fell ill" * 9)
+        olga.keyboard.press("Enter")
+        expect(said).to_contain_text("a second person has to agree")
+    expect(requests).to_have_count(2)
+    expect(requests.first.get_by_role("button")).to_have_text(["Withdraw"])
+    olga.set_viewport_size({"width": 360, "height": 740})
+    assert olga.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it has to fit a phone"
+
+    expect(dora.locator("#requests > *")).to_have_count(2)
+    for _ in range(40):
+        dora.keyboard.press("Tab")
+        if dora.evaluate("document.activeElement.textContent") == "Agree":
+            break
+    dora.keyboard.press("Enter")
+    expect(dora.locator("#said")).to_contain_text("Two people agree")
+    expect(dora.locator("#said")).to_be_focused()  # its button is gone
+    expect(said).to_contain_text("Decided in the meantime, see the ledger: operator asks to void")
+
+    def too_late(route: Route) -> None:
+        live = route.fetch().json()
+        route.fulfill(json={**live, "requests": [], "now": live["now"] + 15 * 60_000})
+
+    olga.route("**/live?*", too_late)
+    expect(said).to_contain_text("Nobody has agreed in time: operator asks to void")
+    olga.unroute_all(behavior="wait")

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 
 from engagement.actions import ActionRefused, Conflict
-from engagement.clock import now_ms
+from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
 from engagement.ledger.append import people_in
 from engagement.models import LedgerEntry, Segment, Show
@@ -142,6 +142,10 @@ def test_what_was_decided_stays_decided(show: Show) -> None:
 # --- with a red lamp ---
 
 
+def now_of(segment: Segment) -> int:
+    return Approval.objects.get(segment=segment).asked_at_ms
+
+
 def test_going_on_air_with_a_red_lamp_takes_two_and_the_request_says_which(show: Show) -> None:
     segment, now = armed_segment(show), now_ms()
     assert lamps_before(segment, "open", now) == ["No gateway is alive: phones cannot connect."]
@@ -150,7 +154,11 @@ def test_going_on_air_with_a_red_lamp_takes_two_and_the_request_says_which(show:
     assert status == 200 and "Red: No gateway is alive" in answer["message"]
     assert Segment.objects.get(pk=segment.pk).opens_at is None
     page = dora.get("/console/gala/").text
-    assert "olga asks to open" in page and ">Agree<" in page
+    assert "olga asks to open" in page and ">Agree<" in page and ">Refuse<" in page
+    until = f"{from_ms(now_of(segment) + VALID_MS):%H:%M}"
+    assert "A director other than olga has to agree by " + until in page
+    own = olga.get("/console/gala/").text
+    assert ">Withdraw<" in own and ">Agree<" not in own
     asked = dora.get("/console/gala/live").json()["requests"][0]
     assert (asked["may_agree"], "No gateway is alive" in asked["text"]) == (True, True)
     assert olga.get("/console/gala/live").json()["requests"][0]["may_agree"] is False

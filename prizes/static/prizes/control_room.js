@@ -8,6 +8,7 @@
     "The rundown was changed, or somebody else has logged in. This page is loaded again when its fields are empty.";
   let clockOffset = 0;
   let latest = null;
+  const answered = new Set(); // requests that were decided here
   let counts = []; // [server time, segment, shakes] of the last polls
 
   const byId = (id) => document.getElementById(id);
@@ -35,16 +36,25 @@
       const told = await Press.post(form, "See the phase below before you press again, or reload the page.");
       if (told.ok) form.reset(); // what was typed is taken, and nothing is left that a reload could lose
       say(told);
+      if (told.ok && form.closest("[data-approval]")) answered.add(form.closest("[data-approval]").dataset.approval);
     } finally {
       button.disabled = false;
+      if (document.activeElement === document.body) focusOn(button); // a browser lets go of what is disabled
     }
-    poll();
+    await poll();
+    focusOn(button);
+  }
+
+  /** Whoever works by keyboard goes on from the button, or from what came of it where the button is gone. */
+  function focusOn(button) {
+    if (![document.body, button].includes(document.activeElement)) return;
+    (button.getClientRects().length ? button : byId("said")).focus();
   }
 
   /** What came of a button stays on the page, so it says when that was. */
-  function say({ ok, message }) {
+  function say({ ok, message }, style = ok ? "good" : "bad") {
     const text = `${utcTime(Date.now() + clockOffset)} ${message}`;
-    byId("said").replaceChildren(make("p", text, ok ? "banner good" : "banner bad"));
+    byId("said").replaceChildren(make("p", text, `banner ${style}`));
   }
 
   // --- live ---
@@ -144,17 +154,26 @@
   function drawRequests(requests) {
     const place = byId("requests");
     const wanted = new Set(requests.map(({ id }) => String(id)));
-    for (const banner of [...place.children]) if (!wanted.has(banner.dataset.approval)) banner.remove();
+    for (const banner of [...place.children]) if (!wanted.has(banner.dataset.approval)) end(banner);
     for (const request of requests) {
       if (!place.querySelector(`[data-approval="${request.id}"]`)) place.append(requestBanner(place, request));
     }
   }
 
-  function requestBanner(place, { id, text, may_agree, may_refuse }) {
+  /** A request that is gone without this page's doing: whoever asked, or meant to answer, is told. */
+  function end(banner) {
+    const isLate = latest.now >= Number(banner.dataset.until);
+    const what = isLate ? "Nobody has agreed in time" : "Decided in the meantime, see the ledger";
+    const message = `${what}: ${banner.querySelector("p").textContent}`;
+    if (!answered.has(banner.dataset.approval)) say({ message }, isLate ? "bad" : "note");
+    banner.remove();
+  }
+
+  function requestBanner(place, { id, text, until, may_agree, may_refuse, refuse }) {
     const banner = make("div", "", "banner asked");
-    banner.dataset.approval = id;
+    Object.assign(banner.dataset, { approval: id, until });
     banner.append(make("p", text));
-    const answers = [["agree", "Agree", "", may_agree], ["refuse", "Refuse", "danger", may_refuse]];
+    const answers = [["agree", "Agree", "", may_agree], ["refuse", refuse, "danger", may_refuse]];
     for (const [action, label, style, may] of answers.filter((row) => row[3])) {
       const form = document.createElement("form");
       form.method = "post";
