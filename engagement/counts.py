@@ -208,11 +208,13 @@ def ceiling_of(show: Show, play: str) -> Ceiling | None:
 
 
 def tell_uncounted(
-    segment: Segment, *, viewers: int, shakes: int, entries: int, now: int
+    segment: Segment, *, viewers: int, shakes: int, app: int, entries: int, now: int
 ) -> LedgerEntry | None:
     """Writes down that more was frozen than the gateways had counted; inside the transaction of the freeze."""
     ceiling = ceiling_of(segment.show, segment.key)
-    if ceiling is None or not any(excess(ceiling.figures, viewers=max(viewers, entries), shakes=shakes)):
+    if ceiling is None:
+        return None
+    if not any(excess(ceiling.figures, viewers=max(viewers, entries), shakes=shakes, app=app)):
         return None
     details = {
         "segment": segment.pk,
@@ -220,6 +222,7 @@ def tell_uncounted(
         "counts": ceiling.position,
         "viewers": viewers,
         "shakes": shakes,
+        "app": app,
         "entries": entries,
         "counted": ceiling.figures._asdict(),
     }

@@ -64,7 +64,7 @@ def audit_draw(draw: Draw, kept: Iterable[KeptNote] = ()) -> list[Check]:
         check_exclusions(draw),
         check_rows(draw, content),
         check_shards(draw, roll, totals),
-        check_counts(draw, roll, totals),
+        check_counts(draw, roll, totals, fetch(origins_name(draw.segment.key)) if draw.shared else None),
         check_canaries(draw, roll),
         check_signed(draw),
         *(row for row in audit_ledger(draw.show, kept) if row.name.startswith("file ")),

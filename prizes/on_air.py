@@ -21,10 +21,11 @@ from prizes.core.roll import ENTRY_BYTES, HEADER_BYTES
 from prizes.core.sharing import SHARED_BYTES, cap_tickets, read_sharing
 from prizes.core.tickets import TicketTable
 from prizes.engine import add_totals
+from prizes.engine.sharing import ROW_BYTES
 from prizes.files import exists, fetch, shared_name
 from prizes.models import Draw
 
-FIGURES = ("viewers", "shakes")
+FIGURES = ("viewers", "shakes", "app")
 COMMITTED, OPENED = "canaries", "canaries opened"
 MOST_COMMITMENTS = 20  # for one play of a segment
 
@@ -44,8 +45,11 @@ def uncounted_of(draw: Draw) -> dict[str, Any] | None:
     return details if all(isinstance(row.get(name), int) for row in rows for name in FIGURES) else None
 
 
-def check_counts(draw: Draw, roll: Path, totals: Path) -> Check:
-    """What is frozen, by the files, is at most what the gateways had counted at the fence."""
+def check_counts(draw: Draw, roll: Path, totals: Path, origins: Path | None) -> Check:
+    """What is frozen, by the files, is at most what the gateways had counted at the fence.
+
+    Without `origins`, of a draw that was armed before there were any, users of the host app are not compared.
+    """
     ceiling = ceiling_of(draw.show, draw.segment.key)
     if ceiling is None:
         return _not_counted(draw)
@@ -55,9 +59,14 @@ def check_counts(draw: Draw, roll: Path, totals: Path) -> Check:
     except ValueError as error:
         return Check("counts", False, str(error))
     viewers, counted = max(frozen.viewers, entries), ceiling.figures
-    over = any(excess(counted, viewers=viewers, shakes=frozen.shakes))
-    said = f"{counted.viewers} viewers and {counted.shakes} shakes counted (entry {ceiling.position})"
-    return Check("counts", not over, f"{said}, {viewers} and {frozen.shakes} frozen")
+    app = 0 if origins is None else frozen.viewers - origins.stat().st_size // ROW_BYTES
+    over = any(excess(counted, viewers=viewers, shakes=frozen.shakes, app=app))
+    said = f"{counted.viewers} viewers ({counted.app} of the app) and {counted.shakes} shakes counted"
+    return Check(
+        "counts",
+        not over,
+        f"{said} (entry {ceiling.position}), {viewers} ({app}) and {frozen.shakes} frozen",
+    )
 
 
 def _not_counted(draw: Draw) -> Check:

@@ -721,6 +721,9 @@ def check_wins(case: Show) -> str:
 # What was seen on air (docs/ledger.md, "Counts" and "Canaries")
 
 
+COUNTED = ("viewers", "shakes", "app")  # app: those of the viewers who are users of the host app
+
+
 def check_counts(case: Show) -> str:
     """No roll has more than the gateways had counted when the tally was closed."""
     compared = 0
@@ -745,12 +748,12 @@ def check_counts(case: Show) -> str:
 
 def check_grows(counts: Sequence[Row]) -> None:
     """Of one play no gateway disappears, and no figure of one falls; `ledger steps` has looked at sums and order."""
-    before: dict[str, tuple[int, int]] = {}
+    before: dict[str, tuple[int, ...]] = {}
     for row in counts:
-        found = {one["gateway"]: (one["viewers"], one["shakes"]) for one in row.details["gateways"]}
+        found = {one["gateway"]: tuple(one[name] for name in COUNTED) for one in row.details["gateways"]}
         for gateway, figures in before.items():
-            now = found.get(gateway, (-1, -1))
-            fell = now[0] < figures[0] or now[1] < figures[1]
+            now = found.get(gateway, (-1,))
+            fell = any(one < then for one, then in zip(now, figures))
             D.require(not fell, f"counts that do not fall, but those of {gateway} do in entry {row.position}")
         before = found
 
@@ -760,6 +763,7 @@ def check_counted(draw: Told, frozen: Any, counted: Any) -> None:
         ("entries in the roll", draw.frozen["entries"], counted["viewers"]),
         ("frozen viewers", frozen["viewers"], counted["viewers"]),
         ("frozen shakes", frozen["shakes"], counted["shakes"]),
+        ("frozen users of the host app", frozen["kinds"]["app"], counted["app"]),
     ):
         D.require(came <= most, f"at most {most} {what} of {draw.name}, as counted on air, got {came}")
 

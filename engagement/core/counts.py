@@ -15,13 +15,15 @@ LARGEST = (
 
 
 class Figures(NamedTuple):
-    """Of one gateway, or of several together: viewers who have reported, and shakes."""
+    """Of one gateway, or of several together: viewers who have reported, their shakes, and how many of them are users
+    of the host app, who have no origin."""
 
     viewers: int
     shakes: int
+    app: int
 
 
-NOTHING = Figures(0, 0)
+NOTHING = Figures(0, 0, 0)
 
 
 class Counts(NamedTuple):
@@ -39,21 +41,21 @@ class Counts(NamedTuple):
 def add_up(rows: Iterable[Figures]) -> Figures:
     """The sum of some figures.
 
-    >>> add_up([Figures(1, 20), Figures(2, 5)])
-    Figures(viewers=3, shakes=25)
+    >>> add_up([Figures(1, 20, 1), Figures(2, 5, 0)])
+    Figures(viewers=3, shakes=25, app=1)
     """
     figures = list(rows)
-    return Figures(sum(row.viewers for row in figures), sum(row.shakes for row in figures))
+    return Figures(*(sum(row[place] for row in figures) for place in range(len(Figures._fields))))
 
 
 def merge_counts(before: Counts, found: Mapping[str, Figures]) -> Counts:
     """What was told before, and what is found now: of each gateway the larger figures, and 200 of them by name.
 
-    >>> before = Counts({"one": Figures(5, 80)})
-    >>> merge_counts(before, {"one": Figures(6, 75), "two": Figures(1, 3)}).gateways["one"]
-    Figures(viewers=6, shakes=80)
+    >>> before = Counts({"one": Figures(5, 80, 0)})
+    >>> merge_counts(before, {"one": Figures(6, 75, 1), "two": Figures(1, 3, 0)}).gateways["one"]
+    Figures(viewers=6, shakes=80, app=1)
     >>> merge_counts(before, {}).total
-    Figures(viewers=5, shakes=80)
+    Figures(viewers=5, shakes=80, app=0)
     """
     named = dict(before.gateways)
     unnamed: list[Figures] = []
@@ -66,14 +68,14 @@ def merge_counts(before: Counts, found: Mapping[str, Figures]) -> Counts:
 
 
 def _larger(one: Figures, two: Figures) -> Figures:
-    return Figures(max(one.viewers, two.viewers), max(one.shakes, two.shakes))
+    return Figures(*map(max, one, two))
 
 
 def describe_counts(counts: Counts) -> dict[str, Any]:
     """The fields of an entry that tell them: sums, gateways by name, and the sum of the others where there are any.
 
-    >>> describe_counts(Counts({"one": Figures(5, 80)}))
-    {'viewers': 5, 'shakes': 80, 'gateways': [{'gateway': 'one', 'viewers': 5, 'shakes': 80}]}
+    >>> describe_counts(Counts({"one": Figures(5, 80, 2)}))
+    {'viewers': 5, 'shakes': 80, 'app': 2, 'gateways': [{'gateway': 'one', 'viewers': 5, 'shakes': 80, 'app': 2}]}
     """
     others = {} if counts.others == NOTHING else {"others": counts.others._asdict()}
     rows = [{"gateway": name, **figures._asdict()} for name, figures in counts.gateways.items()]
@@ -83,8 +85,8 @@ def describe_counts(counts: Counts) -> dict[str, Any]:
 def parse_counts(details: Mapping[str, Any]) -> Counts:
     """The inverse of `describe_counts`; ValueError for anything that it does not make.
 
-    >>> parse_counts(describe_counts(Counts({"one": Figures(5, 80)}))).total
-    Figures(viewers=5, shakes=80)
+    >>> parse_counts(describe_counts(Counts({"one": Figures(5, 80, 2)}))).total
+    Figures(viewers=5, shakes=80, app=2)
     """
     rows, others = details.get("gateways"), details.get("others")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -113,19 +115,23 @@ def _numbers(row: Any, names: Iterable[str]) -> list[int] | None:
 def read_row(row: Any) -> Figures | None:
     """The figures in a gateway's live counters; None for a gateway that counts no viewers, or what is no such row.
 
-    `unsure` are shakes that another gateway may have counted, too: a ceiling has to hold them.
+    `unsure` are shakes that another gateway may have counted, too: a ceiling has to hold them. A gateway that does not
+    tell users of the host app from guests may have had only users.
 
-    >>> read_row({"shakes": 70, "unsure": 5, "viewers": 3, "reports": 9, "clamped": 0})
-    Figures(viewers=3, shakes=75)
+    >>> read_row({"shakes": 70, "unsure": 5, "viewers": 3, "app": 1, "reports": 9, "clamped": 0})
+    Figures(viewers=3, shakes=75, app=1)
+    >>> read_row({"shakes": 70, "unsure": 5, "viewers": 3})
+    Figures(viewers=3, shakes=75, app=3)
     >>> read_row({"shakes": 70}) is None
     True
     >>> read_row({"shakes": 2**53 + 1, "unsure": 0, "viewers": 1}) is None
     True
     """
-    values = _numbers(row, ("viewers", "shakes", "unsure"))
+    app = "app" if isinstance(row, dict) and "app" in row else "viewers"
+    values = _numbers(row, ("viewers", "shakes", "unsure", app))
     if values is None or max(values) > LARGEST:
         return None
-    return Figures(values[0], values[1] + values[2])
+    return Figures(values[0], values[1] + values[2], values[3])
 
 
 def read_passes(row: Any, source: str) -> int:
@@ -154,18 +160,21 @@ def _number(value: Any) -> int:
 
 
 class Excess(NamedTuple):
-    """By how much what was frozen is more than what was counted: 0 and 0 on an honest night."""
+    """By how much what was frozen is more than what was counted: nothing on an honest night."""
 
     viewers: int
     shakes: int
+    app: int
 
 
-def excess(counted: Figures, *, viewers: int, shakes: int) -> Excess:
-    """Compare frozen viewers (or the entries of a roll) and shakes with what the gateways had counted at the fence.
+def excess(counted: Figures, *, viewers: int, shakes: int, app: int) -> Excess:
+    """Compare frozen viewers (or the entries of a roll), shakes and users of the host app with what the gateways had
+    counted at the fence. A guest whose origin was taken away is one user more than that.
 
-    >>> excess(Figures(100, 5_000), viewers=98, shakes=5_000)
-    Excess(viewers=0, shakes=0)
-    >>> excess(Figures(100, 5_000), viewers=110, shakes=5_600)
-    Excess(viewers=10, shakes=600)
+    >>> excess(Figures(100, 5_000, 0), viewers=98, shakes=5_000, app=0)
+    Excess(viewers=0, shakes=0, app=0)
+    >>> excess(Figures(100, 5_000, 0), viewers=110, shakes=5_600, app=3)
+    Excess(viewers=10, shakes=600, app=3)
     """
-    return Excess(max(0, viewers - counted.viewers), max(0, shakes - counted.shakes))
+    frozen = Figures(viewers, shakes, app)
+    return Excess(*(max(0, came - most) for came, most in zip(frozen, counted, strict=True)))

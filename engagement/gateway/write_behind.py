@@ -19,7 +19,7 @@ from engagement.core.show_state import SegmentState
 
 log = logging.getLogger(__name__)
 
-COUNTERS = ("shakes", "reports", "clamped", "viewers", "unsure")
+COUNTERS = ("shakes", "reports", "clamped", "viewers", "app", "unsure")
 BATCH = 10_000  # totals per transaction: bounds how long one flush can hold Redis
 
 
@@ -34,7 +34,8 @@ class SegmentTotals:
     dirty: dict[bytes, int] = field(default_factory=dict)
     writing: dict[bytes, int] = field(default_factory=dict)  # on its way
     written: dict[bytes, int] = field(default_factory=dict)  # and acknowledged
-    # `viewers`: who have reported here first; `unsure`: shakes on top of `shakes` that others may have counted, too.
+    # `viewers`: who have reported here first, `app`: those of them without an origin;
+    # `unsure`: shakes on top of `shakes` that others may have counted, too.
     live: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
     # Where guests come from, of all in `accepted` who have an origin; `untold` are those that Redis may not have.
     origins: dict[bytes, bytes] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class WriteBehind:
             totals.accepted[viewer] = total
             if known < 0:
                 totals.live["viewers"] += 1
+                totals.live["app"] += viewer not in totals.origins
                 known = 0
             if viewer in totals.unknown:
                 # Another process may have counted most of it: live figures rather show a little less.
@@ -207,6 +209,7 @@ def _vouch(totals: SegmentTotals) -> None:
     """Counts what was only learned: it is written from here now, and whoever had counted it is gone, perhaps."""
     totals.live["unsure"] += sum(totals.learned.values())
     totals.live["viewers"] += len(totals.counted_elsewhere)
+    totals.live["app"] += len(totals.counted_elsewhere - totals.origins.keys())
     totals.learned.clear()
     totals.counted_elsewhere.clear()
 

@@ -305,7 +305,7 @@ class Entry(NamedTuple):
     segment: str  # "" where it is about none
     draws: tuple[str, ...]
     once: tuple[str, ...]  # what this action is done to once
-    counted: tuple[int, ...] = ()  # of `counts`: viewers and shakes; nothing where they do not add up
+    counted: tuple[int, ...] = ()  # of `counts`: COUNTED; nothing where they do not add up
     promise: str = ""  # of canaries: the commitment, or what was opened gives as one
 
 
@@ -316,6 +316,9 @@ class Statement(NamedTuple):
     entry: Entry
     path: tuple[bytes, ...]
     note: str
+
+
+COUNTED = ("viewers", "shakes", "app")  # app: those of the viewers who are users of the host app
 
 
 class Story:
@@ -383,7 +386,7 @@ class Story:
         if not entry.counted:
             return "counts that do not add up"
         (play,) = entry.draws or (entry.segment,)
-        before = self.counted.get(play, (0, 0))
+        before = self.counted.get(play, (0, 0, 0))
         self.counted[play] = entry.counted
         fell = any(now < then for now, then in zip(entry.counted, before))
         return f"counts of {play} fall from {before} to {entry.counted}" if fell else ""
@@ -421,13 +424,13 @@ def make_entry(value: dict[str, Any], digest: str, fault: str) -> Entry:
 
 
 def read_counts(details: dict[str, Any]) -> tuple[int, ...]:
-    """Viewers and shakes of an entry `counts`; nothing where they are not the sums of its rows."""
+    """The figures of an entry `counts`; nothing where they are not the sums of its rows."""
     rows = details.get("gateways")
     if not isinstance(rows, list):
         return ()
     rows = [*rows, details["others"]] if "others" in details else rows
     sums = []
-    for name in ("viewers", "shakes"):
+    for name in COUNTED:
         values: list[Any] = [row.get(name) if isinstance(row, dict) else None for row in [details, *rows]]
         if not all(map(is_number, values)) or values[0] != sum(values[1:]):
             return ()

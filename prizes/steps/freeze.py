@@ -13,6 +13,7 @@ from engagement.actions import Conflict, lock_segment, record_change
 from engagement.clock import now_ms
 from engagement.core.counts import LONGEST_NAME, MOST_GATEWAYS
 from engagement.counts import Found, find_counts, record_counts, tell_uncounted
+from engagement.fair_play.core.origins import APP
 from engagement.ledger.append import SYSTEM, time_behind
 from engagement.models import LedgerEntry, Segment
 from prizes.core.roll import pack_total
@@ -243,7 +244,7 @@ def _record_freeze(
     entry = record_change(segment, "freeze", actor=SYSTEM, now=now, details=details)
     Freeze.objects.filter(pk=freeze.pk).update(ledger=entry.position)
     entries = max((int(columns["entries"]) for columns in rolls.values()), default=0)
-    tell_uncounted(segment, **counts, entries=entries, now=now)
+    tell_uncounted(segment, **counts, app=origins["kinds"][APP], entries=entries, now=now)
     for draw in segment.draws.all():
         reveal_house(draw, now=now)
 

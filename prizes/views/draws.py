@@ -23,7 +23,7 @@ from prizes import files
 from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
 from prizes.models import Beacon, Draw
-from prizes.on_air import uncounted_of
+from prizes.on_air import FIGURES, uncounted_of
 from prizes.publication import BrokenRecord, PublishedRecord, record_of
 from prizes.software import SHOW_VERIFIER, VERIFIER, WITNESS
 from prizes.story import (
@@ -103,8 +103,9 @@ def _say_uncounted(language: str, draw: Draw) -> str:
     told = uncounted_of(draw)
     if told is None:
         return ""
-    counted = {f"counted_{name}": told["counted"][name] for name in ("viewers", "shakes")}
-    return say(language, "draw_uncounted", viewers=told["viewers"], shakes=told["shakes"], **counted)
+    figures = {name: told[name] for name in FIGURES}
+    figures |= {f"counted_{name}": told["counted"][name] for name in FIGURES}
+    return say(language, "draw_uncounted", **figures)
 
 
 def may_see(draw: Draw, user: Any) -> bool:

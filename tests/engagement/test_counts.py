@@ -39,9 +39,9 @@ def segment() -> Segment:
     return put_on_air(armed_segment(make_show(slug="gala")), opened_ms_ago=70_000, left_ms=500_000)
 
 
-def count(segment: Segment, name: str, viewers: int, shakes: int, unsure: int = 0) -> None:
+def count(segment: Segment, name: str, viewers: int, shakes: int, unsure: int = 0, app: int = 0) -> None:
     """As a gateway does."""
-    row = {"viewers": viewers, "shakes": shakes, "unsure": unsure, "reports": 0, "clamped": 0}
+    row = {"viewers": viewers, "shakes": shakes, "app": app, "unsure": unsure, "reports": 0, "clamped": 0}
     tally.connect().hset(own(f"live:{segment.key}"), name, json.dumps(row))
 
 
@@ -60,7 +60,7 @@ def told(show: Show, action: str = "counts") -> list[dict[str, Any]]:
 
 
 def test_a_minute_is_told_once_however_often_it_is_counted(segment: Segment) -> None:
-    count(segment, "one", 5, 80, unsure=3)
+    count(segment, "one", 5, 80, unsure=3, app=2)
     beat("one", "gala")
     issue("gala", "one", guest=40, app=2)
     conduct()
@@ -76,7 +76,8 @@ def test_a_minute_is_told_once_however_often_it_is_counted(segment: Segment) -> 
             "complete": True,
             "viewers": 5,
             "shakes": 83,
-            "gateways": [{"gateway": "one", "viewers": 5, "shakes": 83}],
+            "app": 2,
+            "gateways": [{"gateway": "one", "viewers": 5, "shakes": 83, "app": 2}],
             "silent": [],
             "passes": NO_PASSES | {"app": 2, "guest": 40},
             "issued": NO_PASSES | {"app": 2, "guest": 40},
@@ -238,22 +239,24 @@ def test_what_was_counted_at_the_fence_is_what_a_roll_cannot_exceed(segment: Seg
     count(segment, "one", viewers=2, shakes=20)
     count_segments()
     assert ceiling_of(segment.show, segment.key) is None  # not the fence yet
-    fenced(segment, viewers=3, shakes=30)
+    fenced(segment, viewers=3, shakes=30, app=1)
     ceiling = ceiling_of(segment.show, segment.key)
-    assert ceiling is not None and ceiling.figures == Figures(3, 30)
-    frozen = {"viewers": 3, "shakes": 30, "entries": 3}
+    assert ceiling is not None and ceiling.figures == Figures(3, 30, 1)
+    frozen = {"viewers": 3, "shakes": 30, "app": 1, "entries": 3}
     assert tell_uncounted(segment, **frozen, now=now_ms()) is None
-    for more in ({"viewers": 4}, {"shakes": 31}, {"entries": 4}):
+    for more in ({"viewers": 4}, {"shakes": 31}, {"entries": 4}, {"app": 2}):
         assert tell_uncounted(segment, **{**frozen, **more}, now=now_ms()) is not None
-    [viewers, shakes, entries] = told(segment.show, "uncounted")
-    assert viewers["counts"] == ceiling.position and viewers["counted"] == {"viewers": 3, "shakes": 30}
-    assert (viewers["viewers"], shakes["shakes"], entries["entries"]) == (4, 31, 4)
+    [viewers, shakes, entries, app] = told(segment.show, "uncounted")
+    assert viewers["counts"] == ceiling.position and viewers["counted"] == {
+        "viewers": 3, "shakes": 30, "app": 1,
+    }  # fmt: skip
+    assert (viewers["viewers"], shakes["shakes"], entries["entries"], app["app"]) == (4, 31, 4, 2)
 
 
 def test_of_what_was_not_completely_counted_nothing_is_said(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = {"viewers": 9, "shakes": 90, "entries": 9}
+    frozen = {"viewers": 9, "shakes": 90, "app": 9, "entries": 9}
     assert tell_uncounted(segment, **frozen, now=now_ms()) is None  # armed before there were counts
     monkeypatch.setattr(counts, "read_row", lambda row: None)
     fenced(segment, viewers=1, shakes=1)
@@ -284,4 +287,4 @@ def test_another_play_of_the_segment_is_counted_anew(segment: Segment) -> None:
     assert ceiling_of(again.show, again.key) is None
     fenced(again, viewers=1, shakes=10)
     ceiling = ceiling_of(again.show, again.key)
-    assert ceiling is not None and ceiling.figures == Figures(1, 10)
+    assert ceiling is not None and ceiling.figures == Figures(1, 10, 0)

@@ -217,7 +217,7 @@ def test_a_draw_without_counts_is_none_of_ours_and_one_that_was_not_read_is_not_
     monkeypatch.undo()
     (tmp_path / "roll").write_bytes(bytes(64))
     (tmp_path / "totals").write_bytes(bytes(17))
-    assert check_counts(draw, tmp_path / "roll", tmp_path / "totals").ok is False
+    assert check_counts(draw, tmp_path / "roll", tmp_path / "totals", None).ok is False
     assert check_canaries(draw, tmp_path / "roll").ok
 
 
@@ -231,7 +231,7 @@ def stuffed(show: Show) -> Draw:
 
 def test_everybody_sees_that_more_was_frozen_than_was_counted(stuffed: Draw, client: Client) -> None:
     page = client.get(f"/draws/{stuffed.pk}/").content.decode()
-    assert "11 viewers and 1,540 shakes against 1 and 40" in page
+    assert "11 viewers (11 of the app) and 1,540 shakes against 1 (1) and 40" in page
     assert "冻结的数据多于" in client.get(f"/draws/{stuffed.pk}/?lang=zh").content.decode()
 
 

@@ -162,10 +162,11 @@ def test_a_gateway_that_disappears_from_the_counts_is_told(
 
 
 def counts_of(segment: Segment, gateways: Iterable[str]) -> dict[str, Any]:
-    rows = [{"gateway": name, "viewers": 1, "shakes": 1} for name in gateways]
+    rows = [{"gateway": name, "viewers": 1, "shakes": 1, "app": 1} for name in gateways]
     fields = {"segment": segment.pk, "play": segment.key, "minute": 1, "fence": False, "complete": True}
     zero = {"app": 0, "guest": 0}
-    sums = {"viewers": len(rows), "shakes": len(rows), "silent": [], "passes": zero, "issued": zero}
+    sums: dict[str, Any] = {name: len(rows) for name in ("viewers", "shakes", "app")}
+    sums |= {"silent": [], "passes": zero, "issued": zero}
     return {**fields, **sums, "gateways": rows}
 
 

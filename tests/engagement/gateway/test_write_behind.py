@@ -104,6 +104,7 @@ async def test_while_redis_hangs_totals_wait_and_only_the_largest_of_each(behind
         "reports": 4,
         "clamped": 1,
         "viewers": 2,
+        "app": 2,
         "unsure": 0,
     }
 
@@ -210,6 +211,12 @@ async def test_many_phones_of_an_unknown_show_wait_together_and_leave_nothing(be
 # --- what is counted is never less than what is written ---
 
 
+async def counted_of_the_app(behind: WriteBehind) -> int:
+    """Of all gateways together."""
+    rows = (await behind._redis.hgetall(own(f"live:{SEGMENT.key}"))).values()
+    return sum(msgspec.json.decode(row)["app"] for row in rows)
+
+
 async def ceiling(*gateways: WriteBehind, of: str = SEGMENT.key) -> tuple[int, int]:
     """Viewers and shakes of all these gateways together, as their rows in Redis say."""
     redis = gateways[0]._redis
@@ -279,9 +286,12 @@ async def test_however_viewers_and_gateways_come_and_go_the_counts_are_never_bel
         return WriteBehind(behind._redis, f"g{number}", lambda totals, batch: None)
 
     gateways, born = [make(0), make(1), make(2)], 3
+    guests = set(viewers[::2])
     for _ in range(1_500):
         gateway, viewer, what = chance.choice(gateways), chance.choice(viewers), chance.random()
         totals = gateway.totals_of(SEGMENT)
+        if viewer in guests:  # as at every hello, and with every report
+            gateway.locate(totals, viewer, ORIGIN)
         if what < 0.30:
             gateway.learn(totals, viewer, (await held(behind, viewer))[0])
         elif what < 0.34:
@@ -304,6 +314,8 @@ async def test_however_viewers_and_gateways_come_and_go_the_counts_are_never_bel
         totals_now = await held(behind, *viewers)
         count, shakes = await ceiling(behind)
         assert count >= sum(total > 0 for total in totals_now) and shakes >= sum(totals_now)
+        users = sum(total > 0 for who, total in zip(viewers, totals_now, strict=True) if who not in guests)
+        assert await counted_of_the_app(behind) >= users
     assert born > 10 and sum(totals_now) > 0
 
 

@@ -301,7 +301,7 @@ OPENED: dict[str, Any] = {
 
 
 def counted(many: int, shaken: int, **fields: Any) -> tuple[str, dict[str, Any]]:
-    counts = Counts({"one": Figures(many, shaken)}, Figures(1, 2))
+    counts = Counts({"one": Figures(many, shaken, 1)}, Figures(1, 2, 0))
     return "counts", {**PLAY, **describe_counts(counts), **fields}
 
 
@@ -322,10 +322,11 @@ def test_counts_that_grow_and_canaries_that_fit_hold(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("later", "fault"),
     [
-        (counted(4, 80), r"counts of 1-a-play fall from \(6, 82\) to \(5, 82\)"),
+        (counted(4, 80), r"counts of 1-a-play fall from \(6, 82, 1\) to \(5, 82, 1\)"),
         (counted(5, 79), "fall"),
         (counted(5, 80, viewers=500), "do not add up"),
         (counted(5, 80, shakes=None), "do not add up"),
+        (counted(5, 80, app=0), "do not add up"),
         (counted(5, 80, gateways=None), "do not add up"),
         (counted(5, 80, gateways=[7]), "do not add up"),
         (counted(5, 80, others=[7]), "do not add up"),

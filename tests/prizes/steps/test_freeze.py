@@ -207,7 +207,7 @@ def test_rows_that_were_added_behind_the_backs_of_the_gateways_are_told(show: Sh
     stuff_tally(segment, {bytes([number]) * 14: 150 for number in range(10, 20)})
     draw = run_all(segment)
     [uncounted] = told_of(segment, "uncounted")
-    assert uncounted["counted"] == {"viewers": 1, "shakes": 40}
+    assert uncounted["counted"] == {"viewers": 1, "shakes": 40, "app": 1}
     assert (uncounted["viewers"], uncounted["shakes"], uncounted["entries"]) == (11, 1_540, 11)
     assert draw.segment.phase == Phase.DRAWN  # it stops nothing
     assert [check.name for check in audit_draw(draw) if not check.ok] == ["counts"]

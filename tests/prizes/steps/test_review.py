@@ -345,6 +345,28 @@ def test_a_canary_of_a_block_with_too_many_is_not_missed(shared: Draw) -> None:
     assert not any(on_air.is_left_out(shared, viewer) for viewer in entries_of(shared))
 
 
+def test_a_guest_whose_origin_was_taken_away_is_one_user_of_the_app_more_than_was_counted(
+    show: Show, tmp_path: Path
+) -> None:
+    """Who can write into Redis would have entries of their own share with nobody."""
+    whence = {viewer: Origin("guest", 0, block(1)) for viewer in viewers(5)}
+    segment = play(show, whence, shared_entries=2)
+    row = {"viewers": 5, "shakes": 250, "app": 0, "unsure": 0, "reports": 5, "clamped": 0}  # of the gateway
+    redis, mine = tally.connect(), next(iter(whence))
+    redis.delete(own(f"live:{segment.key}"))
+    redis.hset(own(f"live:{segment.key}"), "gate-1", json.dumps(row))
+    redis.hdel(own(f"origins:{segment.key}:{tally.shard_of(mine, segment.shards)}"), mine)
+    draw = run_all(segment)
+    assert mine in entries_of(draw)  # it stops nothing
+    uncounted = json.loads(LedgerEntry.objects.get(show=show, action="uncounted").details)
+    assert (uncounted["app"], uncounted["counted"]["app"], uncounted["viewers"]) == (1, 0, 5)
+    assert [check.name for check in audit_draw(draw) if not check.ok] == ["counts"]
+    publish_segment(segment.pk, actor="olga")
+    pack = make_pack(show.slug, tmp_path / "pack.zip", totals=True, force=True, tell=lambda *_: None)
+    wrong = "at most 0 frozen users of the host app"
+    assert any(wrong in row.output for row in pack.verdicts if not row.ok)
+
+
 def test_a_pack_for_auditors_has_all_that_a_recount_needs_and_holds(show: Show, tmp_path: Path) -> None:
     whence = {viewer: Origin("guest", 0, block(number // 30)) for number, viewer in enumerate(viewers(45))}
     segment = play(show, whence, shared_entries=20)

@@ -306,7 +306,7 @@ const Texts = {
   "draw_windows": "Windows",
   "draw_window": "{feed}: {length} s, {delay} s behind the studio",
   "draw_repeats": "Drawn again",
-  "draw_uncounted": "More was frozen than the servers had counted on air: {viewers} viewers and {shakes} shakes against {counted_viewers} and {counted_shakes}. The organiser has to explain it.",
+  "draw_uncounted": "More was frozen than the servers had counted on air: {viewers} viewers ({app} of the app) and {shakes} shakes against {counted_viewers} ({counted_app}) and {counted_shakes}. The organiser has to explain it.",
   "draw_repeats_note": "These are the prizes of {draw}, which was spoiled. Two people have agreed to draw them again.",
   "draw_calling_off": "Calling off",
   "draw_secrets": "Secrets",

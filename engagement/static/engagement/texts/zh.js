@@ -306,7 +306,7 @@ const Texts = {
   "draw_windows": "时间窗口",
   "draw_window": "{feed}：{length} 秒，比演播室晚 {delay} 秒",
   "draw_repeats": "重新抽奖",
-  "draw_uncounted": "冻结的数据多于直播时服务器的计数：{viewers} 位观众、{shakes} 次摇动，而计数为 {counted_viewers} 位、{counted_shakes} 次。主办方必须作出解释。",
+  "draw_uncounted": "冻结的数据多于直播时服务器的计数：{viewers} 位观众（其中应用用户 {app} 位）、{shakes} 次摇动，而计数为 {counted_viewers} 位（{counted_app} 位）、{counted_shakes} 次。主办方必须作出解释。",
   "draw_repeats_note": "这些是 {draw} 的奖品，该次抽奖已作废；经两人同意后重新抽奖。",
   "draw_calling_off": "取消",
   "draw_secrets": "秘密",
