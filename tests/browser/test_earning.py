@@ -48,14 +48,30 @@ def test_a_viewer_types_the_code_on_air(night: Night, open_page: OpenPage, shots
     code = night.set_up("crowded", "coded", ["code"])
     page = open_page("/play/coded/", **PHONE)
     expect(page.locator("#code-form")).to_be_visible()
+    expect(page.locator("#status")).to_be_empty()
     page.locator("#code").fill(f"{(int(code) + 1) % 10**6:06}")
     page.locator("#code-form button").click()
     expect(page.locator("#code-wrong")).to_contain_text("changes every minute")
     page.screenshot(path=shots / "play-code.png")
-    page.locator("#code").fill(code)
-    page.locator("#code-form button").click()
+    expect(page.locator("#code")).to_be_focused()
+    page.keyboard.type(code.translate({ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"}))
+    page.keyboard.press("Enter")
     expect(page.locator("#status")).to_have_text("Connected")
     expect(page.locator("#code-form")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("ways", "advice"), [(["attested"], "Try mobile data, or another browser."), ([], "hour. Try")]
+)
+def test_who_cannot_earn_a_pass_is_told_why_and_not_to_shake(
+    night: Night, open_page: OpenPage, shots: Path, ways: list[str], advice: str
+) -> None:
+    slug = "-".join(["ways", *ways])
+    night.set_up("crowded", slug, ways)
+    page = open_page(f"/play/{slug}/", **PHONE)
+    expect(page.locator("#status")).to_contain_text(advice)
+    expect(page.locator("#shaking")).to_be_visible(visible=not ways)  # later they may
+    page.screenshot(path=shots / f"play-{slug}.png")
 
 
 def test_what_others_have_made_is_as_they_published_it() -> None:

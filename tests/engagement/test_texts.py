@@ -48,6 +48,7 @@ def families() -> dict[str, set[str]]:
     return {
         "moment_": phases | {"idle", "soon"},
         "status_": set(re.findall(r'tell\("(\w+)"', shake)),
+        "waiting_": {"too_many"},
         "refused_": {"no_guests", "no_such_show", "no_way", "replaced", "revoked"},
         "reason_": {reason.replace(" ", "_") for reason in (*STATUSES[DISQUALIFIED], *STATUSES[FORFEITED])},
         "became_": {CLAIMED, FORFEITED, DISQUALIFIED, WON},

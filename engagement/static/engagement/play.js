@@ -18,13 +18,16 @@
 
     /** What the viewer types into the form; an empty one is not taken. */
     askForCode(refusal) {
+      Shake.setText("status", ""); // it is the viewer's turn
       Shake.setText("code-wrong", refusal ? Words.say("code_wrong") : "");
       Shake.show("code-form", true);
+      if (refusal) Shake.byId("code").select();
       return new Promise((resolve) => {
         Shake.byId("code-form").onsubmit = (event) => {
           event.preventDefault();
           Shake.show("code-form", false);
-          resolve(Shake.byId("code").value.trim());
+          // A keyboard for Chinese may type digits as wide as its letters.
+          resolve(Shake.byId("code").value.normalize("NFKC").trim());
         };
       });
     },
@@ -308,9 +311,9 @@
 
   function drawStatus(status, { waitMs = 0, code = "", message = "" }) {
     document.body.dataset.status = status;
-    const values = { seconds: Math.ceil(waitMs / 1000), message: message || code };
-    const known = status === "refused" && Words.has(`refused_${code}`);
-    Shake.setText("status", Words.say(known ? `refused_${code}` : `status_${status}`, values));
+    const values = { seconds: Math.ceil(waitMs / 1000), minutes: Math.ceil(waitMs / 60000), message: message || code };
+    const known = [`refused_${code}`, `waiting_${code}`].find((key) => key.startsWith(status) && Words.has(key));
+    Shake.setText("status", Words.say(known || `status_${status}`, values));
     Shake.show("again", status === "refused");
   }
 

@@ -132,7 +132,7 @@ const Shake = (() => {
         return;
       }
       const backoff = Math.random() * Math.min(20000, 500 * 2 ** this.attempt);
-      this.again(refusal.retryMs ? refusal.retryMs * (1 + Math.random()) : backoff);
+      this.again(refusal.retryMs ? refusal.retryMs * (1 + Math.random()) : backoff, refusal.code);
     }
 
     lost(code, reason) {
@@ -146,9 +146,9 @@ const Shake = (() => {
       else this.again(wait);
     }
 
-    again(waitMs) {
+    again(waitMs, code = "") {
       this.attempt += 1;
-      this.tell("waiting", { waitMs });
+      this.tell("waiting", { waitMs, code });
       setTimeout(() => this.connect(), waitMs);
     }
 
