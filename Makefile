@@ -41,7 +41,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
-  bench-logins bench-sybil soak fuzz supply lint lock schema clean
+  bench-logins bench-sybil soak fuzz supply lint lock schema types clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -112,11 +112,16 @@ lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and 
 	  $$name.in -o $$name.txt || exit 1; done
 	@! grep -nE '://|--(extra-)?index|--find-links' requirements.txt requirements-dev.txt requirements-s3.txt
 
+types: ## write shake-client.d.ts from the comments of the client library, with TypeScript's compiler
+	@cd tests/shake_client && npm ci --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent
+	@node tests/shake_client/node_modules/typescript/bin/tsc -p tests/shake_client --outDir engagement/static/engagement
+
 schema: $(VENV)/dev ## write docs/wire.schema.json from the classes of the messages
 	@$(PY) -m engagement.core.schema > docs/wire.schema.json
 
 clean: ## remove what make has made: .venv, caches, the data directory var/
 	rm -rf $(VENV) .venv-python var tests/bench/contenders/node/node_modules \
+	  tests/shake_client/node_modules \
 	  .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
