@@ -1,6 +1,8 @@
 """The key of a show is destroyed after its retention date, and what that makes impossible is impossible."""
 
+import base64
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from engagement import tally
 from engagement.actions import ActionRefused, number_state
 from engagement.clock import now_ms
 from engagement.core.errors import PhoneFault, WireError
@@ -19,6 +22,7 @@ from engagement.gateway.session import _identify
 from engagement.models import LedgerEntry, Show
 from engagement.passes import issue_pass
 from engagement.show_keys import open_show_key
+from engagement.vault import open_secret
 from prizes.models import Draw
 from prizes.retention import destroy_show_key, kept_until
 from prizes.steps.arm import arm_segment
@@ -92,6 +96,29 @@ def test_nobody_can_play_claim_arm_or_look_behind_pseudonyms_any_more(draw: Draw
     with pytest.raises(PhoneFault) as refused:
         _identify(Hello(pass_=token), Audience(state, make_pace(SHORTEST_MS, phones=0)))
     assert refused.value.error is WireError.NO_SUCH_SHOW
+
+
+def everything_in_redis() -> Iterator[tuple[bytes, bytes]]:
+    redis: Any = tally.connect()
+    for key in redis.scan_iter(count=1_000):
+        dumped = {
+            b"string": lambda key=key: [redis.get(key)],
+            b"hash": lambda key=key: [part for row in redis.hgetall(key).items() for part in row],
+            b"zset": lambda key=key: redis.zrange(key, 0, -1),
+            b"list": lambda key=key: redis.lrange(key, 0, -1),
+            b"set": lambda key=key: redis.smembers(key),
+        }[redis.type(key)]()
+        yield key, b"\n".join(part for part in dumped if part)
+
+
+def test_nothing_in_redis_has_the_key_any_more(draw: Draw) -> None:
+    """Not even encrypted: states, messages on their way, results of tasks."""
+    show = draw.show
+    locked, key = show.k_show.encode(), open_secret(show.k_show)
+    assert any(locked in content for _, content in everything_in_redis())
+    destroy_show_key(show.pk, actor=OPERATOR, reason="over", now=after_its_time(show))
+    signs = (locked, key, key.hex().encode(), base64.b64encode(key))
+    assert [name for name, content in everything_in_redis() for sign in signs if sign in content] == []
 
 
 def test_nothing_is_destroyed_while_something_is_under_way(show: Show) -> None:
