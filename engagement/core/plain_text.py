@@ -27,9 +27,27 @@ def check_plain(field: str, text: str, *, lines: bool = False) -> str:
     for letter in text:
         if lines and letter in OF_LINES:
             continue
-        if letter in INVISIBLE or unicodedata.category(letter) in REFUSED:
+        if not is_seen(letter):
             name = unicodedata.name(letter, "a control character")
             raise ValueError(
                 f"{field}: expected characters that can be seen, got U+{ord(letter):04X} ({name})"
             )
     return text
+
+
+def is_seen(letter: str) -> bool:
+    """Whether somebody sees this character, and it turns no others around.
+
+    >>> is_seen("é"), is_seen("\u202e")
+    (True, False)
+    """
+    return letter not in INVISIBLE and unicodedata.category(letter) not in REFUSED
+
+
+def leave_seen(text: str) -> str:
+    """The characters of a text that somebody sees, for what is not typed by anybody, and so refused to nobody.
+
+    >>> leave_seen("Studio\u202e browser\u3164")
+    'Studio browser'
+    """
+    return "".join(filter(is_seen, text))

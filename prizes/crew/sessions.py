@@ -11,6 +11,7 @@ from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 
 from engagement.clock import from_ms, now_ms
+from engagement.core.plain_text import leave_seen
 from prizes.crew.throttle import neighbour
 from prizes.crew_models import LONGEST_BROWSER, CrewSession
 
@@ -25,7 +26,7 @@ def begin(request: HttpRequest, user: User) -> None:
     # Not by their age: a session that goes on being used lives longer than one that is left alone.
     alive = Session.objects.filter(expire_date__gt=from_ms(now)).values("session_key")
     CrewSession.objects.exclude(key__in=alive).delete()
-    browser = "".join(letter for letter in request.headers.get("User-Agent", "") if letter.isprintable())
+    browser = leave_seen(request.headers.get("User-Agent", ""))
     fields = {
         "user": user,
         "begun_ms": now,

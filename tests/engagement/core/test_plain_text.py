@@ -2,7 +2,7 @@
 
 import pytest
 
-from engagement.core.plain_text import check_plain
+from engagement.core.plain_text import check_plain, leave_seen
 
 SEEN = [
     "", " ", "Lin Yao", "林遥 «Ünïcode» 100 %", "שלום", "مرحبا", "नमस्ते", "🎉 👍🏽", "葛\U000e0100", "half \udcff",
@@ -24,6 +24,7 @@ def test_what_can_be_seen_is_left_as_it_is(text: str) -> None:
 def test_what_cannot_is_refused_by_its_number_and_with_the_field(letter: str) -> None:
     with pytest.raises(ValueError, match=rf"^reason: expected .* got U\+{ord(letter):04X} \("):
         check_plain("reason", f"before{letter}after")
+    assert leave_seen(f"before{letter}after") == "beforeafter"
 
 
 def test_lines_are_for_texts_of_several() -> None:
