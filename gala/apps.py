@@ -1,6 +1,25 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+
+NO_ADDRESSES = checks.Warning(
+    "BEHIND_TLS_PROXY is on and TRUST_REAL_IP_HEADER is not: everybody comes from the proxy's address, so that all "
+    "phones share the passes of one neighbour, and all logins are held off together.",
+    hint="Have the proxy set X-Real-IP, replacing what the viewer sent, and set TRUST_REAL_IP_HEADER.",
+    id="gala.W001",
+)
+
+
+def check_addresses(**_: Any) -> list[checks.CheckMessage]:
+    """A check for production: whoever ends TLS in front of us hides where viewers come from."""
+    return [NO_ADDRESSES] if settings.BEHIND_TLS_PROXY and not settings.TRUST_REAL_IP_HEADER else []
 
 
 class GalaConfig(AppConfig):
     name = "gala"
     verbose_name = "Shake to win"
+
+    def ready(self) -> None:
+        checks.register(check_addresses, deploy=True)

@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
+from django.core.management.base import SystemCheckError
 
+from gala.apps import check_addresses
 from gala.entrypoints import ROOT
 from tests.gala.compose import environment_of, example
 
@@ -49,6 +52,14 @@ def test_the_settings_of_the_containers_without_tls_do_not_pass(tmp_path: Path) 
     without = {**environment, "BEHIND_TLS_PROXY": "no"}
     done = subprocess.run(command, cwd=ROOT, env=without, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "security.W008" in done.stderr
+
+
+def test_a_proxy_that_hides_where_viewers_come_from_does_not_pass(settings: Any) -> None:
+    settings.BEHIND_TLS_PROXY, settings.TRUST_REAL_IP_HEADER = True, False
+    with pytest.raises(SystemCheckError, match="all phones share the passes of one neighbour"):
+        call_command("check", deploy=True, fail_level="WARNING")
+    settings.TRUST_REAL_IP_HEADER = True
+    assert check_addresses() == []
 
 
 @pytest.mark.django_db
