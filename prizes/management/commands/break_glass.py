@@ -10,21 +10,28 @@ from engagement.clock import from_ms, now_ms
 from prizes.accounts import BadAccount
 from prizes.crew.glass import Sheet, renew
 
+# No wider than a printer sets plain text: a line that it breaks could break a password.
 SHEET = """\
-SHAKE TO WIN: BREAK GLASS                                made {made}
+SHAKE TO WIN: BREAK GLASS            made {made}
 
-For when nobody of the crew can log in. It is a director, for one login; whoever uses it is heard: the log,
-the control room and the ledger of every show on air tell of it.
+For when nobody of the crew can log in. It is a director, for one login;
+whoever uses it is heard: the log, the control room and the ledger of
+every show on air tell of it.
 
-  1. Open the login page of the console.
+  1. Open the login page of the console:
+     https://______________________________/login/
   2. Account:   {name}
      Password:  {password}
   3. The page then asks for a code. Any one of these:
 {codes}
-  4. The sheet is spent now, and the session ends after twelve hours: get the others in (manage.py
-     create_account NAME --role ROLE --invite), and have another sheet made.
+  4. The sheet is spent now, and the session ends after twelve hours.
+     Get the others in:
+     manage.py create_account NAME --role ROLE --invite
+     Then have another sheet made:
+     manage.py break_glass
 
-Fold it, seal it, sign over the seal, and lock it up where two people have to be to open it.
+Fold it, seal it, sign over the seal, and lock it up where two people
+have to be to open it. Before you fold it, write the address into 1.
 """
 
 
