@@ -18,7 +18,7 @@ const Texts = {
   "wrong_way": "Nothing was done",
   "wrong_way_advice": "This is the address of a button, not of a page. Go back, reload the page, and press the button again.",
   "not_yours": "This is not for your account",
-  "not_yours_advice": "If it should be, a director can change what your account may do.",
+  "not_yours_advice": "If it should be, ask whoever made your account.",
   "not_yours_account": "You are logged in as {account}.",
   "not_yours_own": "Your account",
   "not_yours_other": "Log in with another account",

@@ -18,7 +18,7 @@ const Texts = {
   "wrong_way": "未执行任何操作",
   "wrong_way_advice": "这是按钮的地址，不是页面。请返回并刷新页面，然后再按一次按钮。",
   "not_yours": "您的账号无权访问",
-  "not_yours_advice": "如需访问，请联系导演为您的账号开通权限。",
+  "not_yours_advice": "如需访问，请联系为您开通账号的人。",
   "not_yours_account": "您当前登录的账号是 {account}。",
   "not_yours_own": "我的账号",
   "not_yours_other": "用其他账号登录",
