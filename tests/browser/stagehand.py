@@ -69,6 +69,20 @@ def hire(name: str, role: str) -> str:
     return give_password(ensure_account(name, role)[0])
 
 
+def age_logins() -> None:
+    """Everybody has logged in an hour ago."""
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.contrib.sessions.models import Session
+
+    from engagement.clock import now_ms
+    from prizes.logins import LOGGED_IN_AT
+
+    for key in Session.objects.values_list("session_key", flat=True):
+        session = SessionStore(key)
+        session[LOGGED_IN_AT] = now_ms() - 3_600_000
+        session.save()
+
+
 def claims() -> int:
     """A show whose one prize has to be claimed soon; its segment."""
     from engagement.actions import announce_later
@@ -265,6 +279,7 @@ def certified(step: str, beacon: str, witnesses: int) -> dict[str, Any]:
 
 
 SCENES = (
+    age_logins,
     hire,
     night,
     sign,

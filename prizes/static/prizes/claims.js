@@ -16,10 +16,7 @@
   }
 
   function say({ ok, message }) {
-    const line = document.createElement("p");
-    line.className = ok ? "banner good" : "banner bad";
-    line.textContent = message;
-    byId("said").replaceChildren(line);
+    byId("said").replaceChildren(Press.line(message, ok ? "good" : "bad"));
   }
 
   /** The same page again: only the tables are taken from it. */

@@ -54,7 +54,7 @@
   /** What came of a button stays on the page, so it says when that was. */
   function say({ ok, message }, style = ok ? "good" : "bad") {
     const text = `${utcTime(Date.now() + clockOffset)} ${message}`;
-    byId("said").replaceChildren(make("p", text, `banner ${style}`));
+    byId("said").replaceChildren(Press.line(text, style));
   }
 
   // --- live ---

@@ -2,6 +2,22 @@
 "use strict";
 
 const Press = {
+  CONFIRM: "/account/confirm/",
+
+  /** A line for the page; the address that it names to confirm a login is a link, which leads back here. */
+  line(text, style) {
+    const line = document.createElement("p");
+    line.className = `banner ${style}`;
+    const [before, after] = text.split(Press.CONFIRM);
+    line.append(before);
+    if (after === undefined) return line;
+    const link = document.createElement("a");
+    link.href = `${Press.CONFIRM}?next=${encodeURIComponent(location.pathname)}`;
+    link.textContent = Press.CONFIRM;
+    line.append(link, after);
+    return line;
+  },
+
   /** Sends the form; what came of it as {ok, message}. `advice` is for when nobody can say. */
   async post(form, advice) {
     try {
