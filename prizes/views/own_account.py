@@ -115,7 +115,13 @@ def recovery_codes(request: HttpRequest) -> HttpResponseBase:
     user: Any = request.user
     if not factors.has_factor(user):
         return redirect("account")
-    codes = factors.renew_codes(user) if request.method == "POST" else factors.codes_of(user)
+    if request.method == "POST":
+        codes = factors.renew_codes(user)
+        messages.success(
+            request, "These are new. What you have on paper of the earlier ones opens nothing any more."
+        )
+    else:
+        codes = factors.codes_of(user)
     return render(request, "prizes/recovery_codes.html", {"codes": codes})
 
 
@@ -156,4 +162,5 @@ password = confirmed(Password.as_view())
 def end_session(request: HttpRequest, number: int) -> HttpResponseBase:
     """One of one's own."""
     sessions.end(get_object_or_404(CrewSession, pk=number, user=request.user))
+    messages.success(request, "The session has ended.")
     return redirect("account")

@@ -387,6 +387,7 @@ def test_what_is_dangerous_asks_again_for_the_second_factor_or_the_password() ->
     answer = client.post("/account/confirm/", {"code": code_of(secret), "next": "//evil.example/"})
     assert answer["Location"] == "/account/"
     assert client.get("/account/codes/").status_code == 200
+    assert "These are new." in client.post("/account/codes/").text
 
 
 def test_a_session_from_before_the_second_factor_cannot_add_one_of_its_own() -> None:
@@ -417,7 +418,8 @@ def test_sessions_are_listed_and_ended_by_their_owner() -> None:
     assert page.count("Studio browser") == 2 and ELSEWHERE in page and "this one" in page
     row = CrewSession.objects.get(neighbour=ELSEWHERE)
     assert foreign.post(f"/account/sessions/{row.pk}/end/").status_code == 404
-    here.post(f"/account/sessions/{row.pk}/end/")
+    ended = here.post(f"/account/sessions/{row.pk}/end/", follow=True)
+    assert "The session has ended." in ended.text and ELSEWHERE not in ended.text
     assert there.get("/console/").status_code == 302 and here.get("/console/").status_code == 200
 
 
