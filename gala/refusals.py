@@ -11,6 +11,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import DataError, InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.templatetags.static import static
 from redis.exceptions import RedisError
 
 from engagement.languages import choose_language
@@ -207,10 +208,19 @@ def _draw(
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Language", **headers}
     try:
         known = {"message": message, "language": choose_language(request), "path": request.get_full_path()}
+        known |= _looks()
         return HttpResponse(render_to_string(page, known | context), status=status, headers=headers)
     except Exception as error:
         log.warning("the page of a failure cannot be drawn: %s", error)
         return HttpResponse(f"{message}\n", "text/plain; charset=utf-8", status, headers=headers)
+
+
+def _looks() -> dict[str, str]:
+    """Style sheet and icon; nothing where `collectstatic` did not run: then the page is read without."""
+    try:
+        return {"style": static("engagement/crew.css"), "icon": static("engagement/icon.svg")}
+    except ValueError:
+        return {}
 
 
 def _refuse_program(

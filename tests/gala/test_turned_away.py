@@ -70,3 +70,20 @@ def test_programs_get_their_codes_as_before() -> None:
     for path, (status, code) in asked.items():
         answer = look(client, path, status, accept="application/json")
         assert answer.json()["code"] == code
+
+
+def test_the_page_of_a_form_that_is_too_old_looks_like_the_others_and_needs_no_style_sheet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client(enforce_csrf_checks=True)
+    answer = client.post("/logout/")
+    assert (
+        answer.status_code == 403 and "crew" in page_of(answer) and "Go back, and reload" in page_of(answer)
+    )
+
+    def missing(name: str) -> str:
+        raise ValueError(f"Missing staticfiles manifest entry for {name!r}")
+
+    monkeypatch.setattr("gala.refusals.static", missing)
+    page = page_of(client.post("/logout/"))
+    assert "stylesheet" not in page and "Go back, and reload" in page
