@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from engagement.fair_play.core.carriers import Carrier
-from engagement.fair_play.core.origins import BLOCK_BYTES, BLOCK_PURPOSE, block_of, parse_origin
+from engagement.fair_play.core.origins import BLOCK_BYTES, BLOCK_PURPOSE, NO_BLOCK, block_of, parse_origin
 
 HOUR_MS = 3_600_000
 EASIEST = (
@@ -112,6 +112,9 @@ def place_origin(
 ) -> bytes:
     """Return the 10 bytes of an origin with the carrier that its block has in this list.
 
+    A pass from before there were blocks gets the block that its phone is in now: else whoever had saved up such passes
+    would have entries that share with nobody.
+
     Passes outlive changes of the list, and an index into another list is worth nothing. Whoever is `here` in the block
     of the pass has the carrier of this address; elsewhere it is the one with the `prefix` that the pass names, as long
     as the list has it.
@@ -124,8 +127,13 @@ def place_origin(
     >>> [place_origin(old, prefix, here, bytes(32), table)[1]
     ...  for prefix, here in (("", home), ("203.0.113.0/24", away), ("", away), ("198.51.100.0/24", away))]
     [2, 2, 0, 0]
+    >>> before = Origin("guest", 0, bytes(8)).pack()
+    >>> place_origin(before, "", home, bytes(32), table) == place_origin(old, "", home, bytes(32), table)
+    True
     """
     found = parse_origin(origin)
+    if found.block == NO_BLOCK:
+        found = found._replace(block=block_of(k_show, here))
     is_home = block_of(k_show, here) == found.block
     number = carriers.find(here)[0] if is_home else carriers.number_of(prefix)
     return found._replace(carrier=number).pack()

@@ -14,7 +14,9 @@ ORIGIN_BYTES, BLOCK_BYTES = 10, 8
 GUEST, WORK, CODE, ATTESTED = "guest", "work", "code", "attested"
 KINDS = (GUEST, WORK, CODE, ATTESTED)  # the byte of one is 1 + its place here
 APP = "app"  # of whoever has no origin
-NO_BLOCK = bytes(BLOCK_BYTES)  # of a pass from before there were blocks: its entry stands for itself
+NO_BLOCK = bytes(
+    BLOCK_BYTES
+)  # of a pass from before there were blocks: it gets that of its phone; an entry stands for itself
 BLOCK_PURPOSE = b"shake-gala/v1/block"
 
 

@@ -14,7 +14,7 @@ from engagement.fair_play.core.origins import Origin, block_of, parse_origin
 from engagement.fair_play.models import FairPlay
 from engagement.keys import own
 from engagement.models import Segment, Show
-from engagement.passes import issue_guest_pass, issue_pass
+from engagement.passes import GUEST_BIT, _sign, issue_guest_pass, issue_pass
 from engagement.vault import open_secret
 from tests.cast import armed_segment, make_show, put_on_air
 from tests.client import TestPhone
@@ -104,3 +104,22 @@ async def test_where_the_rules_take_no_guests_none_from_before_counts(
         await user.shake(segment.pk, 3)
         await user.hear("ack", total=3)
     assert await sync_to_async(carriers_kept)(segment) == {}
+
+
+async def test_passes_that_were_saved_up_before_there_were_blocks_share_like_all_others(
+    gateway: str, on_air: Segment
+) -> None:
+    show, kept = on_air.show, dict[bytes, bytes]()
+    old = [
+        _sign(show.slug, GUEST_BIT | number, None, None) for number in range(3)
+    ]  # as the version before did
+    async with AsyncExitStack() as stack:
+        for token in old:
+            phone = await stack.enter_async_context(TestPhone(gateway, show.slug))
+            await phone.hello(token)
+            await phone.shake(on_air.pk, 3)
+            await phone.hear("ack")
+    for shard in range(settings.TALLY_SHARDS):
+        kept |= tally.connect().hgetall(own(f"origins:{on_air.key}:{shard}"))  # type: ignore[arg-type]
+    here = Origin("guest", 0, block_of(open_secret(show.k_show), ip_address(HERE)))
+    assert list(kept.values()) == [here.pack()] * 3

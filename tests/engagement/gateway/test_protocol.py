@@ -13,11 +13,12 @@ from engagement.actions import announce_later
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import derive_pseudonym
 from engagement.core.phases import Phase
-from engagement.fair_play.core.origins import NO_BLOCK, Origin
+from engagement.fair_play.core.origins import Origin, block_of, read_address
 from engagement.healing import heal_states
 from engagement.keys import own
 from engagement.models import Segment, Show
 from engagement.passes import issue_guest_pass, issue_pass
+from engagement.vault import open_secret
 from tests.cast import armed_segment, gateways_were_here, make_show, put_on_air, totals_in_tally
 from tests.client import TestPhone
 
@@ -69,7 +70,8 @@ async def test_what_a_guests_pass_says_of_where_it_came_from_is_kept_with_the_to
     kept: dict[Any, Any] = {}
     for shard in range(settings.TALLY_SHARDS):
         kept |= redis.hgetall(own(f"origins:{on_air.key}:{shard}"))
-    assert kept == {viewers[0]: origin, viewers[1]: Origin("guest", 0, NO_BLOCK).pack()}
+    here = Origin("guest", 0, block_of(open_secret(on_air.show.k_show), read_address("127.0.0.1")))
+    assert kept == {viewers[0]: origin, viewers[1]: here.pack()}
 
 
 async def test_each_feed_sees_the_window_after_its_delay(gateway: str, on_air: Segment) -> None:
