@@ -16,14 +16,16 @@ from engagement import wins as kept_wins
 from engagement.broadcast import send_state, send_wins
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
-from engagement.core.messages import Prize, Result
+from engagement.core.messages import Cue, Naming, Prize, Result
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import (
+    Facts,
     Revocation,
     SegmentState,
     ShowState,
     bound_results,
     choose_current,
+    find_next,
     is_more_to_come,
 )
 from engagement.fair_play.promised import describe_fair_play
@@ -65,10 +67,11 @@ def lock_segment(segment_id: int) -> Segment:
     return segment
 
 
-def change_phase(segment: Segment, new: Phase, **fields: Any) -> None:
+def change_phase(segment: Segment, new: Phase, now: int, **fields: Any) -> None:
     """Moves the segment on by compare-and-set; raises Conflict or IllegalTransition, and then nothing has changed."""
     old = Phase(segment.phase)
     check_transition(old, new)
+    fields["phase_at"] = from_ms(now)
     changed = Segment.objects.filter(pk=segment.pk, phase=old).update(phase=new, **fields)
     if changed != 1:
         segment.refresh_from_db()
@@ -122,6 +125,13 @@ def change_wins(show_id: int, describe: Callable[[], Wins]) -> None:
     transaction.on_commit(lambda: send_wins(show.slug, Step(show.epoch, show.wins_step), changed))
 
 
+def end_cue(segment: Segment, now: int) -> None:
+    """A segment that is armed or opened is what the screens show now; a standby picture goes by hand alone."""
+    show = Show.objects.only("cue").get(pk=segment.show_id)
+    if show.cue["kind"] not in ("auto", "standby"):
+        Show.objects.filter(pk=segment.show_id).update(cue={"kind": "auto", "at": now})
+
+
 def last_change(segment: Segment) -> str:
     """What happened to the segment last, for whoever came second."""
     for entry in LedgerEntry.objects.filter(show=segment.show_id).order_by("-position")[:50]:
@@ -169,7 +179,7 @@ def describe_show(show: Show) -> ShowState:
     """The state document of a show, from the database."""
     rundown = list(show.segments.all())
     described = [describe_segment(segment) for segment in rundown]
-    current = choose_current(described)
+    current = choose_current(described, show.cue["kind"])
     results = [result for segment in rundown for result in segment.announced_results]
     return ShowState(
         installation=settings.INSTALLATION,
@@ -191,6 +201,8 @@ def describe_show(show: Show) -> ShowState:
         more_to_come=is_more_to_come(described, current),
         fair_play=describe_fair_play(show),
         revoked=msgspec.convert(show.revoked, list[Revocation]),
+        next=find_next(described, current),
+        cue=msgspec.convert(show.cue, Cue),
     )
 
 
@@ -208,6 +220,9 @@ def describe_segment(segment: Segment) -> SegmentState:
         prizes=msgspec.convert(segment.announced_prizes, list[Prize]),
         seals=segment.announced_seals,
         checkpoint=segment.announced_checkpoint,
+        phase_at=0 if segment.phase_at is None else to_ms(segment.phase_at),
+        facts=msgspec.convert(segment.announced_facts, Facts),
+        naming=msgspec.convert(segment.announced_naming, Naming) if segment.announced_naming else None,
     )
 
 
@@ -232,6 +247,7 @@ def open_segment(segment_id: int, *, actor: str, lead_s: int = 5, now: int | Non
     )
     if changed != 1:
         raise Conflict(f"{segment} was changed by somebody else: {last_change(segment)}")
+    end_cue(segment, now)
     record_change(
         segment, "open", actor=actor, now=now, details={"opens_at": opens_at, "closes_at": closes_at}
     )
@@ -317,6 +333,6 @@ def _move_due_segment(segment_id: int, new: Phase, now: int) -> Segment | None:
 @transaction.atomic
 def _record_phase(segment_id: int, new: Phase, now: int) -> Segment:
     segment = lock_segment(segment_id)
-    change_phase(segment, new)
+    change_phase(segment, new, now)
     record_change(segment, "opened" if new == Phase.OPEN else "closing", actor=SYSTEM, now=now)
     return segment

@@ -24,6 +24,11 @@ def new_show_key() -> str:
     return lock_secret(secrets.token_bytes(32))
 
 
+def auto_cue() -> dict[str, Any]:
+    """The screens follow the phase."""
+    return {"kind": "auto", "at": 0}
+
+
 def new_epoch() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
@@ -103,6 +108,7 @@ class Show(models.Model):
         max_length=64, editable=False, default=""
     )  # the digest of what everybody sees
     stale = models.BooleanField(default=False, editable=False)  # something has changed since, perhaps
+    cue = models.JSONField(default=auto_cue, editable=False)  # what the crew has put on the screens: `Cue`
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -171,6 +177,7 @@ class Segment(models.Model):
     )
     opens_at = models.DateTimeField(null=True, blank=True, editable=False)
     closes_at = models.DateTimeField(null=True, blank=True, editable=False)
+    phase_at = models.DateTimeField(null=True, editable=False)  # since when it is in its phase
     shards = models.PositiveSmallIntegerField(default=0, editable=False)
     play = models.CharField(max_length=33, default="", editable=False)  # `new_play`, when it is armed
     # What phones are told: written when the segment is armed, sealed and published; winners again with every claim.
@@ -180,6 +187,10 @@ class Segment(models.Model):
         default="", editable=False
     )  # signed over the seals, as they were made
     announced_results = models.JSONField(default=list, editable=False)
+    announced_facts = models.JSONField(default=dict, editable=False)  # `Facts` of its draws
+    announced_naming = models.JSONField(
+        default=dict, editable=False
+    )  # `Naming`, once the first winner is named
     published_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

@@ -37,7 +37,7 @@ describe_wins: Callable[[int], Wins] = lambda show_id: {}  # noqa: E731  # all w
 
 
 def _key(slug: str) -> str:
-    return own(f"wins:{slug}")
+    return own(f"won:{slug}")
 
 
 def pack_wins(won: list[Won]) -> bytes:

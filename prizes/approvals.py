@@ -1,10 +1,10 @@
 """What nobody does alone: one person asks, another one agrees within minutes, and then it is done. All of it is told by
 the ledger.
 
-Void and spoil need two people always, publish where the show asks for it, open while a lamp is red, and exclusions,
-revoked passes and viewers who are forgotten once a segment of the show was armed. Agreed to is what was asked for: the
-play of a segment, and the lamps that were red, are in the request. Repeats and disqualifications have rows of their
-own, and the same rule for who is a second person (prizes/two_people.py).
+Void and spoil need two people always, publish and the first name where the show asks for it, open while a lamp is red,
+and exclusions, revoked passes and viewers who are forgotten once a segment of the show was armed. Agreed to is what was
+asked for: the play of a segment, and the lamps that were red, are in the request. Repeats and disqualifications have
+rows of their own, and the same rule for who is a second person (prizes/two_people.py).
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from prizes.exclusions import WHO, exclude_viewer, include_viewer
 from prizes.forgetting import Kept, forget_viewer
 from prizes.lamps import name_of, red_lamps
 from prizes.models import Approval, Exclusion
+from prizes.steps.naming import name_next_winner
 from prizes.steps.publish import publish_segment
 from prizes.steps.spoil import spoil_by_hand
 from prizes.steps.void import void_segment
@@ -57,7 +58,8 @@ def tell_lamps(lamps: list[str]) -> dict[str, Any]:
 
 def needs_two(segment: Segment, action: str, lamps: list[str]) -> bool:
     """Whether this press is not enough."""
-    return action in ALWAYS or bool(lamps) or (action == "publish" and segment.show.publish_by_two)
+    tells = action == "publish" or (action == "name" and not segment.announced_naming)
+    return action in ALWAYS or bool(lamps) or (tells and segment.show.publish_by_two)
 
 
 def viewers_need_two(show: Show) -> bool:
@@ -310,6 +312,7 @@ DO: dict[str, Callable[[Approval, str, int], Any]] = {
         _segment(asked), actor=actor, reason=asked.reason, now=now
     ),
     "publish": lambda asked, actor, now: publish_segment(_segment(asked), actor=actor, now=now),
+    "name": lambda asked, actor, now: name_next_winner(_segment(asked), named=0, actor=actor, now=now),
     "open": lambda asked, actor, now: open_segment(
         _segment(asked), actor=actor, lead_s=asked.what["lead_s"], now=now
     ),

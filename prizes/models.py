@@ -470,6 +470,7 @@ class Win(models.Model):
     name = models.CharField(max_length=60)  # by which a host calls the winner (prizes/names.py)
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.WON)
     claim_by = models.DateTimeField(null=True)  # since the winner was told
+    named_at_ms = models.BigIntegerField(null=True)  # when the wall says the name, where a host names winners
 
     class Meta:
         ordering = ("draw", "rank")

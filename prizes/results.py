@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from engagement.clock import to_ms
 from engagement.core.messages import MAX_WINNERS, Prize, Result, Winner, Won
+from engagement.models import Segment
 from engagement.wins import Wins
 from prizes.core.digests import beacon_strength
 from prizes.core.dispositions import WON
@@ -42,11 +43,18 @@ def describe_result(draw: Draw) -> Result:
         claim_url=f"/draws/{draw.pk}/claim/",
         claim_by=published_at + claim_s_of(draw) * 1000,
         published_at=published_at,
+        shown_at=shown_at(draw.segment, published_at),
         winners=describe_winners(draw, first),
         winners_total=holders.count(),
         winners_url=f"/api/draws/{draw.pk}/winners",
         prizes=describe_prizes_of(draw, first),
     )
+
+
+def shown_at(segment: Segment, published_at: int) -> int:
+    """When the screens show a result, in studio time: where winners were named one by one, with the last of them."""
+    named: list[dict[str, int]] = segment.announced_naming.get("winners", [])
+    return max([published_at, *(row["at"] for row in named)])
 
 
 def list_holders(draw: Draw) -> QuerySet[Win]:
@@ -137,6 +145,7 @@ def _describe_win(win: Win) -> Won:
         claim_url=f"/draws/{win.draw_id}/claim/",
         claim_by=moment_of(win.claim_by),
         status=SAID_OF[Win.Status(win.status)],
+        shown_at=win.named_at_ms or moment_of(win.draw.published_at),
     )
 
 

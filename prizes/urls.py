@@ -10,6 +10,7 @@ from prizes.views import (
     claims,
     console,
     crew,
+    cues,
     draws,
     fair_play,
     own_account,
@@ -36,6 +37,7 @@ urlpatterns = [
     path("console/", console.console, name="console"),
     path("console/<slug:slug>/", console.control_room, name="control_room"),
     path("console/<slug:slug>/restore/", restore.confirm, name="confirm_restore"),
+    path("console/<slug:slug>/cue/", cues.act, name="cue"),
     path("console/<slug:slug>/live", console.live, name="live"),
     path("console/<slug:slug>/segments/<int:segment_id>/<slug:action>/", console.act, name="act"),
     path(

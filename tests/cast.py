@@ -176,6 +176,7 @@ def make_result(segment: int, *winners: Winner, draw: int = 5, **fields: Any) ->
         "claim_url": "/c",
         "claim_by": 1_000,
         "published_at": draw,
+        "shown_at": draw,
         "winners_total": len(winners),
         "winners_url": "/w",
         "prizes": [PRIZE] if winners else [],
@@ -184,4 +185,4 @@ def make_result(segment: int, *winners: Winner, draw: int = 5, **fields: Any) ->
 
 
 def make_won(draw: int = 5, status: Any = "won", claim_by: int = 1_000) -> Won:
-    return Won(draw=draw, prize=PRIZE, claim_url="/c", claim_by=claim_by, status=status)
+    return Won(draw=draw, prize=PRIZE, claim_url="/c", claim_by=claim_by, status=status, shown_at=5)

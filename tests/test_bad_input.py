@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 # What the buttons and forms of an address read.
 FIELDS = {
     "arm": ("account",), "open": ("lead",), "close": ("reason",), "void": ("reason",), "spoil": ("reason",),
-    "repeat": ("reason",), "dice": ("digits",), "beacon": ("signature",), "publish": (), "draw": (),
+    "repeat": ("reason",), "dice": ("digits",), "beacon": ("signature",), "name": ("named",), "publish": (), "draw": (),
     "ask": ("win", "reason"), "approve": ("disqualification",), "refuse": ("disqualification",), "settle": ("draw",),
     "agree": (),
 }  # fmt: skip
@@ -42,6 +42,7 @@ OF_FORMS = {
     "/parties/<int:party_id>/draws/<int:draw_id>/reveal/": ("secret",),
     "/parties/<int:party_id>/segments/<int:segment_id>/canaries/commit/": ("commitment", "count"),
     "/parties/<int:party_id>/segments/<int:segment_id>/canaries/open/": ("opening",),
+    "/console/<slug:slug>/cue/": ("kind", "prize"),
     "/stub/": ("stub",),
 }
 ASKED = ("from", "to", "page", "after", "size", "position", "draw", "lang", "feed", "q", "o", "e", "next")

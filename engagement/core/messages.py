@@ -23,6 +23,8 @@ MAX_WINNERS = 20  # of a draw
 MAX_LISTED = 60  # of all draws together
 MAX_PRIZES = 60  # of the segment
 MAX_LEADERS = 5
+MAX_TICKET_ROWS = 64  # of a ticket table; one that is longer is not told
+MAX_NAMED = 20  # winners of a naming, the newest
 
 SegmentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Total = Annotated[int, Meta(ge=0, le=MAX_TOTAL)]
@@ -103,6 +105,44 @@ class Result(Struct, frozen=True, kw_only=True):
     winners_total: int
     winners_url: str
     prizes: list[Prize]  # those that these winners hold
+    shown_at: int  # when the screens of this feed show it: no phone tells its owner before the wall does
+
+
+class NamedWinner(Struct, frozen=True, kw_only=True):
+    """A winner whom the host has named, and when this feed's screens do."""
+
+    number: int  # of the naming: 1, 2, ...
+    at: int
+    pseudonym: str
+    name: str
+    prize: int  # its id
+
+
+class Naming(Struct, frozen=True, kw_only=True):
+    """The winners of a drawn segment, as the host names them one by one; nobody is shown before their `at`."""
+
+    of: int  # winners
+    named: int
+    winners: Annotated[
+        list[NamedWinner], Meta(max_length=MAX_NAMED)
+    ]  # the newest, in the order of the naming
+    prizes: list[Prize]  # those that these winners hold
+
+
+class Cue(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the crew has put on the screens: `auto` follows the phase."""
+
+    kind: Literal["auto", "announce", "prize", "clear", "standby"]
+    at: int
+    prize: int | UnsetType = UNSET  # its id
+
+
+class Next(Struct, frozen=True, kw_only=True):
+    """The segment that comes after this one."""
+
+    title: str
+    title_zh: str
+    opens_at: int | None  # where it is scheduled
 
 
 class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,6 +158,13 @@ class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seal: str | UnsetType = UNSET
     seals: list[str] | UnsetType = UNSET  # where it has several draws, in the order of drawing
     checkpoint: str | UnsetType = UNSET  # while it is sealed: the ledger with the seals in it, signed
+    # The ticket table of its first draw: [[shakes, tickets], ...].
+    tickets: Annotated[list[tuple[int, int]], Meta(max_length=MAX_TICKET_ROWS)] | UnsetType = UNSET
+    rehearsal: bool = False  # its randomness is the organiser's own: nothing is won
+    entries: int | UnsetType = UNSET  # viewers who take part, once they are frozen
+    beacon_at: int | UnsetType = UNSET  # while it is sealed: when the round of the beacon is due
+    reason: str = ""  # why it was called off
+    naming: Naming | UnsetType = UNSET
 
 
 class Show(Struct, frozen=True, kw_only=True):
@@ -148,6 +195,27 @@ class State(Outbound, tag="state", frozen=True, kw_only=True, gc=False):
     segment: Segment | None
     results: Annotated[list[Result], Meta(max_length=MAX_RESULTS)]
     more_to_come: bool
+    next: Next | None
+    cue: Cue
+
+
+class Named(Outbound, tag="named", frozen=True, kw_only=True, gc=False):
+    """One more winner is named: all that is new since the state before this `seq`."""
+
+    epoch: int
+    seq: int
+    segment: SegmentId
+    of: int
+    winner: NamedWinner
+    prize: Prize
+
+
+class Cued(Outbound, tag="cue", frozen=True, kw_only=True, gc=False):
+    """The screens show something else: all that is new since the state before this `seq`."""
+
+    epoch: int
+    seq: int
+    cue: Cue
 
 
 class Pace(Outbound, tag="pace", frozen=True, kw_only=True, gc=False):
@@ -227,6 +295,7 @@ class Won(Outbound, tag="won", frozen=True, kw_only=True, gc=False):
     claim_url: str
     claim_by: int
     status: Literal["won", "claimed", "lost"]
+    shown_at: int  # a phone says nothing of it before
 
 
 class Synced(Outbound, tag="synced", frozen=True, kw_only=True, gc=False):
@@ -248,7 +317,7 @@ class Error(Outbound, tag="error", frozen=True, kw_only=True, gc=False):
 # --- on the wire ---
 
 FROM_PHONES = Hello | Shakes | Sync | Resync
-FROM_SERVER = Welcome | State | Pulse | Ack | Stub | Pace | Won | Synced | Error
+FROM_SERVER = Welcome | State | Named | Cued | Pulse | Ack | Stub | Pace | Won | Synced | Error
 
 _decoder: msgspec.json.Decoder[Hello | Shakes | Sync | Resync] = msgspec.json.Decoder(FROM_PHONES)
 _encoder = msgspec.json.Encoder()

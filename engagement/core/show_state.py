@@ -15,12 +15,18 @@ from engagement.core.messages import (
     MAX_LISTED,
     MAX_PRIZES,
     MAX_RESULTS,
+    MAX_TICKET_ROWS,
+    Cue,
+    Cued,
+    Named,
+    Naming,
+    Next,
     Prize,
     Result,
     Segment,
     State,
 )
-from engagement.core.phases import REPORTING, Phase
+from engagement.core.phases import CALLED_OFF, REPORTING, UNDER_WAY, Phase
 from engagement.core.windows import Window, feed_window
 
 
@@ -47,6 +53,16 @@ class Position(NamedTuple):
         return other is None or self.epoch != other.epoch or self[1:] > other[1:]
 
 
+class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What everybody is told of a segment's draws, as it becomes known: when it is armed, sealed, or called off."""
+
+    tickets: list[tuple[int, int]] = []  # the table of the first draw
+    rehearsal: bool = False
+    entries: int | None = None  # viewers in the roll
+    beacon_at: int | None = None  # when drand's round is due
+    reason: str = ""  # why it was called off
+
+
 class SegmentState(Struct, frozen=True, kw_only=True):
     """One segment; `opens_at` and `closes_at` are studio time, None until it is scheduled."""
 
@@ -61,6 +77,9 @@ class SegmentState(Struct, frozen=True, kw_only=True):
     prizes: list[Prize]
     seals: list[str]  # one per draw
     checkpoint: str = ""  # the signed ledger with the seals in it; "" where it could not be signed
+    phase_at: int = 0  # since when it is in this phase
+    facts: Facts = Facts()
+    naming: Naming | None = None  # in studio time
 
     def takes_key(self, fingerprint: str) -> bool:
         """Whether its tally is for pseudonyms of the show key with this fingerprint; it stands in its name.
@@ -115,6 +134,8 @@ class ShowState(Struct, frozen=True, kw_only=True):
     more_to_come: bool  # the rundown has another segment that is open or still to come
     fair_play: FairPlayState = FairPlayState()
     revoked: list[Revocation] = []  # at most 1,000
+    next: Next | None = None
+    cue: Cue = Cue(kind="auto", at=0)
 
     def segment(self, segment_id: int | None) -> SegmentState | None:
         """The segment of this id, or None where it is not on air.
@@ -218,30 +239,81 @@ def state_message(state: ShowState, feed: str | None) -> State:
     >>> state_message(demo_state(), "tv").segment.opens_at
     11500
     """
-    segment = state.segment(state.current)
+    segment, delay_ms = state.segment(state.current), state.delay_of(feed)
+    replace = msgspec.structs.replace
     return State(
         epoch=state.epoch,
         seq=state.seq,
-        segment=None if segment is None else _shift(segment, state.delay_of(feed)),
-        results=state.results,
+        segment=None if segment is None else _shift(segment, delay_ms),
+        results=[replace(result, shown_at=result.shown_at + delay_ms) for result in state.results],
         more_to_come=state.more_to_come,
+        next=state.next and replace(state.next, opens_at=_later(state.next.opens_at, delay_ms)),
+        cue=replace(state.cue, at=state.cue.at + delay_ms),
     )
+
+
+def small_step(known: ShowState, state: ShowState, feed: str | None) -> Cued | Named | None:
+    """What a feed is told where only this has changed since the state before: a cue, or one more winner is named.
+
+    None where it is told the whole state.
+
+    >>> cued = msgspec.structs.replace(demo_state(), seq=4, cue=Cue(kind="clear", at=9_000))
+    >>> small_step(demo_state(), cued, "tv")
+    Cued(epoch=1, seq=4, cue=Cue(kind='clear', at=10500, prize=UNSET))
+    >>> small_step(demo_state(), msgspec.structs.replace(cued, title="Another"), "tv") is None
+    True
+    """
+    replace = msgspec.structs.replace
+    if known.cue != state.cue and replace(known, seq=known.seq + 1, wins=state.wins, cue=state.cue) == state:
+        return Cued(
+            epoch=state.epoch, seq=state.seq, cue=replace(state.cue, at=state.cue.at + state.delay_of(feed))
+        )
+    segment = state.segment(state.current)
+    if segment is None or segment.naming is None or not segment.naming.winners:
+        return None
+    before = [replace(row, naming=segment.naming) if row.id == segment.id else row for row in known.segments]
+    if replace(known, seq=known.seq + 1, wins=state.wins, segments=before) != state:
+        return None
+    naming = shift_naming(segment.naming, state.delay_of(feed))
+    winner = naming.winners[-1]
+    prize = next(prize for prize in naming.prizes if prize.id == winner.prize)
+    return Named(
+        epoch=state.epoch, seq=state.seq, segment=segment.id, of=naming.of, winner=winner, prize=prize
+    )
+
+
+def shift_naming(naming: Naming, delay_ms: int) -> Naming:
+    """As a feed that is so late sees it."""
+    replace = msgspec.structs.replace
+    return replace(naming, winners=[replace(row, at=row.at + delay_ms) for row in naming.winners])
+
+
+def _later(moment: int | None, delay_ms: int) -> int | None:
+    return None if moment is None else moment + delay_ms
 
 
 def _shift(segment: SegmentState, delay_ms: int) -> Segment:
     """As a feed that is so late sees it."""
+    facts, is_sealed = segment.facts, segment.phase == Phase.SEALED
+    beacon_at = _later(facts.beacon_at, delay_ms) if is_sealed else None
     return Segment(
         id=segment.id,
         title=segment.title,
         title_zh=segment.title_zh,
         phase=segment.phase,
-        opens_at=None if segment.opens_at is None else segment.opens_at + delay_ms,
-        closes_at=None if segment.closes_at is None else segment.closes_at + delay_ms,
+        opens_at=_later(segment.opens_at, delay_ms),
+        closes_at=_later(segment.closes_at, delay_ms),
         prizes=segment.prizes[:MAX_PRIZES],
         seal=segment.seals[0] if segment.seals else UNSET,
         seals=segment.seals if len(segment.seals) > 1 else UNSET,
         # Once the beacon is known it shows no time any more.
-        checkpoint=segment.checkpoint or UNSET if segment.phase == Phase.SEALED else UNSET,
+        checkpoint=segment.checkpoint or UNSET if is_sealed else UNSET,
+        tickets=facts.tickets if 0 < len(facts.tickets) <= MAX_TICKET_ROWS else UNSET,
+        rehearsal=facts.rehearsal,
+        entries=UNSET if facts.entries is None else facts.entries,
+        beacon_at=UNSET if beacon_at is None else beacon_at,
+        reason=facts.reason,
+        naming=UNSET if segment.naming is None else shift_naming(segment.naming, delay_ms),
     )
 
 
@@ -279,33 +351,52 @@ def is_more_to_come(segments: list[SegmentState], current: int | None) -> bool:
     return any(segment.phase in coming and segment.id != current for segment in segments)
 
 
-def choose_current(segments: list[SegmentState]) -> int | None:
-    """The id of the segment to show: the one on air, else the next that is scheduled, else the last that was on air.
+def choose_current(segments: list[SegmentState], cue: str = "auto") -> int | None:
+    """The id of the segment to show, of those in the order of the rundown.
 
-    `segments` come in the order of the rundown.
+    The one on air; else the next that is scheduled; else the one that is being drawn; else the last that has ended, or
+    the first that was armed since. With the cue `announce` an armed one comes before those that are over.
 
     >>> choose_current(demo_state().segments)
     7
     >>> choose_current([]) is None
     True
     """
+    on_air = [segment for segment in segments if segment.phase == Phase.OPEN]
+    armed = [segment for segment in segments if segment.phase == Phase.ARMED]
+    scheduled = sorted((one for one in armed if one.opens_at is not None), key=lambda one: one.opens_at or 0)
+    drawing = [one for one in segments if one.phase in UNDER_WAY and one not in on_air and one not in armed]
+    drawing.sort(key=lambda one: one.closes_at or 0, reverse=True)
+    ended = [one for one in segments if one.phase == Phase.PUBLISHED or _was_on_air(one)]
+    last = max(ended, key=lambda one: one.phase_at, default=None)
+    since = [one for one in armed if last is None or one.phase_at > last.phase_at]
+    announced = armed if cue == "announce" else []
+    for group in (on_air, scheduled, drawing, announced, since, [last] if last else []):
+        if group:
+            return group[0].id
+    return None
 
-    def rank(segment: SegmentState) -> tuple[int, int]:
-        scheduled = segment.opens_at is not None
-        if segment.phase == Phase.OPEN:
-            return (3, 0)
-        if segment.phase == Phase.ARMED and scheduled:
-            return (2, -(segment.opens_at or 0))
-        if segment.phase in (Phase.DRAFT, Phase.VOID, Phase.ARMED):
-            return (0, 0)
-        return (1, segment.closes_at or 0)
 
-    best = max(segments, key=rank, default=None)
-    if best is None:
-        return None
-    if rank(best)[0] == 0:  # nothing was on air yet: announce the first armed one of the rundown
-        best = next((segment for segment in segments if segment.phase == Phase.ARMED), None)
-    return best.id if best else None
+def _was_on_air(segment: SegmentState) -> bool:
+    """Whether it was called off before everybody's eyes."""
+    return segment.phase in CALLED_OFF and segment.opens_at is not None
+
+
+def find_next(segments: list[SegmentState], current: int | None) -> Next | None:
+    """The first segment of the rundown behind the current one that is still to come; None where there is none.
+
+    >>> find_next(demo_state().segments, current=7) is None
+    True
+    >>> find_next(demo_state().segments, current=None) is None  # it is open already
+    True
+    """
+    ids = [segment.id for segment in segments]
+    behind = segments[ids.index(current) + 1 :] if current in ids else segments
+    coming = (segment for segment in behind if segment.phase in (Phase.DRAFT, Phase.ARMED))
+    first = next(coming, None)
+    return (
+        None if first is None else Next(title=first.title, title_zh=first.title_zh, opens_at=first.opens_at)
+    )
 
 
 def demo_state() -> ShowState:

@@ -26,7 +26,7 @@ from engagement.core.messages import (
 from engagement.core.messages import Pace as PaceMessage
 from engagement.core.names import stage_name
 from engagement.core.phases import Phase
-from engagement.core.show_state import SegmentState, ShowState, state_message
+from engagement.core.show_state import SegmentState, ShowState, small_step, state_message
 from engagement.core.windows import Window
 from engagement.fair_play.core.budgets import CarrierTable
 from engagement.fair_play.core.revoked import Revoked
@@ -144,7 +144,7 @@ class Audience:
             session.pulses, frames["pulse"] = self._pulses, self._pulse
         session.socket.write_together(frames)
         self._join(session)
-        _tell_won(session, won)
+        _tell_won(session, won, self.state.delay_of(session.feed))
 
     def _join(self, session: Member) -> None:
         if session.viewer is None:
@@ -217,7 +217,7 @@ class Audience:
                 session.told = None  # phones have forgotten what they have won, too
         if state.epoch != known.epoch or state.seq != known.seq:
             self._forget_pulse()  # it is of another segment, perhaps; whoever has come since gets the next one
-            self._tell_state(list(self))
+            self._tell_news(known)
         elif state.results != known.results:
             # Who holds which prize by now is for the screens; phones see it with the next state that is news to them.
             self._tell_state(list(self.screens))
@@ -232,6 +232,15 @@ class Audience:
     def _dismiss_revoked(self) -> None:
         for session in [session for session in self if session.is_revoked]:
             session.dismiss(PhoneFault(*REVOKED))
+
+    def _tell_news(self, known: ShowState) -> None:
+        """A cue or a name alone is a few hundred bytes; everything else is the whole state."""
+        small = {feed: small_step(known, self.state, feed) for feed in {session.feed for session in self}}
+        self._tell_state([session for session in self if small[session.feed] is None])
+        for feed, step in small.items():
+            if step is not None:
+                sessions = [session for session in self if session.feed == feed]
+                self._send(sessions, "step", _frame(step))
 
     def _tell_state(self, sessions: list[Member]) -> None:
         for feed in {session.feed for session in sessions}:
@@ -253,7 +262,7 @@ class Audience:
     def tell_wins(self, wins: Wins) -> None:
         for viewer, won in wins.items():
             for session in self.by_viewer.get(viewer, ()):
-                _tell_won(session, won)
+                _tell_won(session, won, self.state.delay_of(session.feed))
 
     def catch_up(self, step: Step | None, wins: Wins) -> None:
         """Takes what was looked up for everybody who is here."""
@@ -413,10 +422,11 @@ def _frame(message: Outbound) -> Frame:
     return Frame(encode(message))
 
 
-def _tell_won(session: Member, won: Iterable[Won]) -> None:
-    """Each win once, and again with a new status."""
+def _tell_won(session: Member, won: Iterable[Won], delay_ms: int) -> None:
+    """Each win once, and again with a new status; a feed that is so late shows it then."""
     for win in won:
         session.told = session.told or {}
         if session.told.get(win.draw) != win.status:
             session.told[win.draw] = win.status
-            session.socket.write(f"won:{win.draw}", _frame(win))
+            later = msgspec.structs.replace(win, shown_at=win.shown_at + delay_ms)
+            session.socket.write(f"won:{win.draw}", _frame(later))

@@ -24,11 +24,12 @@ PUBLIC_ACTIONS = frozenset({
     # the window and the roll
     "open", "opened", "close", "closing", "void", "fence", "fence again", "freeze", "spoil", "ask repeat", "repeat",
     # what was seen on air
-    "counts", "uncounted", "canaries", "canaries opened",
+    "cue", "counts", "uncounted", "canaries", "canaries opened",
     # secrets, seal, beacon
     "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",
     # the draw and what became of the prizes
-    "draw", "start", "drawn", "disagreement", "publish", "claim", "forfeit", "disqualify", "move up", "skip reserve",
+    "draw", "start", "drawn", "disagreement", "name", "publish", "claim", "forfeit", "disqualify", "move up",
+    "skip reserve",
     # the installation
     "restore", "open key", "destroy key", "revoke", "forget",
     # two people

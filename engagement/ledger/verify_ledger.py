@@ -276,9 +276,9 @@ GOES_ON = {*RANKS, "open", "opened", "closing", "fence", "fence again", "reveal"
 PUBLIC = frozenset((
     "change", "arm", "exclude", "include", "gateway key",
     "open", "opened", "close", "closing", "void", "spoil", "fence", "fence again", "freeze", "ask repeat", "repeat",
-    "counts", "uncounted", "canaries", "canaries opened",
+    "cue", "counts", "uncounted", "canaries", "canaries opened",
     "reveal", "reveal refused", "absent", "seal", "dice typed", "beacon", "beacon refused",
-    "draw", "start", "drawn", "disagreement", "publish",
+    "draw", "start", "drawn", "disagreement", "name", "publish",
     "claim", "forfeit", "disqualify", "move up", "skip reserve",
     "restore", "open key", "destroy key", "revoke", "forget",
     # two people

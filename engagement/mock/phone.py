@@ -311,6 +311,12 @@ class Phone:
         count.finished = refused or segment["phase"] in FINISHED_PHASES
         count.called_off = segment["phase"] in ("void", "spoiled")
 
+    def _step(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
+        """A name or a cue, in place of the state with this number; after a gap the pulse asks for all of it."""
+        if message["epoch"] == self.epoch and message["seq"] == self.seq + 1:
+            self.seq = message["seq"]
+        return NOTHING
+
     def _pulse(self, message: Message, now: float, rng: Random) -> Sequence[Message]:
         self.pulse = message
         if message["seq"] > self.seq or message["epoch"] != self.epoch:
@@ -414,6 +420,8 @@ _HANDLERS: dict[str, Handler] = {
     "ack": Phone._ack,
     "stub": Phone._stub,
     "pulse": Phone._pulse,
+    "named": Phone._step,
+    "cue": Phone._step,
     "state": Phone._state,
     "won": Phone._won,
     "welcome": Phone._welcome,

@@ -6,7 +6,15 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
+from engagement.actions import (
+    ActionRefused,
+    Conflict,
+    change_phase,
+    end_cue,
+    last_change,
+    lock_segment,
+    record_change,
+)
 from engagement.clock import now_ms
 from engagement.core.digests import canonical_json, commit, parse_canonical
 from engagement.core.phases import Phase
@@ -15,6 +23,7 @@ from engagement.models import Segment, Show, new_play
 from engagement.vault import lock_secret, open_secret
 from prizes.core.digests import (
     HOUSE,
+    beacon_strength,
     exclusion_commitment,
     rules_digest,
 )
@@ -39,8 +48,13 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
     refuse_without_key(segment.show)
     lists = _complete_prize_lists(segment)
     check_exclusions(segment)
-    fixed = {"shards": settings.TALLY_SHARDS, "announced_prizes": _announce_prizes(lists)}
-    change_phase(segment, Phase.ARMED, play=new_play(segment.show), **fixed)
+    fixed: dict[str, Any] = {
+        "shards": settings.TALLY_SHARDS,
+        "announced_prizes": _announce_prizes(lists),
+        "announced_facts": _announce_facts(lists),
+    }
+    change_phase(segment, Phase.ARMED, now, play=new_play(segment.show), **fixed)
+    end_cue(segment, now)
     draws = [_precommit(segment, prize_list, now) for prize_list in lists]
     commitments = {draw.draw_id: rules_digest_of(draw) for draw in draws}
     details = {"play": segment.key, "rules": commitments}
@@ -91,6 +105,12 @@ def check_exclusions(segment: Segment) -> None:
 
 def _announce_prizes(lists: list[PrizeList]) -> list[dict[str, Any]]:
     return [describe_prize(prize) for prize_list in lists for prize in prize_list.prizes.all()]
+
+
+def _announce_facts(lists: list[PrizeList]) -> dict[str, Any]:
+    """What phones are told of the draws that is promised now."""
+    rehearsed = any(beacon_strength(row.beacon) == "rehearsal" for row in lists)
+    return {"tickets": lists[0].tickets, "rehearsal": rehearsed}
 
 
 def describe_prize(prize: Prize) -> dict[str, Any]:

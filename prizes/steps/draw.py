@@ -276,7 +276,7 @@ def finish_draw(draw: Draw, record: bytes, now: int) -> Draw:
         give_names(draw.show_id, wins)
         Win.objects.bulk_create(wins)
         if not segment.draws.exclude(step=Draw.Step.DRAWN).exists():
-            change_phase(segment, Phase.DRAWN)
+            change_phase(segment, Phase.DRAWN, now)
         entry = record_change(
             segment, "drawn", actor=SYSTEM, now=now, details={"draw": draw.draw_id, "record": digest}
         )

@@ -30,14 +30,11 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
         raise Conflict(f"{segment} is published already: {last_change(segment)}")
     if segment.phase != Phase.DRAWN:
         raise ActionRefused(f"{segment} is {segment.phase}: only a drawn segment can be published")
-    draws = list(segment.draws.filter(step=Draw.Step.DRAWN))
-    for draw in draws:
-        if failed := [check for check in check_drawn(draw) if not check.ok]:
-            raise ActionRefused(f"{draw} is not what was drawn: " + "; ".join(check.name for check in failed))
+    draws = drawn_of(segment)
     for draw in draws:
         _publish_draw(draw, now)
     results = msgspec.to_builtins([describe_result(draw) for draw in draws])
-    change_phase(segment, Phase.PUBLISHED, announced_results=results, published_at=from_ms(now))
+    change_phase(segment, Phase.PUBLISHED, now, announced_results=results, published_at=from_ms(now))
     winners = [row for draw in draws for row in draw.wins.values_list("pseudonym", flat=True)]
     change_wins(segment.show_id, lambda: describe_wins(segment.show_id, winners))
     details = {
@@ -47,6 +44,15 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
     entry = record_change(segment, "publish", actor=actor, now=now, details=details)
     segment.draws.filter(step=Draw.Step.PUBLISHED).update(published_ledger=entry.position)
     return segment
+
+
+def drawn_of(segment: Segment) -> list[Draw]:
+    """The draws that are to be told of; ActionRefused where one is not what was drawn."""
+    draws = list(segment.draws.filter(step=Draw.Step.DRAWN))
+    for draw in draws:
+        if failed := [check for check in check_drawn(draw) if not check.ok]:
+            raise ActionRefused(f"{draw} is not what was drawn: " + "; ".join(check.name for check in failed))
+    return draws
 
 
 def _publish_draw(draw: Draw, now: int) -> None:

@@ -18,7 +18,7 @@ from prizes.drand import known_rounds
 from prizes.models import MAX_ATTEMPTS, Draw, Win, known
 from prizes.parties import missing_parties, reveal_deadline
 from prizes.software import software_digests
-from prizes.steps.beacon import round_of
+from prizes.steps.beacon import beacon_due_at, round_of
 from prizes.steps.freeze import Broken, Waiting
 from prizes.steps.spoil import late_reason, spoil_segment
 
@@ -73,7 +73,20 @@ def _seal_all(segment_id: int) -> None:
     for draw in draws:
         wait_for_parties(draw, now)
     seals = [seal_draw(draw, segment, now) for draw in draws]
-    change_phase(segment, Phase.SEALED, announced_seals=seals, announced_checkpoint=note_of_all(segment.show))
+    change_phase(
+        segment,
+        Phase.SEALED,
+        now,
+        announced_seals=seals,
+        announced_checkpoint=note_of_all(segment.show),
+        announced_facts={**segment.announced_facts, **_sealed_facts(draws)},
+    )
+
+
+def _sealed_facts(draws: list[Draw]) -> dict[str, int]:
+    """How many take part, and when the last round of drand that is waited for is due."""
+    rounds = [due for draw in draws if (due := beacon_due_at(draw) if round_of(draw) else 0)]
+    return {"entries": known(draws[0].entries), **({"beacon_at": max(rounds)} if rounds else {})}
 
 
 def wait_for_parties(draw: Draw, now: int) -> None:

@@ -22,7 +22,8 @@ def spoil_segment(segment_id: int, reason: str, *, actor: str = SYSTEM, now: int
     if segment.phase != Phase.CLOSING:
         raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
     draws = list(segment.draws.select_related("segment__freeze").order_by("pk"))
-    change_phase(segment, Phase.SPOILED)
+    facts = {**segment.announced_facts, "reason": reason}
+    change_phase(segment, Phase.SPOILED, now, announced_facts=facts)
     segment.draws.filter(seal="").update(step=Draw.Step.SPOILED, trouble="", attempts=0)
     details = {"draws": [draw.draw_id for draw in draws]}
     record_change(segment, "spoil", actor=actor, now=now, reason=reason, details=details)

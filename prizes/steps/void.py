@@ -28,7 +28,8 @@ def void_segment(segment_id: int, *, actor: str, reason: str, now: int | None = 
     if frozen and frozen.exists():
         raise ActionRefused(f"{segment} is frozen: after the freeze nothing can be called off")
     try:
-        change_phase(segment, Phase.VOID)
+        facts = {**segment.announced_facts, "reason": reason.strip()}
+        change_phase(segment, Phase.VOID, now, announced_facts=facts)
     except IllegalTransition:
         raise ActionRefused(
             f"{segment} is {segment.phase}: after the freeze nothing can be called off"

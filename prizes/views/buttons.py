@@ -18,6 +18,7 @@ ACTIONS = {
     "draw": RUN,
     "dice": "prizes.enter_dice",
     "beacon": RUN,
+    "name": RUN,
     "publish": RUN,
     "void": RUN,  # asked for by one, agreed to by a director
     "spoil": RUN,
@@ -44,7 +45,7 @@ def possible_actions(segment: Segment, now: int) -> list[str]:
         return again + (["spoil"] if may_spoil(segment) else [] if _is_frozen(segment) else ["void"])
     if phase == Phase.SEALED:
         return _possible_when_sealed(list(segment.draws.all()), now)
-    return {Phase.DRAWN: ["publish"], Phase.SPOILED: ["repeat"]}.get(phase, [])
+    return {Phase.DRAWN: ["name", "publish"], Phase.SPOILED: ["repeat"]}.get(phase, [])
 
 
 def _is_frozen(segment: Segment) -> bool:

@@ -30,10 +30,12 @@ from prizes.models import Approval, DiceEntry, Stamper
 from prizes.steps.arm import arm_segment
 from prizes.steps.beacon import enter_beacon, enter_dice
 from prizes.steps.draw import request_draw
+from prizes.steps.naming import name_next_winner
 from prizes.steps.publish import publish_segment
 from prizes.steps.repeat import repeat_segment
 from prizes.views.answers import answer, button, forbid, read_reason, refuse_old_login, refuse_stranger
-from prizes.views.buttons import ACTIONS, DECIDE
+from prizes.views.buttons import ACTIONS, DECIDE, RUN
+from prizes.views.cues import list_prizes
 from prizes.views.live import describe, describe_live, describe_requests
 from prizes.views.rundown import fingerprint, rundown
 
@@ -42,6 +44,7 @@ SHOWS_AT_ONCE = 50
 
 MOST_THROWS = DiceEntry._meta.get_field("digits").max_length or 0
 GONE = "Nothing was done: this segment was deleted. Reload the page."
+MOST_NAMED = 1_000_000  # winners that a page can say are named
 MOST_PASTED = 2_000  # characters; a relay's answer has about 300
 
 
@@ -80,6 +83,7 @@ def control_room(request: HttpRequest, slug: str) -> HttpResponseBase:
     context |= {"shown": shown, "restored": trouble(), "glass": glass.alarm()}
     context |= {"fingerprint": fingerprint(show, shown.segments)}
     context |= {"requests": describe_requests(show, request.user, now)}
+    context |= {"prizes": list_prizes(shown.segments), "runs": request.user.has_perm(RUN)}
     return render(request, "prizes/control_room.html", context)
 
 
@@ -164,11 +168,21 @@ def _do(action: str, segment: Segment, request: HttpRequest) -> str:
         return _repeat(segment, reason, request)
     if action == "draw":
         return f"{request_draw(segment.pk, actor=actor)} is being drawn."
+    if action == "name":
+        return _name(segment, fields, actor)
     if action == "publish":
         return f"{publish_segment(segment.pk, actor=actor)} is published."
     if action == "beacon":
         return _enter_beacon(segment, fields.get("signature", ""), actor)
     return _enter_dice(segment, fields.get("digits", ""), actor)
+
+
+def _name(segment: Segment, fields: Any, actor: str) -> str:
+    """The press carries what its page showed: a stale one names nobody."""
+    named = _number(fields, "named", 0, 0, MOST_NAMED, "winners")
+    told = name_next_winner(segment.pk, named=named, actor=actor)
+    naming = told.announced_naming
+    return f"Winner {naming['named']} of {naming['of']}: {naming['winners'][-1]['name']}."
 
 
 def _repeat(segment: Segment, reason: str, request: HttpRequest) -> str:
@@ -200,12 +214,12 @@ def _enter_dice(segment: Segment, typed: str, actor: str) -> str:
     return f"Your throws of {draw} are kept; a second operator has to type the same."
 
 
-def _number(fields: Any, name: str, default: int, low: int, high: int) -> int:
+def _number(fields: Any, name: str, default: int, low: int, high: int, what: str = "seconds") -> int:
     text = fields.get(name, "").strip()
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
-        raise BadInput(f"{name}: expected {low} to {high} seconds, got {text[:20]!r}")
+        raise BadInput(f"{name}: expected {low} to {high} {what}, got {text[:20]!r}")
     return int(text)
 
 

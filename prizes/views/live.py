@@ -36,6 +36,7 @@ def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[st
         "account": user.get_username(),
         "rundown": fingerprint(show, segments),
         "segments": rows,
+        "cue": show.cue["kind"],
         "restored": trouble(),
         "requests": describe_requests(show, user, now),
         "alarms": [alarm for row in rows for alarm in row["alarms"]],
@@ -86,6 +87,7 @@ def describe(segment: Segment, user: Any, now: int) -> dict[str, Any]:
         "waits": _describe_waits(draws, now) if segment.phase in STEPPING else [],
         "progress": None,
         "actions": allowed_actions(segment, user, now),
+        "named": segment.announced_naming.get("named", 0),
         "draws": [{"number": draw.pk, "address": reverse("draw_page", args=[draw.pk])} for draw in draws],
     }
 

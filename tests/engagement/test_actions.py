@@ -44,6 +44,8 @@ from tests.guards import tamper
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
+NOW = 1_794_000_000_000
+
 
 @pytest.fixture
 def show() -> Show:
@@ -109,20 +111,20 @@ def test_the_phase_table_is_the_law_of_the_database_too(show: Show, old: Phase, 
     segment = in_phase(show, old)
     if new in TRANSITIONS[old]:
         fields = {"opens_at": from_ms(0), "closes_at": from_ms(1)} if segment.opens_at is None else {}
-        actions.change_phase(segment, new, **fields)
+        actions.change_phase(segment, new, NOW, **fields)
         assert Segment.objects.get(pk=segment.pk).phase == new
     else:
         with pytest.raises(ValueError, match="cannot become"):
-            actions.change_phase(segment, new)
+            actions.change_phase(segment, new, NOW)
         assert Segment.objects.get(pk=segment.pk).phase == old
 
 
 def test_a_phase_changes_by_compare_and_set(show: Show) -> None:
     mine, theirs = in_phase(show, Phase.ARMED), None
     theirs = Segment.objects.select_related("show").get(pk=mine.pk)
-    actions.change_phase(theirs, Phase.VOID)
+    actions.change_phase(theirs, Phase.VOID, NOW)
     with pytest.raises(Conflict, match="is void by now"):
-        actions.change_phase(mine, Phase.OPEN, opens_at=from_ms(0), closes_at=from_ms(1))
+        actions.change_phase(mine, Phase.OPEN, NOW, opens_at=from_ms(0), closes_at=from_ms(1))
 
 
 @pytest.mark.parametrize("button", ["arm", "open", "close", "void"])

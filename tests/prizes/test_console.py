@@ -296,7 +296,7 @@ def offered(client: Client, segment: Segment) -> list[str]:
         (Phase.OPEN, 90_000, ["void"]),
         (Phase.CLOSING, 90_000, ["void"]),
         (Phase.SEALED, 90_000, []),
-        (Phase.DRAWN, 90_000, ["publish"]),
+        (Phase.DRAWN, 90_000, ["name", "publish"]),
         (Phase.PUBLISHED, 90_000, []),
         (Phase.VOID, 90_000, []),
     ],

@@ -24,13 +24,14 @@ from prizes.steps.arm import arm_segment
 from prizes.steps.beacon import enter_beacon, enter_dice, take_drand_beacon
 from prizes.steps.draw import Disagreement, request_draw, run_draw
 from prizes.steps.freeze import Waiting, freeze_shard
+from prizes.steps.naming import name_next_winner
 from prizes.steps.publish import publish_segment
 from prizes.steps.repeat import repeat_segment
 from prizes.tasks import advance_seal
 from prizes.waits import countdown
 
 SHOWN = 3  # other shows, the newest ones
-TWO_PEOPLE = ("open", "void", "spoil", "publish")
+TWO_PEOPLE = ("open", "void", "spoil", "name", "publish")
 
 
 class Asked(Exception):
@@ -39,8 +40,8 @@ class Asked(Exception):
 
 class Command(BaseCommand):
     help = (
-        "Runs a segment: arm, open, close, void, spoil, repeat, draw, beacon, publish; settle: forfeit and move up "
-        "what is due in a published one; `status` only tells where it is."
+        "Runs a segment: arm, open, close, void, spoil, repeat, draw, beacon, name, publish; settle: forfeit and move "
+        "up what is due in a published one; `status` only tells where it is."
     )
     requires_system_checks = ()
 
@@ -54,6 +55,7 @@ class Command(BaseCommand):
             "repeat",
             "draw",
             "beacon",
+            "name",
             "publish",
             "settle",
             "status",
@@ -85,6 +87,12 @@ class Command(BaseCommand):
             help="beacon: the signature of drand's round, or the whole JSON of a relay; - reads it from the input",
         )
         parser.add_argument(
+            "--named",
+            type=whole_number,
+            default=0,
+            help="name: how many winners are named already; a number that is not true names nobody (default 0)",
+        )
+        parser.add_argument(
             "--here", action="store_true", help="draw: seal and draw in this process, without a worker"
         )
         add_name(parser)
@@ -114,6 +122,8 @@ class Command(BaseCommand):
         if action == "repeat":
             asked = repeat_segment(segment, actor=actor, reason=options["reason"])
             return find(segment) if asked.draft is None else asked.draft
+        if action == "name":
+            return name_next_winner(segment, named=options["named"], actor=actor)
         if action == "publish":
             return publish_segment(segment, actor=actor)
         if action == "beacon":
@@ -259,6 +269,7 @@ def describe(segment: Segment) -> dict[str, Any]:
         "requests": [
             row.action for row in open_requests(segment.show_id, now_ms()) if row.segment_id == segment.pk
         ],
+        "named": segment.announced_naming.get("named", 0),
         "draws": [
             {
                 "draw": row.pk,

@@ -109,6 +109,9 @@
     alarm(live.alarms);
     tellOfRestore(live.restored);
     drawRequests(live.requests);
+    for (const form of document.querySelectorAll("#screens form")) {
+      form.classList.toggle("on", form.dataset.action === `cue-${live.cue}`);
+    }
     for (const figure of document.querySelectorAll("[data-figure]")) {
       figure.textContent = numberText(live.counters?.[figure.dataset.figure]);
     }
@@ -205,6 +208,8 @@
     for (const form of row.querySelectorAll("form[data-action]")) {
       form.hidden = !segment.actions.includes(form.dataset.action);
     }
+    // Of a hidden field this is its value, too: a press says how many winners its page showed.
+    row.querySelector('input[name="named"]').defaultValue = segment.named;
     drawLinks(row, segment.draws);
   }
 

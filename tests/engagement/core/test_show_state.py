@@ -5,7 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from engagement.core.messages import MAX_LISTED, MAX_RESULTS, MAX_WINNERS, Winner, encode
+from engagement.core.messages import (
+    MAX_LISTED,
+    MAX_RESULTS,
+    MAX_WINNERS,
+    Named,
+    NamedWinner,
+    Naming,
+    Next,
+    Winner,
+    encode,
+)
 from engagement.core.phases import REPORTING, TRANSITIONS, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import (
     SegmentState,
@@ -14,8 +24,10 @@ from engagement.core.show_state import (
     choose_current,
     cut_winners,
     demo_state,
+    find_next,
     is_more_to_come,
     parse_state,
+    small_step,
     state_message,
 )
 from tests.cast import PRIZE, make_result, make_winner
@@ -27,9 +39,9 @@ def shown(state: ShowState, feed: str | None) -> dict[str, Any]:
     return found
 
 
-def segment(number: int, phase: Phase, opens_at: int | None = None) -> SegmentState:
+def segment(number: int, phase: Phase, opens_at: int | None = None, since: int = 0) -> SegmentState:
     closes_at = None if opens_at is None else opens_at + 10
-    changes = {"id": number, "phase": phase, "opens_at": opens_at, "closes_at": closes_at}
+    changes = {"id": number, "phase": phase, "opens_at": opens_at, "closes_at": closes_at, "phase_at": since}
     return msgspec.structs.replace(demo_state().segments[0], **changes)
 
 
@@ -43,11 +55,82 @@ def segment(number: int, phase: Phase, opens_at: int | None = None) -> SegmentSt
         ([segment(1, Phase.PUBLISHED, 5), segment(2, Phase.DRAWN, 50), segment(3, Phase.ARMED)], 2),
         ([segment(1, Phase.CLOSING, 5), segment(2, Phase.ARMED, 90), segment(3, Phase.ARMED, 80)], 3),
         ([segment(1, Phase.CLOSING, 5), segment(2, Phase.OPEN, 50), segment(3, Phase.ARMED, 80)], 2),
-        ([segment(1, Phase.VOID, 50), segment(2, Phase.PUBLISHED, 5)], 2),
+        ([segment(1, Phase.VOID, 50, since=3), segment(2, Phase.PUBLISHED, 5, since=9)], 2),
+        ([segment(1, Phase.VOID, 50, since=9), segment(2, Phase.PUBLISHED, 5, since=3)], 1),
+        ([segment(1, Phase.VOID, None, since=9), segment(2, Phase.SPOILED, 5, since=3)], 2),
+        # Armed before the last one ended: its winners stay. Armed since: the prizes of the next one are announced.
+        ([segment(1, Phase.PUBLISHED, 5, since=9), segment(2, Phase.ARMED, since=8)], 1),
+        ([segment(1, Phase.PUBLISHED, 5, since=9), segment(2, Phase.ARMED, since=10)], 2),
+        (
+            [
+                segment(1, Phase.PUBLISHED, 5, since=9),
+                *(segment(n, Phase.ARMED, since=14 - n) for n in (2, 3)),
+            ],
+            2,
+        ),
+        ([segment(1, Phase.DRAWN, 5, since=9), segment(2, Phase.ARMED, since=10)], 1),
     ],
 )
 def test_the_segment_shown_is_on_air_else_next_else_last(rundown: list, current: int | None) -> None:
     assert choose_current(rundown) == current
+
+
+def test_what_the_crew_announces_comes_before_what_is_over_and_not_before_what_is_drawn() -> None:
+    armed = segment(2, Phase.ARMED, since=8)
+    assert choose_current([segment(1, Phase.PUBLISHED, 5, since=9), armed], "announce") == 2
+    assert choose_current([segment(1, Phase.PUBLISHED, 5, since=9)], "announce") == 1
+    assert choose_current([segment(1, Phase.SEALED, 5, since=9), armed], "announce") == 1
+
+
+def test_the_next_segment_is_the_first_behind_the_current_one_that_is_to_come() -> None:
+    rundown = [
+        segment(1, Phase.DRAFT),
+        segment(2, Phase.OPEN, 5),
+        segment(3, Phase.VOID),
+        segment(4, Phase.ARMED, 90),
+    ]
+    assert find_next(rundown, current=2) == Next(title="Opening", title_zh="开场", opens_at=90)
+    assert find_next(rundown[:3], current=2) is None
+    assert find_next(rundown, current=None) == Next(title="Opening", title_zh="开场", opens_at=None)
+
+
+# --- a name or a cue alone ---
+
+
+def named(*numbers: int) -> ShowState:
+    """The demo's segment is drawn, and so many winners are named."""
+    rows = [
+        NamedWinner(
+            number=number, at=60_000 + number, pseudonym=f"{number:028x}", name=f"N {number}", prize=PRIZE.id
+        )
+        for number in numbers
+    ]
+    naming = Naming(of=9, named=len(rows), winners=rows, prizes=[PRIZE]) if rows else None
+    drawn = msgspec.structs.replace(demo_state().segments[0], phase=Phase.DRAWN, naming=naming)
+    return msgspec.structs.replace(demo_state(), seq=3 + len(rows), segments=[drawn])
+
+
+def test_one_more_name_is_told_alone_and_in_the_time_of_the_feed() -> None:
+    step = small_step(named(1), named(1, 2), "tv")
+    assert isinstance(step, Named)
+    assert (step.seq, step.segment, step.of, step.winner.number, step.prize) == (5, 7, 9, 2, PRIZE)
+    assert step.winner.at == 60_002 + 1_500
+    assert len(encode(step)) < 1024
+    assert shown(named(1, 2), "tv")["segment"]["naming"]["winners"][-1]["at"] == step.winner.at
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        named(1, 2, 3),  # one was missed
+        msgspec.structs.replace(named(1, 2), title="Another"),
+        msgspec.structs.replace(named(1, 2), current=None),
+        msgspec.structs.replace(named(), seq=5),
+        msgspec.structs.replace(named(1, 2), epoch=9),
+    ],
+)
+def test_whatever_else_is_new_is_told_with_the_whole_state(state: ShowState) -> None:
+    assert small_step(named(1), state, "tv") is None
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -13,6 +13,7 @@ from engagement.actions import announce_later
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import derive_pseudonym
 from engagement.core.phases import Phase
+from engagement.cues import set_cue
 from engagement.fair_play.core.origins import Origin, block_of, read_address
 from engagement.healing import heal_states
 from engagement.keys import own
@@ -306,6 +307,23 @@ async def test_a_change_reaches_everybody_and_resync_gives_the_whole_state_again
         await screen.hear("state", seq=welcome["seq"] + 1)
         await phone.say({"type": "resync"})
         assert await phone.hear("state") == state
+
+
+async def test_a_cue_is_told_alone_in_the_time_of_the_feed_and_whoever_comes_then_has_it_in_the_state(
+    gateway: str, on_air: Segment
+) -> None:
+    show = on_air.show
+    async with TestPhone(gateway, show.slug) as phone, TestPhone(gateway, show.slug) as screen:
+        welcome = await phone.hello(issue_guest_pass(show.slug), feed="tv")
+        await screen.hello(role="screen")
+        now = now_ms()
+        await sync_to_async(set_cue)(show.pk, "clear", actor="olga", now=now)
+        told, seen = await phone.hear("cue"), await screen.hear("cue")
+        delay_ms = await sync_to_async(lambda: show.feeds.get(name="tv").delay_ms)()
+        assert told["seq"] == seen["seq"] == welcome["seq"] + 1
+        assert (told["cue"]["at"], seen["cue"]["at"]) == (now + delay_ms, now)
+        await phone.say({"type": "resync"})
+        assert (await phone.hear("state"))["cue"] == told["cue"] == {"kind": "clear", "at": now + delay_ms}
 
 
 async def test_a_pulse_on_air_counts_phones_and_shakes(gateway: str, on_air: Segment) -> None:

@@ -151,8 +151,8 @@ async def test_a_gateway_that_comes_later_signs_what_another_one_has_written(
 @sync_to_async
 def seal(segment: Segment) -> None:
     with transaction.atomic():
-        change_phase(Segment.objects.get(pk=segment.pk), Phase.CLOSING)
-        change_phase(Segment.objects.get(pk=segment.pk), Phase.SEALED, announced_seals=["5e" * 32])
+        change_phase(Segment.objects.get(pk=segment.pk), Phase.CLOSING, now_ms())
+        change_phase(Segment.objects.get(pk=segment.pk), Phase.SEALED, now_ms(), announced_seals=["5e" * 32])
         announce_later(segment.show_id)
 
 
