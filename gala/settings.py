@@ -287,7 +287,7 @@ STORAGES: dict[str, Any] = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": DATA_DIR / "media"},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "gala.hashed.HashedModules"},
 }
 # Frozen totals, rolls and records; with a storage elsewhere, local copies of them.
 DRAWS_DIR = env.path("DRAWS_DIR", DATA_DIR / "draws")

@@ -137,5 +137,5 @@ def test_a_phone_forgets_its_viewer_once_asked_twice_and_nothing_of_other_shows(
     names = page.evaluate("Object.keys(localStorage).sort()")
     assert names == [
         "shake.night-2.identities",
-        *(f"shake.night.{name}" for name in ("identities", "pass", "wins")),
+        *(f"shake.night.{name}" for name in ("forgotten", "identities", "pass", "wins")),
     ]

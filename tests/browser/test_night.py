@@ -14,8 +14,17 @@ from tests.prizes.draws import failed, verify_draw
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
 
-SHAKE = """() => window.dispatchEvent(
-    new DeviceMotionEvent("devicemotion", { acceleration: { x: 25, y: 3, z: 1 }, interval: 16 }))"""
+LIBRARY = "await import('/static/engagement/shake-client.js')"
+# Strokes to one side and the other, as a sensor of 60 Hz tells them, and a hand that comes to rest.
+SHAKE = """async (times) => {
+  const began = performance.now();
+  for (let ms = 0; ms < times * 160 + 200; ms = performance.now() - began) {
+    const x = ms < times * 160 ? 18 * Math.sin((Math.PI * ms) / 160) : 0;
+    const acceleration = { x, y: x / 8, z: 0.1 };
+    window.dispatchEvent(new DeviceMotionEvent("devicemotion", { acceleration, interval: 16 }));
+    await new Promise((resolve) => setTimeout(resolve, 16));
+  }
+}"""
 
 
 def press(room: Page, segment: int, button: str, **fields: str) -> None:
@@ -41,9 +50,7 @@ def tap(phone: Page, times: int) -> None:
 
 
 def shake(phone: Page, times: int) -> None:
-    for _ in range(times):
-        phone.evaluate(SHAKE)
-        phone.wait_for_timeout(150)
+    phone.evaluate(SHAKE, times)
 
 
 def open_control_room(open_page: OpenPage, night: Night, role: str) -> Page:
@@ -223,7 +230,9 @@ def test_the_scripts_agree_with_the_server_and_with_the_protocol(open_page: Open
         "00000000000000000000000000ff",
         "ffff0fa0ffffffffffffffffffff",
     ):
-        assert page.evaluate("viewer => Shake.stageName(viewer)", viewer) == stage_name(bytes.fromhex(viewer))
+        assert page.evaluate(f"async viewer => ({LIBRARY}).stageName(viewer)", viewer) == stage_name(
+            bytes.fromhex(viewer)
+        )
 
 
 WAITS = [  # close code, reason, attempts so far; and the wait with every dice in the middle and spread_ms 30 s
@@ -245,7 +254,7 @@ WAITS = [  # close code, reason, attempts so far; and the wait with every dice i
 
 def test_a_phone_waits_as_the_table_of_close_codes_says(open_page: OpenPage) -> None:
     page = open_page("/play/night/", **PHONE)
-    script = "lost => Shake.waitAfter({ ...lost, spreadMs: 30000, random: () => 0.5 })"
+    script = f"async lost => ({LIBRARY}).waitAfter({{ ...lost, spreadMs: 30000, random: () => 0.5 }})"
     for code, reason, attempt, wait in WAITS:
         lost = {"code": code, "reason": reason, "attempt": attempt}
         assert page.evaluate(script, lost) == wait, lost

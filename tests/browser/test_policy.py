@@ -56,7 +56,7 @@ def visit(page: Page, night: Night, paths: tuple[str, ...], scene: dict[str, Any
     for path in paths:
         answer = page.goto(f"http://{night.address}{path.format(**scene)}", wait_until="load")
         assert answer is not None and "content-security-policy" in answer.headers, path
-        if page.locator("script[defer]").count():
+        if page.locator("script[defer], script[type=module]").count():
             page.wait_for_timeout(50)  # what its scripts begin with
 
 

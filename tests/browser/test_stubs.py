@@ -20,6 +20,7 @@ from tests.browser.test_phone_protocol import VIEWER, Gateway, now_ms, state
 from tests.prizes.draws import load_vectors
 
 pytestmark = pytest.mark.browser
+STUBS = "await import('/static/engagement/stubs.js')"
 page, gateway = protocol.page, protocol.gateway  # the fixtures
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))  # the same in every process of a run
@@ -95,7 +96,7 @@ def test_a_browser_without_ed25519_keeps_it_and_says_that_it_is_not_checked(
 
 
 def test_this_browser_agrees_with_the_known_answers(page: Page, gateway: Gateway) -> None:
-    check = "([key, stub, who]) => Stubs.check({key, stub}, who)"
+    check = f"async ([key, stub, who]) => ({STUBS}).check({{key, stub}}, who)"
     for batch in KAT["batches"]:
         for text in batch["stubs"]:
             stub = json.loads(text)
@@ -107,8 +108,8 @@ def test_this_browser_agrees_with_the_known_answers(page: Page, gateway: Gateway
             assert page.evaluate(check, [KAT["key"], stub, who]) == "checked"
             assert page.evaluate(check, [KAT["key"], {**stub, "at": stub["at"] + 1}, who]) == "wrong"
             assert page.evaluate(check, ["01" + "00" * 31, stub, who]) == "wrong"
-            assert page.evaluate("stub => Stubs.fileOf(stub)", stub) == text
-    table = "([table, total]) => Stubs.ticketsOf(table, total)"
+            assert page.evaluate(f"async stub => ({STUBS}).fileOf(stub)", stub) == text
+    table = f"async ([table, total]) => ({STUBS}).ticketsOf(table, total)"
     worth = {0: 0, 4: 0, 5: 1, 19: 1, 20: 2, 39: 2, 40: 3, 999: 3}
     assert {total: page.evaluate(table, [TABLE, total]) for total in worth} == worth
 

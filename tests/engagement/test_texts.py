@@ -40,16 +40,21 @@ def static(name: str) -> str:
 def families() -> dict[str, set[str]]:
     """Prefix -> the endings of the keys that are put together from a prefix and a value."""
     phases = {str(phase) for phase in Phase} - {Phase.DRAFT}
-    receipt, shake = static("receipt.js"), static("shake.js")
+    receipt = static("receipt.js")
+    typedef = r"@typedef \{((?:\"\w+\"(?: \| )?)+)\} %s"
+    statuses, reasons = (
+        re.findall(typedef % name, static("shake-client.js"))[0] for name in ("Status", "Reason")
+    )
     verdicts = set(re.findall(r'verdict: "(\w+)"', receipt)) - {"taken"}
     verdicts |= {"mismatch", "fraud_seal", "fraud_ledger", "broken", "fraud_listed", "absent", "sealed"}
     verdicts |= {"won", "moved_up", "claimed", "disqualified", "spoiled"}
     verdicts |= {reason.replace(" ", "_") for reason in STATUSES[FORFEITED]}
     return {
         "moment_": phases | {"idle", "soon"},
-        "status_": set(re.findall(r'tell\("(\w+)"', shake)),
-        "waiting_": {"too_many"},
-        "refused_": {"no_guests", "no_such_show", "no_way", "replaced", "revoked"},
+        "status_": set(re.findall(r'"(\w+)"', statuses)),
+        "sensor_": set(re.findall(r'"(\w+)"', reasons)) - {"ask"},
+        "overloaded_": {"too_many"},
+        "refused_": {"forgotten", "no_guests", "no_such_show", "no_way", "replaced", "revoked"},
         "reason_": {reason.replace(" ", "_") for reason in (*STATUSES[DISQUALIFIED], *STATUSES[FORFEITED])},
         "became_": {CLAIMED, FORFEITED, DISQUALIFIED, WON},
         "strength_": {beacon_strength(kind) for kind in Beacon.values},
@@ -112,7 +117,12 @@ def test_every_key_is_used() -> None:
 
 def test_the_families_are_all_that_is_put_together() -> None:
     lines = [line for path, text in sources() if path.endswith(".js") for line in text.splitlines()]
-    prefixes = {prefix for line in lines if "Words." in line for prefix in re.findall(r"`(\w+_)\$\{", line)}
+    prefixes = {
+        prefix
+        for line in lines
+        if re.search(r"\b(?:say|has)\(|startsWith", line)
+        for prefix in re.findall(r"`(\w+_)\$\{", line)
+    }
     counted = {f"{key}_" for line in lines for key in re.findall(r'sayCount\("(\w+)"', line)}
     others = [text for path, text in sources() if path.endswith((".py", ".html"))]
     chosen = {f"{name}_" for text in others for name in re.findall(r'say_of "(\w+)"', text)}

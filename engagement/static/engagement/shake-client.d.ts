@@ -1,14 +1,17 @@
-/** @typedef {{answerMs?: number, slowMs?: number}} Patience When an answer is given up, and when late. */
+/** @typedef {{answerMs?: number, slowMs?: number, slow?: () => void}} Patience
+ * When an answer is given up, and when it is late; then `slow` is called. */
 /**
- * Posts JSON; the answer's content and status. Throws a Refusal: `waiting` where no answer came in time, `offline`
- * where none can come. `slow` is called once the answer is late.
- * @param {string} url @param {object} body
- * @param {Patience & {slow?: () => void}} [options]
+ * `fetch` whose answer is there in time, body and all. Throws a Refusal: `waiting` where it did not come, `offline`
+ * where none can come.
+ * @param {string} url @param {RequestInit} [options] @param {Patience} [patience]
+ */
+export function request(url: string, options?: RequestInit, { answerMs, slowMs, slow }?: Patience): Promise<Response>;
+/**
+ * Posts JSON; what came of it, with the content as an object.
+ * @param {string} url @param {object} body @param {Patience} [patience]
  * @returns {Promise<{ok: boolean, status: number, retryMs: number, content: Message}>}
  */
-export function post(url: string, body: object, { answerMs, slowMs, slow }?: Patience & {
-    slow?: () => void;
-}): Promise<{
+export function post(url: string, body: object, patience?: Patience): Promise<{
     ok: boolean;
     status: number;
     retryMs: number;
@@ -116,6 +119,8 @@ export class Connection {
         epoch: number | null;
         seq: number;
     };
+    /** @type {Message} The newest one, with the cues and names that have come since. */
+    state: Message;
     attempt: number;
     welcomed: boolean;
     stopped: boolean;
@@ -463,12 +468,12 @@ export class Phone {
     turn: Turn;
     viewer: string;
     passNow: string;
-    /** @type {Message} The newest one. */
-    state: Message;
     connection: Connection;
     reporter: Reporter;
     claim: () => true | void;
     get clock(): Clock;
+    /** The newest state, with the cues and names that have come since. */
+    get state(): Message;
     start(): void;
     ticking: number | undefined;
     stop(): void;
@@ -490,11 +495,12 @@ export class Phone {
     listeners(): Record<string, (...told: any[]) => void>;
 }
 /**
- * When an answer is given up, and when late.
+ * When an answer is given up, and when it is late; then `slow` is called.
  */
 export type Patience = {
     answerMs?: number;
     slowMs?: number;
+    slow?: () => void;
 };
 /**
  * localStorage, or what stands in for it.

@@ -91,33 +91,47 @@ export class Refusal extends Error {
   }
 }
 
-/** @typedef {{answerMs?: number, slowMs?: number}} Patience When an answer is given up, and when late. */
+/** @typedef {{answerMs?: number, slowMs?: number, slow?: () => void}} Patience
+ * When an answer is given up, and when it is late; then `slow` is called. */
 
 /**
- * Posts JSON; the answer's content and status. Throws a Refusal: `waiting` where no answer came in time, `offline`
- * where none can come. `slow` is called once the answer is late.
- * @param {string} url @param {object} body
- * @param {Patience & {slow?: () => void}} [options]
- * @returns {Promise<{ok: boolean, status: number, retryMs: number, content: Message}>}
+ * `fetch` whose answer is there in time, body and all. Throws a Refusal: `waiting` where it did not come, `offline`
+ * where none can come.
+ * @param {string} url @param {RequestInit} [options] @param {Patience} [patience]
  */
-export async function post(url, body, { answerMs = ANSWER_MS, slowMs = SLOW_MS, slow = () => {} } = {}) {
+export async function request(url, options = {}, { answerMs = ANSWER_MS, slowMs = SLOW_MS, slow = () => {} } = {}) {
   const ending = new AbortController(); // AbortSignal.timeout is not in all phones
   const [deadline, late] = [setTimeout(() => ending.abort(), answerMs), setTimeout(slow, slowMs)];
-  const headers = { "Content-Type": "application/json" };
   try {
-    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal: ending.signal });
-    const content = await answer.json().catch((/** @type {unknown} */ error) => {
-      if (ending.signal.aborted) throw error;
-      return { code: "", message: answer.statusText };
-    });
-    const retryMs = Number(answer.headers.get("Retry-After") || 2) * 1000;
-    return { ok: answer.ok, status: answer.status, retryMs, content };
+    const { body, ...head } = await whole(url, { ...options, signal: ending.signal });
+    return new Response(body.byteLength ? body : null, head);
   } catch {
-    throw ending.signal.aborted ? new Refusal("waiting", "no_answer", "", 0) : new Refusal("offline", "", "", 0);
+    if (ending.signal.aborted) throw new Refusal("waiting", "no_answer", "no answer came", 0);
+    throw new Refusal("offline", "", "no connection", 0);
   } finally {
     clearTimeout(deadline);
     clearTimeout(late);
   }
+}
+
+/** @param {string} url @param {RequestInit} options */
+async function whole(url, options) {
+  const answer = await fetch(url, options);
+  const { status, statusText, headers } = answer;
+  return { status, statusText, headers, body: await answer.arrayBuffer() };
+}
+
+/**
+ * Posts JSON; what came of it, with the content as an object.
+ * @param {string} url @param {object} body @param {Patience} [patience]
+ * @returns {Promise<{ok: boolean, status: number, retryMs: number, content: Message}>}
+ */
+export async function post(url, body, patience) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await request(url, { method: "POST", headers, body: JSON.stringify(body) }, patience);
+  const content = await answer.json().catch(() => ({ code: "", message: answer.statusText }));
+  const retryMs = Number(answer.headers.get("Retry-After") || 2) * 1000;
+  return { ok: answer.ok, status: answer.status, retryMs, content };
 }
 
 // --- the socket ---
@@ -179,6 +193,8 @@ export class Connection {
     this.pace = { report_every_ms: 1000, jitter_ms: 500, spread_ms: 5000 };
     /** @type {{epoch: number | null, seq: number}} */
     this.position = { epoch: null, seq: -1 };
+    /** @type {Message} The newest one, with the cues and names that have come since. */
+    this.state = { segment: null, results: [], more_to_come: false };
     this.attempt = 0;
     this.welcomed = false;
     this.stopped = false;
@@ -336,16 +352,19 @@ const TAKE = {
     TAKE.pace(connection, message);
     connection.clock.begin(message.now);
     connection.position = { epoch: message.epoch, seq: message.seq };
+    connection.state = message.state;
     connection.sync();
     connection.timers.second = setTimeout(() => connection.sync(), SECOND_SYNC_MS);
     connection.tell("connected");
   },
 
   /** An older state is dropped; one of a new epoch never is. One of the same number says who holds the prizes now. */
-  state(connection, { epoch, seq }) {
-    const older = epoch === connection.position.epoch && seq < connection.position.seq;
-    if (!older) connection.position = { epoch, seq };
-    return !older;
+  state(connection, message) {
+    const { epoch, seq } = message;
+    if (epoch === connection.position.epoch && seq < connection.position.seq) return false;
+    connection.position = { epoch, seq };
+    connection.state = message;
+    return true;
   },
 
   cue: takeStep,
@@ -370,7 +389,7 @@ const TAKE = {
 
 /** A part of a state in place of the whole one: it counts only right after the one that this screen has.
  * @param {Connection} connection @param {Message} message */
-function takeStep(connection, { epoch, seq }) {
+function takeStep(connection, { type: _, epoch, seq, ...news }) {
   const { position } = connection;
   if (epoch === position.epoch && seq <= position.seq) return false;
   if (epoch !== position.epoch || seq > position.seq + 1) {
@@ -378,6 +397,7 @@ function takeStep(connection, { epoch, seq }) {
     return false;
   }
   connection.position = { epoch, seq };
+  connection.state = { ...connection.state, ...news };
   return true;
 }
 
@@ -1251,8 +1271,6 @@ export class Phone {
     this.turn = new Turn(this.keep);
     this.viewer = "";
     this.passNow = ""; // of this connection
-    /** @type {Message} The newest one. */
-    this.state = { segment: null, results: [], more_to_come: false };
     this.connection = new Connection({
       slug,
       base,
@@ -1273,9 +1291,14 @@ export class Phone {
     return this.connection.clock;
   }
 
+  /** The newest state, with the cues and names that have come since. */
+  get state() {
+    return this.connection.state;
+  }
+
   start() {
-    for (const name of ["visibilitychange", "pointerdown", "focusin"]) {
-      globalThis.document?.addEventListener(name, this.claim);
+    for (const name of ["visibilitychange", "pointerdown", "keydown", "focusin"]) {
+      globalThis.document?.addEventListener(name, this.claim, true); // before the page makes a tap of it
     }
     this.connection.start();
     this.ticking = setInterval(() => this.tick(), TICK_MS);
@@ -1329,7 +1352,6 @@ export class Phone {
 
   /** @param {Message} message */
   takeState(message) {
-    this.state = message;
     if (message.segment) {
       this.count.begin(message.epoch, message.segment.id);
       this.keep.keepSeals(message.epoch, message.segment);
@@ -1354,8 +1376,6 @@ export class Phone {
     const takers = {
       welcome: (message) => this.welcome(message),
       state: (message) => this.takeState(message),
-      cue: ({ cue }) => (this.state = { ...this.state, cue }),
-      named: ({ naming }) => (this.state = { ...this.state, naming }),
       won: (message) => {
         this.wins.take(message);
         this.wins.save();

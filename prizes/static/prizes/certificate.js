@@ -1,8 +1,5 @@
 // The button that prints a certificate; without a script the browser's own menu does.
-"use strict";
 
-(() => {
-  const button = document.getElementById("print");
-  button.hidden = false;
-  button.addEventListener("click", () => window.print());
-})();
+const button = document.getElementById("print");
+button.hidden = false;
+button.addEventListener("click", () => window.print());

@@ -1,48 +1,47 @@
 // Winners and reserves: presses buttons without leaving the page, and shows what has changed meanwhile.
-"use strict";
+import { request } from "../engagement/shake-client.js";
+import { bannerLine, press } from "./press.js";
 
-(() => {
-  const REFRESH_MS = 3000;
-  const LOGGED_OUT = "You were logged out: please log in again.";
-  const OLD = "This page does not reach the server. What you see is old.";
-  const byId = (id) => document.getElementById(id);
+const REFRESH_MS = 3000;
+const LOGGED_OUT = "You were logged out: please log in again.";
+const OLD = "This page does not reach the server. What you see is old.";
+const byId = (id) => document.getElementById(id);
 
-  async function press(event) {
-    const form = event.target.closest("#claims form");
-    if (!form) return;
-    event.preventDefault();
-    say(await Press.post(form, "Reload the page before you press again."));
-    await refresh();
+async function pressed(event) {
+  const form = event.target.closest("#claims form");
+  if (!form) return;
+  event.preventDefault();
+  say(await press(form, "Reload the page before you press again."));
+  await refresh();
+}
+
+function say({ ok, message }) {
+  byId("said").replaceChildren(bannerLine(message, ok ? "good" : "bad"));
+}
+
+/** The same page again: only the tables are taken from it. */
+async function refresh() {
+  try {
+    const answer = await request(location.href, { headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById("claims");
+    if (!fresh) return say({ ok: false, message: answer.ok ? LOGGED_OUT : titleOf(page) });
+    if (page.body.dataset.account !== document.body.dataset.account) return location.reload();
+    byId("claims").replaceWith(document.adoptNode(fresh));
+  } catch {
+    say({ ok: false, message: OLD });
   }
+  return undefined;
+}
 
-  function say({ ok, message }) {
-    byId("said").replaceChildren(Press.line(message, ok ? "good" : "bad"));
-  }
+/** What the page of a failure says. */
+const titleOf = (page) => page.querySelector("h1")?.textContent ?? OLD;
 
-  /** The same page again: only the tables are taken from it. */
-  async function refresh() {
-    try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.getElementById("claims");
-      if (!fresh) return say({ ok: false, message: answer.ok ? LOGGED_OUT : titleOf(page) });
-      if (page.body.dataset.account !== document.body.dataset.account) return location.reload();
-      byId("claims").replaceWith(document.adoptNode(fresh));
-    } catch {
-      say({ ok: false, message: OLD });
-    }
-    return undefined;
-  }
+/** Somebody who is choosing a reason is not disturbed. */
+const busy = () => byId("claims").contains(document.activeElement) || document.hidden;
 
-  /** What the page of a failure says. */
-  const titleOf = (page) => page.querySelector("h1")?.textContent ?? OLD;
-
-  /** Somebody who is choosing a reason is not disturbed. */
-  const busy = () => byId("claims").contains(document.activeElement) || document.hidden;
-
-  document.addEventListener("submit", press);
-  (async function refreshForever() {
-    if (!busy()) await refresh();
-    setTimeout(refreshForever, REFRESH_MS);
-  })();
+document.addEventListener("submit", pressed);
+(async function refreshForever() {
+  if (!busy()) await refresh();
+  setTimeout(refreshForever, REFRESH_MS);
 })();

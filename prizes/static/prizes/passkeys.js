@@ -1,5 +1,4 @@
 // Passkeys: the browser makes one, or signs with it, and the form sends what it says.
-"use strict";
 
 const TROUBLE = "The passkey was not used. Is this page opened by its name, over https?";
 

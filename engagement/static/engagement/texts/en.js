@@ -1,8 +1,8 @@
 // Every text of the pages for viewers, in English; texts/zh.js has the same keys. The server reads it, too: what is
 // between the outer braces is JSON (engagement/languages.py).
-"use strict";
+import * as words from "../words.js";
 
-const Texts = {
+words.learn({
   "other_language": "中文",
   "no_script": "This page needs JavaScript.",
   "no_show_site": "Shake to win",
@@ -34,8 +34,10 @@ const Texts = {
 
   "status_connecting": "Connecting …",
   "status_connected": "Connected",
-  "status_waiting": "No connection. Trying again in {seconds} s. What you have shaken is kept.",
-  "waiting_too_many": "Your network has had its places for this hour. Try mobile data; this page tries again in {minutes} min.",
+  "status_waiting": "No answer yet, trying again. What you have shaken is kept.",
+  "status_offline": "No connection. Trying again in {seconds} s. What you have shaken is kept.",
+  "status_overloaded": "Very many phones are here. Trying again in {seconds} s. What you have shaken is kept.",
+  "overloaded_too_many": "Your network has had its places for this hour. Try mobile data; this page tries again in {minutes} min.",
   "status_refused": "This does not work: {message}",
 
   "refused_no_guests": "This show takes viewers of its apps only.",
@@ -46,6 +48,7 @@ const Texts = {
   "refused_no_way": "Many phones come from your network, and this page cannot prove that yours is one. Try mobile data, or another browser.",
   "refused_revoked": "Your pass was taken back by the crew of this show.",
   "refused_no_such_show": "This show is not on air.",
+  "refused_forgotten": "You have told this device, on another page, to forget you.",
   "refused_replaced": "This show is open in newer tabs or on other devices of yours, and your shakes count there.",
 
   "moment_idle": "The show is about to begin. Keep this page open.",
@@ -503,4 +506,4 @@ const Texts = {
   "span_minute_other": "{count} minutes",
   "span_second_one": "1 second",
   "span_second_other": "{count} seconds"
-};
+});

@@ -1,8 +1,8 @@
 // Every text of the pages for viewers, in Chinese; texts/en.js has the same keys. The server reads it, too: what is
 // between the outer braces is JSON (engagement/languages.py).
-"use strict";
+import * as words from "../words.js";
 
-const Texts = {
+words.learn({
   "other_language": "English",
   "no_script": "本页需要 JavaScript。",
   "no_show_site": "摇一摇",
@@ -34,8 +34,10 @@ const Texts = {
 
   "status_connecting": "正在连接……",
   "status_connected": "已连接",
-  "status_waiting": "连接中断，{seconds} 秒后重试。您已摇的次数会保留。",
-  "waiting_too_many": "您所在的网络本小时的名额已用完。请改用移动数据；本页将在 {minutes} 分钟后自动重试。",
+  "status_waiting": "尚未收到回应，正在重试。您已摇的次数会保留。",
+  "status_offline": "连接中断，{seconds} 秒后重试。您已摇的次数会保留。",
+  "status_overloaded": "当前参与人数很多，{seconds} 秒后重试。您已摇的次数会保留。",
+  "overloaded_too_many": "您所在的网络本小时的名额已用完。请改用移动数据；本页将在 {minutes} 分钟后自动重试。",
   "status_refused": "无法参与：{message}",
 
   "refused_no_guests": "本场晚会仅限合作应用的用户参与。",
@@ -46,6 +48,7 @@ const Texts = {
   "refused_no_way": "您所在的网络有很多手机参与，而此页面无法完成验证。请使用移动数据，或换一个浏览器。",
   "refused_revoked": "本场晚会的工作人员已收回您的参与资格。",
   "refused_no_such_show": "本场晚会尚未开播。",
+  "refused_forgotten": "您已在另一个页面上清除了本机的参与信息。",
   "refused_replaced": "您已在更新的标签页或其他设备上打开本场晚会，摇动次数计入那里。",
 
   "moment_idle": "晚会即将开始，请不要关闭本页。",
@@ -503,4 +506,4 @@ const Texts = {
   "span_minute_other": "{count} 分钟",
   "span_second_one": "1 秒",
   "span_second_other": "{count} 秒"
-};
+});
