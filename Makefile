@@ -41,7 +41,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
-  bench-logins bench-sybil soak fuzz supply lint lock schema types clean
+  bench-logins bench-sybil soak fuzz supply lint lock tokens schema types clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -115,6 +115,9 @@ lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and 
 types: ## write shake-client.d.ts from the comments of the client library, with TypeScript's compiler
 	@cd tests/shake_client && npm ci --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 	@node tests/shake_client/node_modules/typescript/bin/tsc -p tests/shake_client --outDir engagement/static/engagement
+
+tokens: $(VENV)/dev ## write docs/design-tokens.md from the style sheet of colours, type and motion
+	@$(PY) -m tests.tokens > docs/design-tokens.md
 
 schema: $(VENV)/dev ## write docs/wire.schema.json from the classes of the messages
 	@$(PY) -m engagement.core.schema > docs/wire.schema.json

@@ -215,10 +215,11 @@ def _draw(
         return HttpResponse(f"{message}\n", "text/plain; charset=utf-8", status, headers=headers)
 
 
-def _looks() -> dict[str, str]:
-    """Style sheet and icon; nothing where `collectstatic` did not run: then the page is read without."""
+def _looks() -> dict[str, Any]:
+    """Style sheets and icon; nothing where `collectstatic` did not run: then the page is read without."""
     try:
-        return {"style": static("engagement/crew.css"), "icon": static("engagement/icon.svg")}
+        styles = [static(f"engagement/{name}.css") for name in ("tokens", "crew")]
+        return {"styles": styles, "icon": static("engagement/icon.svg")}
     except ValueError:
         return {}
 

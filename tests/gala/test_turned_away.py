@@ -31,7 +31,7 @@ def look(client: Client, path: str, status: int, **headers: str) -> Any:
 def test_an_address_without_a_page_is_told_in_the_language_of_the_browser(language: str) -> None:
     answer = look(Client(), "/play/nothing/", 404, accept_language=language)
     page = page_of(answer)
-    assert f'<html lang="{language}">' in page and say(language, "no_page_advice") in page
+    assert f'<html lang="{language}" data-ground="paper">' in page and say(language, "no_page_advice") in page
     assert answer["Vary"] == "Accept-Language" and "sessionid" not in answer.cookies
 
 
