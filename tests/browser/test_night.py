@@ -120,7 +120,7 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
     )
     expect(shaker.locator("#stub-text")).to_contain_text("您有 5 次摇动被计入。本手机已核对签名")
 
-    press(room, 1, "Publish")
+    press(room, 1, "Publish all")
     wait_for_phase(room, 1, "published")
     expect(tapper.locator("#won h2")).to_have_text("You have won!")
     expect(shaker.locator("#won h2")).to_have_text("恭喜您中奖！")

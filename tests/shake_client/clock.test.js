@@ -89,20 +89,30 @@ test("a phone waits as the table of close codes says", () => {
 
 test("a segment has its moments by the clock", () => {
   const segment = { id: 7, phase: "armed", opens_at: T + 20_000, closes_at: T + 50_000 };
-  const at = (ms, phase = "armed", more = {}, naming = null) =>
-    momentOf({ ...segment, phase, ...more }, T + ms, naming);
+  const at = (ms, phase = "armed", more = {}, results = []) =>
+    momentOf({ ...segment, phase, ...more }, T + ms, results);
   assert.equal(momentOf(null, T), "idle");
   assert.equal(momentOf({ ...segment, opens_at: null }, T), "armed");
   assert.deepEqual([at(0), at(9_999), at(10_000), at(19_999)], ["soon", "soon", "cue", "cue"]);
   assert.deepEqual([at(20_000), at(49_999), at(50_000)], ["open", "open", "closing"]);
   assert.deepEqual([at(0, "open"), at(60_000, "open"), at(30_000, "closing")], ["soon", "closing", "open"]);
   assert.deepEqual([at(0, "sealed"), at(0, "sealed", { beacon_at: T + 5_000 })], ["sealed", "beacon"]);
-  const naming = (named) => ({ segment: 7, of: 2, named, winners: named ? [{ at: T + 70_000 }] : [] });
-  assert.deepEqual([at(0, "drawn", {}, naming(0)), at(0, "drawn", {}, naming(1))], ["drawn", "naming"]);
-  assert.equal(at(69_999, "published", {}, naming(2)), "naming"); // a feed behind the studio
-  assert.equal(at(70_000, "published", {}, naming(2)), "published");
-  assert.equal(at(0, "published", {}, { ...naming(2), segment: 6 }), "published");
   for (const phase of ["published", "void", "spoiled"]) assert.equal(at(0, phase), phase);
+});
+
+test("a feed behind the studio names and publishes in its own time", () => {
+  const at = (ms, phase, winners, shown_at = T + 60_000) => {
+    const naming = winners.length ? { of: 2, named: winners.length, winners, prizes: [] } : undefined;
+    const results = [{ segment: 7, shown_at }, { segment: 6, shown_at: T + 10 ** 9 }];
+    return momentOf({ id: 7, phase, naming }, T + ms, results);
+  };
+  const [first, last] = [{ at: T + 50_000 }, { at: T + 60_000 }];
+  assert.equal(at(0, "drawn", []), "drawn");
+  assert.deepEqual([at(48_999, "drawn", [first]), at(49_000, "drawn", [first])], ["drawn", "naming"]);
+  const both = [first, last];
+  assert.deepEqual([at(48_999, "published", both), at(59_999, "published", both)], ["drawn", "naming"]);
+  assert.deepEqual([at(60_000, "published", both), at(59_999, "published", [])], ["published", "drawn"]);
+  assert.equal(at(60_000, "published", []), "published");
 });
 
 test("results name prizes, tell how many winners are not listed, and wait for their time", () => {

@@ -167,9 +167,14 @@ test("a cue and a name come in place of a state; where a message is missing the 
   say("cue", { epoch: 5, seq: 11, cue: { kind: "standby" } });
   await until(() => phone.state.cue?.kind === "standby");
   say("cue", { epoch: 5, seq: 11, cue: { kind: "clear" } });
-  say("named", { epoch: 5, seq: 13, naming: { segment: 1 } });
+  const winner = (number) => ({ segment: 1, of: 30, winner: { number, prize: 3 }, prize: { id: 3 } });
+  const named = (seq, number) => ({ epoch: 5, seq, ...winner(number) });
+  for (let number = 1; number <= 21; number += 1) say("named", named(11 + number, number));
+  say("named", named(40, 29));
   await until(() => all("resync").length === 1);
-  assert.deepEqual([phone.state.cue.kind, phone.state.naming], ["standby", undefined]);
+  const { naming } = phone.state.segment;
+  assert.deepEqual([phone.state.cue.kind, naming.of, naming.named, naming.prizes], ["standby", 30, 21, [{ id: 3 }]]);
+  assert.deepEqual([naming.winners.length, naming.winners.at(-1).number], [20, 21]);
 });
 
 // --- two tabs ---

@@ -33,10 +33,11 @@ export function waitAfter({ code, reason, attempt, spreadMs, random }: {
 export function vibrate(pattern: number | number[]): boolean;
 /**
  * By the clock, not by the last message: idle, armed, soon, cue (the last 10 s before the window), open, closing,
- * sealed, beacon (sealed, and waiting for a round of drand), drawn, naming, published, void, spoiled.
- * @param {Message | null} segment @param {number} now @param {Message | null} [naming] of the same state
+ * sealed, beacon (sealed, and waiting for the beacon's round), drawn, naming, published, void, spoiled.
+ * @param {Message | null} segment @param {number} now
+ * @param {Message[]} [results] of the same state: a feed behind the studio shows them later
  */
-export function momentOf(segment: Message | null, now: number, naming?: Message | null): any;
+export function momentOf(segment: Message | null, now: number, results?: Message[]): any;
 /**
  * The results of one segment that may be shown now; a winner names its prize by its number, which stands here in its
  * place.

@@ -367,8 +367,8 @@ const TAKE = {
     return true;
   },
 
-  cue: takeStep,
-  named: takeStep,
+  cue: (connection, message) => takeStep(connection, message) && addCue(connection, message),
+  named: (connection, message) => takeStep(connection, message) && addName(connection, message),
 
   pulse(connection, { epoch, seq }) {
     if (epoch !== connection.position.epoch || seq > connection.position.seq) connection.resync();
@@ -389,7 +389,7 @@ const TAKE = {
 
 /** A part of a state in place of the whole one: it counts only right after the one that this screen has.
  * @param {Connection} connection @param {Message} message */
-function takeStep(connection, { type: _, epoch, seq, ...news }) {
+function takeStep(connection, { epoch, seq }) {
   const { position } = connection;
   if (epoch === position.epoch && seq <= position.seq) return false;
   if (epoch !== position.epoch || seq > position.seq + 1) {
@@ -397,7 +397,26 @@ function takeStep(connection, { type: _, epoch, seq, ...news }) {
     return false;
   }
   connection.position = { epoch, seq };
-  connection.state = { ...connection.state, ...news };
+  return true;
+}
+
+/** @param {Connection} connection @param {Message} message */
+function addCue(connection, { cue }) {
+  connection.state = { ...connection.state, cue };
+  return true;
+}
+
+const MOST_NAMED = 20; // that a state lists, the newest
+
+/** @param {Connection} connection @param {Message} message */
+function addName(connection, { segment: id, of, winner, prize }) {
+  const { segment } = connection.state;
+  if (segment?.id !== id) return false;
+  const { winners = [], prizes = [] } = segment.naming ?? {};
+  const others = prizes.filter((/** @type {Message} */ other) => other.id !== prize.id);
+  const newest = [...winners, winner].slice(-MOST_NAMED);
+  const naming = { of, named: winner.number, winners: newest, prizes: [...others, prize] };
+  connection.state = { ...connection.state, segment: { ...segment, naming } };
   return true;
 }
 
@@ -953,7 +972,7 @@ export class Reporter {
 // --- shaking ---
 
 const STROKE = 8; // m/s² beside gravity: a walk stays below, a stroke of a shake goes well above
-const STROKE_PUSH = 0.3; // m/s: what a stroke gives the phone; a knock on the table is as strong, and over at once
+const STROKE_PUSH = 0.5; // m/s: what a stroke gives the phone; a knock or a heel is as strong, and over at once
 const REST = 2.5; // m/s²: below it a stroke is over
 const MEMORY_MS = 500; // how fast the direction of the shaking is forgotten
 const TURN_MS = 150; // how fast the axis follows it
@@ -1187,20 +1206,22 @@ export class WakeLock {
 // --- what a segment is at this moment ---
 
 const CUE_MS = 10000;
+const ANTICIPATION_MS = 1000; // before a name is told, the screens hold their breath
 
 /**
  * By the clock, not by the last message: idle, armed, soon, cue (the last 10 s before the window), open, closing,
- * sealed, beacon (sealed, and waiting for a round of drand), drawn, naming, published, void, spoiled.
- * @param {Message | null} segment @param {number} now @param {Message | null} [naming] of the same state
+ * sealed, beacon (sealed, and waiting for the beacon's round), drawn, naming, published, void, spoiled.
+ * @param {Message | null} segment @param {number} now
+ * @param {Message[]} [results] of the same state: a feed behind the studio shows them later
  */
-export function momentOf(segment, now, naming = null) {
+export function momentOf(segment, now, results = []) {
   if (!segment) return "idle";
   if (["armed", "open", "closing"].includes(segment.phase)) return windowMoment(segment, now);
-  const named = naming?.segment === segment.id && naming?.named > 0;
-  const last = named ? Math.max(...naming?.winners.map((/** @type {Message} */ winner) => winner.at)) : -Infinity;
-  if (segment.phase === "drawn" && named) return "naming";
-  if (segment.phase === "published" && last > now) return "naming"; // this feed is behind the studio
-  return segment.phase === "sealed" && segment.beacon_at ? "beacon" : segment.phase;
+  if (segment.phase === "sealed" && segment.beacon_at) return "beacon";
+  const early = results.some(({ segment: of, shown_at }) => of === segment.id && shown_at > now);
+  if (segment.phase !== "drawn" && !(segment.phase === "published" && early)) return segment.phase;
+  const named = segment.naming?.winners ?? [];
+  return named.some((/** @type {Message} */ { at }) => at - ANTICIPATION_MS <= now) ? "naming" : "drawn";
 }
 
 /** @param {Message} segment @param {number} now */
@@ -1322,7 +1343,7 @@ export class Phone {
   }
 
   moment() {
-    return momentOf(this.state.segment, this.clock.now(), this.state.naming);
+    return momentOf(this.state.segment, this.clock.now(), this.state.results);
   }
 
   /** A stroke, or a tap; whether it counts: while the window is open, and in one tab only. */

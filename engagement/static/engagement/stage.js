@@ -18,7 +18,7 @@ let pulse = null;
 function tick() {
   const now = connection.clock.now();
   const { state } = connection;
-  const precise = momentOf(state.segment, now, state.naming);
+  const precise = momentOf(state.segment, now, state.results);
   const moment = SHOWN_AS[precise] ?? precise;
   document.body.dataset.moment = moment;
   setText("moment", say(`moment_${moment}`));
