@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { readFileSync } from "node:fs";
 import {
-  Clock, momentOf, resultsOf, stageName, unlisted, waitAfter,
+  Clock, momentOf, namedOf, resultsOf, shownMoment, stageName, unlisted, waitAfter,
 } from "../../engagement/static/engagement/shake-client.js";
 
 const T = 1_794_000_000_000; // server time at the beginning
@@ -96,7 +96,10 @@ test("a segment has its moments by the clock", () => {
   assert.deepEqual([at(0), at(9_999), at(10_000), at(19_999)], ["soon", "soon", "cue", "cue"]);
   assert.deepEqual([at(20_000), at(49_999), at(50_000)], ["open", "open", "closing"]);
   assert.deepEqual([at(0, "open"), at(60_000, "open"), at(30_000, "closing")], ["soon", "closing", "open"]);
-  assert.deepEqual([at(0, "sealed"), at(0, "sealed", { beacon_at: T + 5_000 })], ["sealed", "beacon"]);
+  const waits = { beacon_at: T + 20_000 };
+  assert.equal(at(0, "sealed"), "sealed");
+  assert.deepEqual([at(4_999, "sealed", waits), at(5_000, "sealed", waits), at(30_000, "sealed", waits)],
+    ["sealed", "beacon", "beacon"]);
   for (const phase of ["published", "void", "spoiled"]) assert.equal(at(0, phase), phase);
 });
 
@@ -111,8 +114,36 @@ test("a feed behind the studio names and publishes in its own time", () => {
   assert.deepEqual([at(48_999, "drawn", [first]), at(49_000, "drawn", [first])], ["drawn", "naming"]);
   const both = [first, last];
   assert.deepEqual([at(48_999, "published", both), at(59_999, "published", both)], ["drawn", "naming"]);
-  assert.deepEqual([at(60_000, "published", both), at(59_999, "published", [])], ["published", "drawn"]);
+  // The last name stays for a moment, as the others did.
+  assert.deepEqual([at(64_999, "published", both), at(65_000, "published", both)], ["naming", "published"]);
+  assert.deepEqual([at(60_000, "published", []), at(59_999, "published", [])], ["published", "drawn"]);
   assert.equal(at(60_000, "published", []), "published");
+});
+
+const winner = (number, ms) => ({ number, at: T + ms, pseudonym: "ab", name: "Amber Comet 47", prize: 3 });
+const naming = (...winners) => ({ of: 2, named: winners.length, winners, prizes: [{ id: 3, size: "M" }] });
+
+test("nobody is named before the time, and the next one is awaited for a second", () => {
+  const segment = { id: 7, phase: "drawn", naming: naming(winner(1, 0), winner(2, 9_000)) };
+  const named = (ms) => namedOf(segment, T + ms);
+  assert.deepEqual(namedOf(null, T), { of: 0, winners: [], awaited: null });
+  assert.deepEqual([named(-1).winners, named(-1).awaited], [[], 1]);
+  assert.deepEqual(named(0), { of: 2, winners: [{ ...winner(1, 0), prize: { id: 3, size: "M" } }], awaited: null });
+  assert.equal(named(8_000).awaited, 2);
+  assert.deepEqual(named(9_000).winners.map(({ number }) => number), [1, 2]);
+});
+
+test("cleared screens are idle until a window is scheduled or somebody is named", () => {
+  const cue = { kind: "clear", at: T };
+  const at = (ms, segment, kind = "clear") => shownMoment({ segment, results: [], cue: { ...cue, kind } }, T + ms);
+  const over = { id: 7, phase: "published" };
+  assert.deepEqual([at(-1, over), at(0, over), at(0, over, "announce")], ["published", "idle", "published"]);
+  assert.equal(at(0, { id: 8, phase: "armed", opens_at: null }), "idle");
+  assert.equal(at(0, { id: 8, phase: "armed", opens_at: T + 20_000, closes_at: T + 30_000 }), "soon");
+  const drawn = { id: 7, phase: "drawn", naming: naming(winner(1, -9_000)) };
+  assert.equal(at(0, drawn), "idle");
+  assert.equal(at(5_000, { ...drawn, naming: naming(winner(1, -9_000), winner(2, 6_000)) }), "naming");
+  assert.equal(shownMoment({ segment: over }, T), "published");
 });
 
 test("results name prizes, tell how many winners are not listed, and wait for their time", () => {

@@ -187,6 +187,8 @@ test("a win is shown once, in its own time, until it is lost or too late", () =>
   wins.take(won);
   wins.take(won);
   assert.deepEqual([wins.shown(999).length, wins.shown(1_000).length, wins.shown(2_000).length], [0, 1, 0]);
+  wins.take({ ...won, shown_at: 1_500 }); // the result, which waits for the last name
+  assert.equal(wins.shown(1_000).length, 1);
   wins.take({ ...won, status: "claimed" });
   assert.equal(wins.shown(2_000).length, 1);
   wins.take({ ...won, status: "lost" });

@@ -31,13 +31,33 @@ export function waitAfter({ code, reason, attempt, spreadMs, random }: {
 }): number | null;
 /** Vibrates where that can be; false where not. @param {number | number[]} pattern in ms: on, off, on, ... */
 export function vibrate(pattern: number | number[]): boolean;
+/** @typedef {"idle" | "armed" | "soon" | "cue" | "open" | "closing" | "sealed" | "beacon" | "drawn" | "naming" |
+ *   "published" | "void" | "spoiled"} Moment */
 /**
  * By the clock, not by the last message: idle, armed, soon, cue (the last 10 s before the window), open, closing,
- * sealed, beacon (sealed, and waiting for the beacon's round), drawn, naming, published, void, spoiled.
+ * sealed, beacon (from 15 s before the beacon's round until it is there), drawn, naming, published, void, spoiled.
  * @param {Message | null} segment @param {number} now
  * @param {Message[]} [results] of the same state: a feed behind the studio shows them later
+ * @returns {Moment}
  */
-export function momentOf(segment: Message | null, now: number, results?: Message[]): any;
+export function momentOf(segment: Message | null, now: number, results?: Message[]): Moment;
+/**
+ * What the screens show: the moment of the segment, or idle where the crew has cleared them. A window that is scheduled
+ * and a name that is new come before that.
+ * @param {Message} state @param {number} now @returns {Moment}
+ */
+export function shownMoment({ segment, results, cue }: Message, now: number): Moment;
+/**
+ * The winners whom the host has named and the screens of this feed may show, each with its prize; `awaited` is the
+ * number of the one that is about to be.
+ * @param {Message | null} segment @param {number} now
+ * @returns {{of: number, winners: Message[], awaited: number | null}}
+ */
+export function namedOf(segment: Message | null, now: number): {
+    of: number;
+    winners: Message[];
+    awaited: number | null;
+};
 /**
  * The results of one segment that may be shown now; a winner names its prize by its number, which stands here in its
  * place.
@@ -482,7 +502,8 @@ export class Phone {
     end(): void;
     /** Forgets everything of this show, in all tabs; the page should be loaded anew. */
     forget(): void;
-    moment(): any;
+    /** Of the segment; what the screens show may be another one, see `shownMoment`. */
+    moment(): Moment;
     /** A stroke, or a tap; whether it counts: while the window is open, and in one tab only. */
     shake(): boolean;
     tick(): void;
@@ -522,6 +543,7 @@ export type Sample = {
     z: number;
     gravity?: boolean;
 };
+export type Moment = "idle" | "armed" | "soon" | "cue" | "open" | "closing" | "sealed" | "beacon" | "drawn" | "naming" | "published" | "void" | "spoiled";
 /**
  * One frame of docs/protocol.md, or a part of it.
  */

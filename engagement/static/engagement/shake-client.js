@@ -622,7 +622,10 @@ export class Wins {
   /** @param {Message} told */
   take({ draw, prize, claim_url, claim_by, shown_at, status = "won" }) {
     const others = this.list.filter((other) => other.draw !== draw);
-    const win = { epoch: this.epoch, draw, prize, claim_url, claim_by, shown_at, status };
+    const known = this.list.find((other) => other.draw === draw);
+    // Who was named before the last one is not told a second time that it has to wait.
+    const at = known ? Math.min(known.shown_at ?? 0, shown_at ?? 0) : shown_at;
+    const win = { epoch: this.epoch, draw, prize, claim_url, claim_by, shown_at: at, status };
     this.list = status === "lost" ? others : [win, ...others];
   }
 
@@ -1206,25 +1209,62 @@ export class WakeLock {
 // --- what a segment is at this moment ---
 
 const CUE_MS = 10000;
+const BEACON_MS = 15000; // the last part of the wait for the round; before it the seal is what there is to see
 const ANTICIPATION_MS = 1000; // before a name is told, the screens hold their breath
+const LAST_NAME_MS = 5000; // the last name has the screens as long as others have them
+
+/** @typedef {"idle" | "armed" | "soon" | "cue" | "open" | "closing" | "sealed" | "beacon" | "drawn" | "naming" |
+ *   "published" | "void" | "spoiled"} Moment */
 
 /**
  * By the clock, not by the last message: idle, armed, soon, cue (the last 10 s before the window), open, closing,
- * sealed, beacon (sealed, and waiting for the beacon's round), drawn, naming, published, void, spoiled.
+ * sealed, beacon (from 15 s before the beacon's round until it is there), drawn, naming, published, void, spoiled.
  * @param {Message | null} segment @param {number} now
  * @param {Message[]} [results] of the same state: a feed behind the studio shows them later
+ * @returns {Moment}
  */
 export function momentOf(segment, now, results = []) {
   if (!segment) return "idle";
   if (["armed", "open", "closing"].includes(segment.phase)) return windowMoment(segment, now);
-  if (segment.phase === "sealed" && segment.beacon_at) return "beacon";
-  const early = results.some(({ segment: of, shown_at }) => of === segment.id && shown_at > now);
-  if (segment.phase !== "drawn" && !(segment.phase === "published" && early)) return segment.phase;
-  const named = segment.naming?.winners ?? [];
-  return named.some((/** @type {Message} */ { at }) => at - ANTICIPATION_MS <= now) ? "naming" : "drawn";
+  if (segment.phase === "sealed") return segment.beacon_at - BEACON_MS <= now ? "beacon" : "sealed";
+  return ["drawn", "published"].includes(segment.phase) ? resultMoment(segment, now, results) : segment.phase;
 }
 
-/** @param {Message} segment @param {number} now */
+/** @param {Message} segment @param {number} now @param {Message[]} results @returns {Moment} */
+function resultMoment(segment, now, results) {
+  const times = (segment.naming?.winners ?? []).map((/** @type {Message} */ { at }) => at);
+  const isOpen = segment.phase === "drawn" || Math.max(...times) + LAST_NAME_MS > now;
+  if (isOpen && times.some((/** @type {number} */ at) => at - ANTICIPATION_MS <= now)) return "naming";
+  const isEarly = results.some(({ segment: of, shown_at }) => of === segment.id && shown_at > now);
+  return isOpen || isEarly ? "drawn" : "published";
+}
+
+/**
+ * What the screens show: the moment of the segment, or idle where the crew has cleared them. A window that is scheduled
+ * and a name that is new come before that.
+ * @param {Message} state @param {number} now @returns {Moment}
+ */
+export function shownMoment({ segment, results = [], cue }, now) {
+  const moment = momentOf(segment, now, results);
+  if (cue?.kind !== "clear" || cue.at > now || ["soon", "cue", "open", "closing"].includes(moment)) return moment;
+  const newest = Math.max(...(segment?.naming?.winners ?? []).map((/** @type {Message} */ { at }) => at));
+  return moment === "naming" && newest > cue.at ? moment : "idle";
+}
+
+/**
+ * The winners whom the host has named and the screens of this feed may show, each with its prize; `awaited` is the
+ * number of the one that is about to be.
+ * @param {Message | null} segment @param {number} now
+ * @returns {{of: number, winners: Message[], awaited: number | null}}
+ */
+export function namedOf(segment, now) {
+  const { of = 0, winners = [], prizes = [] } = segment?.naming ?? {};
+  const due = winners.filter((/** @type {Message} */ { at }) => at <= now);
+  const next = winners.find((/** @type {Message} */ { at }) => at > now && at - ANTICIPATION_MS <= now);
+  return { of, winners: withPrizes({ winners: due, prizes }).winners, awaited: next?.number ?? null };
+}
+
+/** @param {Message} segment @param {number} now @returns {Moment} */
 function windowMoment({ opens_at, closes_at }, now) {
   if (opens_at === null) return "armed";
   if (now < opens_at) return now < opens_at - CUE_MS ? "soon" : "cue";
@@ -1342,6 +1382,7 @@ export class Phone {
     this.keep.forget();
   }
 
+  /** Of the segment; what the screens show may be another one, see `shownMoment`. */
   moment() {
     return momentOf(this.state.segment, this.clock.now(), this.state.results);
   }

@@ -1,6 +1,6 @@
 // The stage page: what everybody in the hall sees. It only watches.
 import { byId, make, setRows, setText, show } from "./dom.js";
-import { Connection, momentOf, resultsOf, unlisted } from "./shake-client.js";
+import { Connection, resultsOf, shownMoment, unlisted } from "./shake-client.js";
 import { countdownText, localized, moreText, numberText, priceText, prizeText, say } from "./words.js";
 
 const { slug } = document.body.dataset;
@@ -18,7 +18,7 @@ let pulse = null;
 function tick() {
   const now = connection.clock.now();
   const { state } = connection;
-  const precise = momentOf(state.segment, now, state.results);
+  const precise = shownMoment(state, now);
   const moment = SHOWN_AS[precise] ?? precise;
   document.body.dataset.moment = moment;
   setText("moment", say(`moment_${moment}`));
