@@ -202,8 +202,17 @@ def describe_show(show: Show) -> ShowState:
         fair_play=describe_fair_play(show),
         revoked=msgspec.convert(show.revoked, list[Revocation]),
         next=find_next(described, current),
-        cue=msgspec.convert(show.cue, Cue),
+        cue=_describe_cue(show.cue, rundown),
     )
+
+
+def _describe_cue(cue: dict[str, Any], rundown: list[Segment]) -> Cue:
+    """With the prize that it shows, which may be one of a segment that is over or still to come."""
+    announced = (
+        row for segment in rundown for row in segment.announced_prizes if row["id"] == cue.get("prize")
+    )
+    shown = next(announced, None)
+    return msgspec.convert(cue if shown is None else {**cue, "shown": shown}, Cue)
 
 
 def describe_segment(segment: Segment) -> SegmentState:

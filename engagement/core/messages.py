@@ -135,6 +135,7 @@ class Cue(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: Literal["auto", "announce", "prize", "clear", "standby"]
     at: int
     prize: int | UnsetType = UNSET  # its id
+    shown: Prize | UnsetType = UNSET  # and the prize itself: it may be of another segment
 
 
 class Next(Struct, frozen=True, kw_only=True):
@@ -197,6 +198,8 @@ class State(Outbound, tag="state", frozen=True, kw_only=True, gc=False):
     more_to_come: bool
     next: Next | None
     cue: Cue
+    title: str  # of the show
+    title_zh: str
 
 
 class Named(Outbound, tag="named", frozen=True, kw_only=True, gc=False):

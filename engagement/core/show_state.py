@@ -249,6 +249,8 @@ def state_message(state: ShowState, feed: str | None) -> State:
         more_to_come=state.more_to_come,
         next=state.next and replace(state.next, opens_at=_later(state.next.opens_at, delay_ms)),
         cue=replace(state.cue, at=state.cue.at + delay_ms),
+        title=state.title,
+        title_zh=state.title_zh,
     )
 
 
@@ -259,7 +261,7 @@ def small_step(known: ShowState, state: ShowState, feed: str | None) -> Cued | N
 
     >>> cued = msgspec.structs.replace(demo_state(), seq=4, cue=Cue(kind="clear", at=9_000))
     >>> small_step(demo_state(), cued, "tv")
-    Cued(epoch=1, seq=4, cue=Cue(kind='clear', at=10500, prize=UNSET))
+    Cued(epoch=1, seq=4, cue=Cue(kind='clear', at=10500, prize=UNSET, shown=UNSET))
     >>> small_step(demo_state(), msgspec.structs.replace(cued, title="Another"), "tv") is None
     True
     """

@@ -20,7 +20,7 @@ from engagement.actions import (
 from engagement.broadcast import keep_state
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import TRANSITIONS, Phase
-from engagement.core.show_state import SegmentState, ShowState
+from engagement.core.show_state import SegmentState, ShowState, state_message
 from engagement.keys import own
 from engagement.ledger.append import GENESIS, append_entry
 from engagement.models import Feed, LedgerEntry, Segment, Show
@@ -355,10 +355,11 @@ def test_what_a_killed_process_has_not_announced_the_conductor_does(show: Show) 
     segment = armed_segment(show)
     before = state_in_redis(show)
     Segment.objects.filter(pk=segment.pk).update(title="Renamed")
-    Show.objects.filter(pk=show.pk).update(stale=True)  # committed, and then the process was gone
+    Show.objects.filter(pk=show.pk).update(stale=True, title="Renamed, too")  # and then the process was gone
     conduct()
     after = state_in_redis(show)
     assert (after.seq, of_segment(after, segment).title) == (before.seq + 1, "Renamed")
+    assert state_message(after, "app").title == "Renamed, too"
 
 
 def test_an_action_that_fails_announces_nothing(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from django.test import Client
 
 from engagement.actions import ActionRefused, open_segment
 from engagement.clock import now_ms
+from engagement.core.messages import Prize as PrizeShown
 from engagement.cues import KINDS, set_cue
 from engagement.models import LedgerEntry, Show
 from engagement.roles import AUDITOR as AUDITORS
@@ -44,6 +45,7 @@ def test_a_cue_reaches_every_gateway_and_the_ledger(show: Show) -> None:
     set_cue(show.pk, "prize", prize=prize, actor=OPERATOR, now=now)
     cue = state_in_redis(show).cue
     assert (cue.kind, cue.prize, cue.at) == ("prize", prize, now)
+    assert isinstance(cue.shown, PrizeShown) and cue.shown.id == prize
     entry = LedgerEntry.objects.latest("position")
     assert (entry.action, entry.details) == ("cue", f'{{"kind":"prize","prize":{prize}}}')
 
