@@ -60,6 +60,17 @@ def test_a_viewer_types_the_code_on_air(night: Night, open_page: OpenPage, shots
     expect(page.locator("#code-form")).to_be_hidden()
 
 
+def test_no_tab_waits_for_a_viewer_who_does_not_type_the_code_in_another_one(
+    night: Night, open_page: OpenPage
+) -> None:
+    night.set_up("crowded", "two-tabs", ["code"])
+    page = open_page("/play/two-tabs/", **PHONE)
+    expect(page.locator("#code-form")).to_be_visible()
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    expect(tab.locator("#code-form")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("ways", "advice"), [(["attested"], "Try mobile data, or another browser."), ([], "hour. Try")]
 )

@@ -286,6 +286,9 @@ export class Pass {
     patience: Patience;
     /** A valid pass; tabs that open at once get the same. @param {Told} [told] @returns {Promise<string>} */
     get(told?: Told): Promise<string>;
+    /** One tab asks, the others take what it gets; but nobody waits long for a viewer who does not type the code there.
+     * @param {LockManager} locks @param {() => Promise<string>} work @returns {Promise<string>} */
+    inTurn(locks: LockManager, work: () => Promise<string>): Promise<string>;
     kept(): any;
     /** @param {Told} told @returns {Promise<string>} */
     fetch(told: Told): Promise<string>;

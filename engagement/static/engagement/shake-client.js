@@ -662,6 +662,7 @@ export class Wins {
 const MOST_WORKS = 6; // neighbours make a pass dearer while this phone works
 const WORK_MS = 300000;
 const OTHER_KEYS = ["bad_pass", "wrong_salt"]; // the server has other keys by now
+const TURN_OF_TAB_MS = 3000;
 const FRESH_MS = 60000; // a pass that ends sooner is renewed
 
 /** @typedef {{working?: (seconds: number) => void, askForCode?: (refusal: string) => Promise<string>,
@@ -685,7 +686,24 @@ export class Pass {
     const known = this.kept();
     if (known) return known;
     const locks = globalThis.navigator?.locks;
-    return locks ? locks.request(`${this.keep.prefix}pass`, () => this.fetch(told)) : this.fetch(told);
+    return locks ? this.inTurn(locks, () => this.fetch(told)) : this.fetch(told);
+  }
+
+  /** One tab asks, the others take what it gets; but nobody waits long for a viewer who does not type the code there.
+   * @param {LockManager} locks @param {() => Promise<string>} work @returns {Promise<string>} */
+  async inTurn(locks, work) {
+    const waiting = new AbortController();
+    const timer = setTimeout(() => waiting.abort(), TURN_OF_TAB_MS);
+    const begin = () => {
+      clearTimeout(timer);
+      return work();
+    };
+    try {
+      return await locks.request(`${this.keep.prefix}pass`, { signal: waiting.signal }, begin);
+    } catch (error) {
+      if (waiting.signal.aborted) return work();
+      throw error;
+    }
   }
 
   kept() {
