@@ -1,19 +1,26 @@
-"""Which language a page for viewers speaks, and every text of it: one catalogue per language, which browsers read, too.
-
-A catalogue is a script, so that a phone gets one small file that it keeps; what is between its outer braces is JSON.
-"""
+"""Which language a page speaks: the one that was asked for, else what the browser prefers, else that of the feed."""
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from django.http import HttpRequest
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import get_language, override
 
-LANGUAGES = ("en", "zh")  # the first is for whoever prefers none of them
+# Code, as in settings.LANGUAGES -> what `<html lang>` says, by which browsers choose the shapes of Han letters. The
+# first one is for whoever prefers none of them.
+TAGS = {"en": "en", "zh-hans": "zh-Hans", "zh-hant": "zh-Hant-TW", "zh-hk": "zh-Hant-HK"}
+LANGUAGES = tuple(TAGS)
 LONGEST_ACCEPTED = 500  # characters of an Accept-Language header; browsers send fewer than 100
-# One of its elements: the language, without region and script, and its weight.
-_RANGE = re.compile(r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]*)?\s*(?:;\s*[qQ]=([01]|[01]?\.[0-9]{1,9}))?\s*")
+# One of its elements: the language, with script and region, and its weight.
+_RANGE = re.compile(
+    r"\s*([A-Za-z]{1,8}|\*)((?:-[A-Za-z0-9]{1,8})*)-?\s*(?:;\s*[qQ]=([01]|[01]?\.[0-9]{1,9}))?\s*"
+)
 FOLDER = Path(__file__).parent / "static" / "engagement" / "texts"
 
 
@@ -24,13 +31,17 @@ def read_catalogue(language: str) -> dict[str, str]:
     return texts
 
 
-CATALOGUES = {language: read_catalogue(language) for language in LANGUAGES}
+CATALOGUES = {language: read_catalogue(language) for language in ("en", "zh")}
+
+
+def texts_of(language: str) -> dict[str, str]:
+    return CATALOGUES["en" if language == "en" else "zh"]
 
 
 def say(language: str, key: str, **values: Any) -> str:
     """The text of this key, with its placeholders filled; numbers are written as the browser writes them: 81,234."""
     shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
-    return CATALOGUES[language][key].format_map(shown)
+    return texts_of(language)[key].format_map(shown)
 
 
 def say_count(language: str, key: str, count: int) -> str:
@@ -41,40 +52,146 @@ def say_count(language: str, key: str, count: int) -> str:
 def say_of(language: str, family: str, value: str, **values: Any) -> str:
     """The text for one of a few values, "under age" of "reason"; what is none of them stands there as it is."""
     key = f"{family}_{value.replace(' ', '_')}"
-    return say(language, key, **values) if key in CATALOGUES[language] else value
+    return say(language, key, **values) if key in texts_of(language) else value
 
 
 def localize(language: str, text: str, text_zh: str) -> str:
     """A text that somebody has typed in both languages, or in one."""
-    return text_zh if language == "zh" and text_zh else text
+    return text_zh if language != "en" and text_zh else text
 
 
-def choose_language(request: HttpRequest) -> str:
-    """The one that was asked for with ?lang=, else the one that the browser prefers."""
-    asked = request.GET.get("lang", "")
-    return asked if asked in LANGUAGES else preferred_language(request.headers.get("Accept-Language", ""))
+# --- which one ---
 
 
-def preferred_language(accepted: str) -> str:
+def page_language() -> str:
+    """The language of the page that is being made, one of LANGUAGES."""
+    language = get_language()
+    return language if language in TAGS else LANGUAGES[0]
+
+
+def asked_language(request: HttpRequest) -> str | None:
+    """The one that the address asks for with ?lang=, in any usual spelling (`zh`, `zh-TW`)."""
+    return language_of(request.GET.get("lang", ""))
+
+
+def choose_language(request: HttpRequest, otherwise: str = "") -> str:
+    """The one that was asked for, now or before, else the one that the browser prefers, else `otherwise`."""
+    kept = language_of(request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, ""))
+    accepted = request.headers.get("Accept-Language", "")
+    return asked_language(request) or kept or preferred_language(accepted, otherwise)
+
+
+def language_of(tag: str) -> str | None:
+    """The language of ours that a tag of BCP 47 means.
+
+    >>> [language_of(tag) for tag in ("en-GB", "zh", "zh-SG", "zh-MO", "zh-Hant-HK", "zh-Hans-HK", "yue", "de")]
+    ['en', 'zh-hans', 'zh-hans', 'zh-hant', 'zh-hk', 'zh-hans', 'zh-hk', None]
+    """
+    match = _RANGE.fullmatch(tag)
+    return _meant(match[1].lower(), match[2].lower()) if match and match[3] is None else None
+
+
+def _meant(language: str, rest: str) -> str | None:
+    """Who writes `zh` alone has always been given Simplified; Cantonese is written as in Hong Kong."""
+    if language not in ("zh", "yue"):
+        return language if language in TAGS else None
+    parts = rest.split("-")
+    if "hans" in parts:
+        return "zh-hans"
+    if "hk" in parts or (language == "yue" and "cn" not in parts):
+        return "zh-hk"
+    return "zh-hant" if {"hant", "tw", "mo"} & set(parts) else "zh-hans"
+
+
+def preferred_language(accepted: str, otherwise: str = "") -> str:
     """The language that an Accept-Language header gives the largest weight, the one named first where two have it.
 
-    As in RFC 9110, 12.5.4: weight 0 means "not this one", and `*` stands for all languages that are not named. What
-    cannot be read is passed over, and takes nothing else with it.
+    As in RFC 9110, 12.5.4: weight 0 means "not this one", and `*` stands for all languages that are not named. Who
+    wants none of Chinese (`zh;q=0`) gets no Traditional by `*` either. What cannot be read is passed over, and takes
+    nothing else with it. Where the header prefers none, it is `otherwise`, or English.
 
-    >>> [preferred_language(accepted) for accepted in ("zh;q=0, en", "fr, zh-CN;q=0.8, en;q=0.7", ", zh;q=.9,,")]
-    ['en', 'zh', 'zh']
+    >>> [preferred_language(accepted) for accepted in ("zh;q=0, en", "fr, zh-CN;q=0.8, en;q=0.7", ", zh-TW;q=.9,,")]
+    ['en', 'zh-hans', 'zh-hant']
+    >>> preferred_language("de, *;q=0.5", "zh-hk")
+    'zh-hk'
     """
     found = map(_RANGE.fullmatch, accepted[:LONGEST_ACCEPTED].split(","))
-    ranges = [(match[1].lower(), float(match[2] or 1)) for match in found if match]
+    ranges = [
+        (match[1].lower() + match[2], _meant(match[1].lower(), match[2].lower()), float(match[3] or 1))
+        for match in found
+        if match
+    ]
 
     def rank(language: str) -> tuple[float, int]:
-        named, others = [], []
-        for place, (name, weight) in enumerate(ranges):
-            if name == language:
-                named.append((weight, -place))
+        weights: dict[str, list[tuple[float, int]]] = {"named": [], "family": [], "any": []}
+        for place, (name, meant, weight) in enumerate(ranges):
+            if meant == language:
+                weights["named"].append((weight, -place))
+            elif name == language.partition("-")[0] and weight == 0:
+                weights["family"].append((weight, -place))
             elif name == "*":
-                others.append((weight, -place))
-        weight, place = max(named or others, default=(0.0, 0))
+                weights["any"].append((weight, -place))
+        weight, place = max(next(filter(None, weights.values()), [(0.0, 0)]))
         return (weight, place) if weight > 0 else (0.0, 0)
 
-    return max(LANGUAGES, key=rank)
+    first = [otherwise] if otherwise in TAGS else []
+    return max([*first, *LANGUAGES], key=rank)
+
+
+# --- every page ---
+
+
+class Languages:
+    """Middleware, around everything else, refusals and failures too: each page is made in the language of its reader.
+
+    A language that was asked for is kept by the browser, in a cookie of this installation.
+    """
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self._wait(request)
+        with override(choose_language(request)):
+            return finish_page(request, self.get_response(request))
+
+    async def _wait(self, request: HttpRequest) -> HttpResponse:
+        with override(choose_language(request)):
+            waited: Awaitable[HttpResponse] = self.get_response(request)
+            return finish_page(request, await waited)
+
+
+def finish_page(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """The same answer; a page says what its language depends on, and keeps the one that was asked for."""
+    if 300 <= answer.status_code < 400 or not answer.headers.get("Content-Type", "").startswith("text/html"):
+        return answer
+    asked = asked_language(request)
+    if asked is None:
+        patch_vary_headers(answer, ["Accept-Language", "Cookie"])
+    elif request.method == "GET" and request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) != asked:
+        answer.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            asked,
+            max_age=settings.LANGUAGE_COOKIE_AGE,
+            secure=settings.LANGUAGE_COOKIE_SECURE,
+            httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
+            samesite="Lax",
+        )
+    return answer
+
+
+def tell_language(request: HttpRequest | None = None) -> dict[str, Any]:
+    """For templates (a context processor): the page's language, its tag for `<html lang>`, and the others."""
+    language = page_language()
+    others = [(code, TAGS[code], name) for code, name in settings.LANGUAGES if code != language]
+    return {
+        "language": language,
+        "tag": TAGS[language],
+        "own_name": dict(settings.LANGUAGES)[language],
+        "others": others,
+    }

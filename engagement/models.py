@@ -3,6 +3,7 @@
 import secrets
 from typing import Any, NamedTuple, NoReturn
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -135,6 +136,9 @@ class Feed(models.Model):
         default=0, validators=[MaxValueValidator(300_000)], help_text="Behind the studio, in ms."
     )
     position = models.PositiveSmallIntegerField(default=0, help_text="The first one is the default.")
+    language = models.CharField(
+        max_length=8, blank=True, choices=settings.LANGUAGES, help_text="Of who prefers none of the site's."
+    )
 
     class Meta:
         ordering = ("position", "id")

@@ -4,14 +4,14 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.cache import patch_vary_headers
+from django.utils.translation import override
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.clock import now_ms
 from engagement.fair_play.core.air_code import PERIOD_MS, code_of
 from engagement.fair_play.promised import describe_fair_play
-from engagement.languages import LANGUAGES, choose_language, localize, say
+from engagement.languages import choose_language, localize, page_language, say
 from engagement.models import Show
 from engagement.qr import qr_code
 from engagement.roles import CONSOLE
@@ -25,8 +25,7 @@ def home(request: HttpRequest) -> HttpResponse:
         return redirect("console")
     newest = Show.objects.order_by("-pk").first()
     if newest is None:
-        titles = [say(language, "no_show_site") for language in LANGUAGES]
-        return render_page(request, "engagement/no_show.html", *titles)
+        return render_page(request, "engagement/no_show.html", say(page_language(), "no_show_site"), "")
     return redirect("play", slug=newest.slug)
 
 
@@ -34,7 +33,8 @@ def home(request: HttpRequest) -> HttpResponse:
 def play(request: HttpRequest, slug: str) -> HttpResponse:
     show = get_object_or_404(Show, slug=slug)
     feed = request.GET.get("feed", "")
-    return render_page(request, "engagement/play.html", show.title, show.title_zh, show=show, feed=feed)
+    with override(feed_language(request, show)):
+        return render_page(request, "engagement/play.html", show.title, show.title_zh, show=show, feed=feed)
 
 
 @require_safe
@@ -45,7 +45,14 @@ def stage(request: HttpRequest, slug: str) -> HttpResponse:
         "play_address": _play_address(request, show.slug),
         "seal_address": reverse("seal_qr", args=["0" * 64]).replace("0" * 64, "SEAL"),
     }
-    return render_page(request, "engagement/stage.html", show.title, show.title_zh, **context)
+    with override(feed_language(request, show)):
+        return render_page(request, "engagement/stage.html", show.title, show.title_zh, **context)
+
+
+def feed_language(request: HttpRequest, show: Show) -> str:
+    """Whoever prefers none of our languages is spoken to in that of the feed that the address names."""
+    feed = show.feeds.filter(name=request.GET.get("feed", "")).exclude(language="").first()
+    return choose_language(request, feed.language if feed else "")
 
 
 @require_safe
@@ -69,17 +76,13 @@ def air_codes(request: HttpRequest, slug: str) -> HttpResponse:
 def render_page(
     request: HttpRequest, template: str, title: str, title_zh: str, **context: object
 ) -> HttpResponse:
-    """A page and its title in the language that was asked for with ?lang=, else in the one that the browser prefers."""
-    language = choose_language(request)
+    """A page and its title in the language of its reader."""
+    language = page_language()
     own = {
-        "language": language,
-        "catalogue": f"engagement/texts/{language}.js",
+        "catalogue": f"engagement/texts/{'en' if language == 'en' else 'zh'}.js",
         "title": localize(language, title, title_zh),
     }
-    answer = render(request, template, {**own, **context})
-    if request.GET.get("lang") != language:
-        patch_vary_headers(answer, ["Accept-Language"])
-    return answer
+    return render(request, template, {**own, **context})
 
 
 # --- QR codes -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 from redis.exceptions import RedisError
 
-from engagement.languages import choose_language
+from engagement.languages import tell_language
 from engagement.outcomes import Came, Outcome, current, watched
 from engagement.refusals import refuse, wants_json
 
@@ -205,10 +205,9 @@ def _draw(
     context: dict[str, Any],
 ) -> HttpResponse:
     """The page, or at least its message."""
-    headers = {"Cache-Control": "no-store", "Vary": "Accept-Language", **headers}
+    headers = {"Cache-Control": "no-store", **headers}
     try:
-        known = {"message": message, "language": choose_language(request), "path": request.get_full_path()}
-        known |= _looks()
+        known = {"message": message, "path": request.get_full_path(), **tell_language(), **_looks()}
         return HttpResponse(render_to_string(page, known | context), status=status, headers=headers)
     except Exception as error:
         log.warning("the page of a failure cannot be drawn: %s", error)

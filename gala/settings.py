@@ -216,6 +216,7 @@ INSTALLED_APPS = [
     "gala",
 ]
 MIDDLEWARE = [
+    "engagement.languages.Languages",
     "gala.refusals.Refusals",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -237,6 +238,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "engagement.languages.tell_language",
             ]
         },
     }
@@ -260,6 +262,14 @@ PASSWORD_HASHERS = ["gala.hashing.QuietHasher"]
 LOGIN_URL = "login"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
+# Each in its own words, as the pages offer them (engagement/languages.py).
+LANGUAGES = [
+    ("en", "English"),
+    ("zh-hans", "简体中文"),
+    ("zh-hant", "繁體中文（台灣）"),
+    ("zh-hk", "繁體中文（香港）"),
+]
+LOCALE_PATHS = [BASE_DIR / "gala" / "locale"]
 USE_TZ = True
 TIME_ZONE = env.choice(
     "TIME_ZONE", "Asia/Shanghai", available_timezones(), like="a time zone such as Asia/Shanghai"
@@ -325,6 +335,10 @@ _name = f"gala-{INSTALLATION}"
 REDIS_PREFIX = f"{_name}:"
 # A browser keeps the cookies of a host together, whatever the ports: a log-in to the rehearsal ended that to the gala.
 SESSION_COOKIE_NAME = f"{_name}-session"
+LANGUAGE_COOKIE_NAME = f"{_name}-language"  # the one that was asked for with ?lang=
+LANGUAGE_COOKIE_AGE = 180 * 24 * 3600
+LANGUAGE_COOKIE_SECURE = BEHIND_TLS_PROXY
+LANGUAGE_COOKIE_HTTPONLY = True
 
 # --- Redis: the tally, the channel layer, the cache and Celery's broker ---
 

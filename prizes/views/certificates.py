@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms
-from engagement.languages import choose_language
+from engagement.languages import page_language
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import LedgerCheckpoint
@@ -28,7 +28,7 @@ def certificate(request: HttpRequest, draw_id: int) -> HttpResponse:
     draw = get_object_or_404(Draw.objects.select_related("show", "segment__freeze"), pk=draw_id)
     if not draw.seal:
         raise Http404("a draw has a certificate from its seal on")
-    language = choose_language(request)
+    language = page_language()
     record = stored_record(draw) if draw.step == Draw.Step.PUBLISHED else None
     origin = request.build_absolute_uri("/")
     context = {

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms
 from engagement.core.phases import CALLED_OFF
-from engagement.languages import choose_language, say
+from engagement.languages import page_language, say
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import RollVisibility
@@ -63,7 +63,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
     """One draw: its promise from the arming on, its winners once they are published, before that for the auditor."""
     related = ("show", "segment__freeze", "prize_list")
     draw = get_object_or_404(Draw.objects.select_related(*related), pk=draw_id)
-    language, rules = choose_language(request), draw.promised
+    language, rules = page_language(), draw.promised
     told = draw.step in TOLD and may_see(draw, request.user)
     record = stored_record(draw) if told else None
     context = {

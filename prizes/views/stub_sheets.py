@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 from engagement.clock import from_ms
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.core.names import stage_name
-from engagement.languages import choose_language, say, say_count, say_of
+from engagement.languages import page_language, say, say_count, say_of
 from engagement.ledger.core.stubs import check_stub, parse_stub
 from engagement.ledger.statements import find_gateway_key
 from engagement.models import LedgerEntry, Show
@@ -60,7 +60,7 @@ def stub_sheet(request: HttpRequest) -> HttpResponse:
     except ValueError as error:
         return _ask(request, str(error), status=400)
     show = Show.objects.filter(slug=stub["show"]).first()
-    language, api = choose_language(request), request.build_absolute_uri("/api/")
+    language, api = page_language(), request.build_absolute_uri("/api/")
     signed = Signed(UNKNOWN) if show is None else _check(show, stub)
     tone, ground = LOOKS[signed.state]
     context = {
@@ -82,7 +82,7 @@ def stub_sheet(request: HttpRequest) -> HttpResponse:
 
 
 def _ask(request: HttpRequest, trouble: str = "", status: int = 200) -> HttpResponse:
-    title = say(choose_language(request), "stub_title")
+    title = say(page_language(), "stub_title")
     answer = render_page(request, "prizes/stub_form.html", title, "", trouble=trouble)
     answer.status_code = status
     return answer

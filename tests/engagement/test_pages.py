@@ -4,6 +4,7 @@ import re
 
 import pytest
 import segno
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils.html import escape
@@ -49,35 +50,49 @@ def crew(client: Client, role: str | None) -> Client:
     [
         ("", "", "en"),
         ("", "de-DE,de;q=0.9", "en"),
-        ("", "de,zh-CN;q=0.8,en;q=0.7", "zh"),
-        ("?lang=zh", "en-GB", "zh"),
+        ("", "de,zh-CN;q=0.8,en;q=0.7", "zh-Hans"),
+        ("?lang=zh", "en-GB", "zh-Hans"),
+        ("?lang=zh-HK", "en-GB", "zh-Hant-HK"),
+        ("?lang=zh-hant", "en-GB", "zh-Hant-TW"),
         ("?lang=en", "zh-TW", "en"),
-        ("?lang=xx", "zh", "zh"),
-        ("", "en;q=0.1, zh;q=0.9", "zh"),
+        ("?lang=xx", "zh", "zh-Hans"),
+        ("", "en;q=0.1, zh;q=0.9", "zh-Hans"),
         ("", "zh;q=0, en", "en"),
         ("", "zh;q=0, de", "en"),
         ("", "zh;q=0", "en"),
-        ("", "zh-Hant-TW, en", "zh"),
+        ("", "zh-Hant-TW, en", "zh-Hant-TW"),
         ("", "en, zh", "en"),
-        ("", "zh, en", "zh"),
-        ("", "de, *;q=0.5, en;q=0.1", "zh"),
+        ("", "zh, en", "zh-Hans"),
+        ("", "de, *;q=0.5, en;q=0.1", "zh-Hans"),
         ("", "de, *;q=0.5", "en"),
         ("", "enm, zhx", "en"),  # Middle English is not English
         ("", "zh;q=2, zh;;;", "en"),
-        ("", ", zh;q=0.9,, en;q=0.8,", "zh"),  # RFC 9110 lets elements be empty
-        ("", "zh_CN;q=1, x y, zh;Q=.5, en;q=0.4", "zh"),  # what cannot be read takes nothing with it
+        ("", ", zh;q=0.9,, en;q=0.8,", "zh-Hans"),  # RFC 9110 lets elements be empty
+        ("", "zh_CN;q=1, x y, zh;Q=.5, en;q=0.4", "zh-Hans"),  # what cannot be read takes nothing with it
         ("", "de, en;q=0", "en"),
-        ("", "zh-" * 10_000, "zh"),
+        ("", "zh-" * 10_000, "zh-Hans"),
+        ("", "zh-TW,zh;q=0.9,en;q=0.8", "zh-Hant-TW"),
+        ("", "zh-HK,zh-TW;q=0.9", "zh-Hant-HK"),
+        ("", "zh-MO, zh-HK;q=0.9", "zh-Hant-TW"),
+        ("", "zh-Hant-HK", "zh-Hant-HK"),
+        ("", "zh-Hans-HK", "zh-Hans"),  # written in Simplified, wherever that is
+        ("", "zh-SG, en", "zh-Hans"),
+        ("", "yue-Hant-HK, en", "zh-Hant-HK"),
+        ("", "zh-TW;q=0.3, zh-CN;q=0.4, en;q=0.2", "zh-Hans"),
+        ("", "zh-TW;q=0, zh", "zh-Hans"),
+        ("", "zh;q=0, zh-TW", "zh-Hant-TW"),  # the more exact one counts
+        ("", "*;q=0.9, en;q=0.1, zh;q=0", "en"),  # no Chinese is no Chinese
+        ("", "*;q=0.9, en;q=0.1, zh-CN;q=0", "zh-Hant-TW"),
     ],
 )
 def test_a_page_speaks_the_language_asked_for_or_preferred(
-    client: Client, show: Show, query: str, header: str, language: str
+    show: Show, query: str, header: str, language: str
 ) -> None:
     for page in ("play", "stage"):
-        answer = client.get(f"/{page}/gala/{query}", headers={"Accept-Language": header})
+        answer = Client().get(f"/{page}/gala/{query}", headers={"Accept-Language": header})
         assert f'<html lang="{language}">' in answer.text
         assert ("Accept-Language" in answer.get("Vary", "")) == (query in ("", "?lang=xx"))
-        assert ("晚会" if language == "zh" else "Gala &lt;b&gt;") in answer.text
+        assert ("Gala &lt;b&gt;" if language == "en" else "晚会") in answer.text
 
 
 def test_a_show_without_a_chinese_title_shows_the_one_it_has(client: Client) -> None:
@@ -88,7 +103,47 @@ def test_a_show_without_a_chinese_title_shows_the_one_it_has(client: Client) -> 
 def test_the_language_switch_keeps_the_feed(client: Client, show: Show) -> None:
     answer = client.get("/play/gala/?feed=tv&lang=zh")
     assert 'data-feed="tv"' in answer.text
-    assert 'href="?feed=tv&amp;lang=en"' in answer.text
+    assert 'href="?feed=tv&amp;lang=en"' in answer.text and 'href="?feed=tv&amp;lang=zh-hk"' in answer.text
+    assert "lang=zh-hans" not in answer.text.partition("</details>")[0]
+
+
+def test_a_language_that_was_asked_for_is_kept_by_the_browser_for_all_pages(
+    client: Client, show: Show
+) -> None:
+    answer = client.get("/play/gala/?lang=zh-TW", headers={"Accept-Language": "en"})
+    (cookie,) = answer.cookies.values()
+    assert (cookie.key, cookie.value) == (settings.LANGUAGE_COOKIE_NAME, "zh-hant")
+    assert (cookie["samesite"], cookie["httponly"], cookie["path"]) == ("Lax", True, "/")
+    for path, status in (("/stage/gala/", 200), ("/draws/", 200), ("/play/nowhere/", 404)):
+        answer = client.get(path, headers={"Accept-Language": "en"})
+        assert answer.status_code == status and '<html lang="zh-Hant-TW"' in answer.text
+        assert {"Accept-Language", "Cookie"} <= set(answer["Vary"].split(", "))
+        assert not answer.cookies
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "<x>"
+    assert '<html lang="en">' in client.get("/play/gala/").text
+
+
+def test_a_feed_speaks_to_who_prefers_none_of_our_languages(client: Client, show: Show) -> None:
+    show.feeds.filter(name="tv").update(language="zh-hk")
+    for page in ("play", "stage"):
+        for query, header, language in (
+            ("?feed=tv", "de", "zh-Hant-HK"),
+            ("?feed=tv", "", "zh-Hant-HK"),
+            ("?feed=tv", "de, *", "zh-Hant-HK"),
+            ("?feed=tv", "de, en;q=0.1", "en"),
+            ("?feed=app", "de", "en"),
+            ("?feed=none", "", "en"),
+            ("?feed=tv&lang=en", "de", "en"),
+        ):
+            answer = Client().get(f"/{page}/gala/{query}", headers={"Accept-Language": header})
+            assert f'<html lang="{language}">' in answer.text, (page, query, header)
+
+
+def test_what_is_no_page_varies_by_no_language(client: Client, show: Show) -> None:
+    for path in ("/stage/gala/join.svg", "/verify_draw.py", "/api/shows/gala/draws", "/"):
+        answer = client.get(path + "?lang=zh")
+        assert "Accept-Language" not in answer.get("Vary", "") and not answer.cookies, path
+        assert "Accept-Language" not in client.get(path).get("Vary", ""), path
 
 
 def test_what_stands_in_the_address_is_escaped(client: Client, show: Show) -> None:
@@ -248,7 +303,7 @@ def test_the_page_of_a_failure_speaks_the_language_of_the_browser(show: Show) ->
             enforce_csrf_checks=True, headers={"Accept-Language": accepted, "Accept": "text/html"}
         )
         answer = client.post("/login/", {"username": "olga"})
-        assert (answer.status_code, answer["Vary"]) == (403, "Accept-Language")
+        assert (answer.status_code, answer["Vary"]) == (403, "Accept-Language, Cookie")
         assert words in answer.text
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from engagement.languages import LANGUAGES, say
+from engagement.languages import TAGS, say
 from tests.cast import make_show
 from tests.pages import page_of
 from tests.prizes.crew import PASSWORD, hire
@@ -27,12 +27,15 @@ def look(client: Client, path: str, status: int, **headers: str) -> Any:
     return answer
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", TAGS)
 def test_an_address_without_a_page_is_told_in_the_language_of_the_browser(language: str) -> None:
     answer = look(Client(), "/play/nothing/", 404, accept_language=language)
     page = page_of(answer)
-    assert f'<html lang="{language}" data-ground="paper">' in page and say(language, "no_page_advice") in page
-    assert answer["Vary"] == "Accept-Language" and "sessionid" not in answer.cookies
+    assert (
+        f'<html lang="{TAGS[language]}" data-ground="paper">' in page
+        and say(language, "no_page_advice") in page
+    )
+    assert answer["Vary"] == "Accept-Language, Cookie" and "sessionid" not in answer.cookies
 
 
 @pytest.mark.parametrize("path", ["/console/", "/console/gala/", "/console/gala/codes/", "/crew/"])

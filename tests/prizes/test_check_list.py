@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils.html import escape
 
-from engagement.languages import LANGUAGES, say
+from engagement.languages import say
 from engagement.models import Show
 from prizes.evidence.check_list import AFTER, BEFORE, PROGRAMS, WORDS
 from prizes.models import Draw
@@ -32,7 +32,7 @@ def test_the_check_list_has_a_place_for_everything_in_both_languages(tmp_path: P
     folder = shows.unpack(shows.make_pack(tmp_path / "pack.zip"), tmp_path / "pack")
     page = (folder / "check-list.html").read_text()
     for key in (*WORDS, *(key for key, _ in (*BEFORE, *AFTER)), "cert_place", "cert_sign"):
-        for language in LANGUAGES:
+        for language in ("en", "zh"):
             assert escape(say(language, key)) in page, key
     assert page.count("<li>") == len(BEFORE) + len(AFTER)
     assert page.count("<i></i>") - 4 == armed.promised["beacon"]["throws"] == 50

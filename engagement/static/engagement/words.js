@@ -1,6 +1,6 @@
 // How the pages for viewers speak: texts of the catalogue (texts/en.js, texts/zh.js), numbers, prices and times.
 
-export const language = document.documentElement.lang; // "en" or "zh", as the server has chosen
+export const language = document.documentElement.lang; // such as "zh-Hans", as the server has chosen
 
 export const numberText = (number) => number.toLocaleString(language);
 
@@ -24,7 +24,7 @@ export const sayCount = (key, count) => say(`${key}_${count === 1 ? "one" : "oth
 
 /** A field in the viewer's language, where there is one. */
 export function localized(object, name) {
-  return (language === "zh" && object[`${name}_zh`]) || object[name] || "";
+  return (language.startsWith("zh") && object[`${name}_zh`]) || object[name] || "";
 }
 
 /** "Coat by Atelier Nord, worn by Lin Mei, size M", in the viewer's language. */

@@ -3,7 +3,6 @@
 import * as words from "../words.js";
 
 words.learn({
-  "other_language": "中文",
   "no_script": "This page needs JavaScript.",
   "no_show_site": "Shake to win",
   "no_show": "There is no show yet",

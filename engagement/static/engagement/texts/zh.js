@@ -3,7 +3,6 @@
 import * as words from "../words.js";
 
 words.learn({
-  "other_language": "English",
   "no_script": "本页需要 JavaScript。",
   "no_show_site": "摇一摇",
   "no_show": "还没有晚会",
