@@ -17,6 +17,7 @@ from engagement.broadcast import send_state, send_wins
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.messages import Cue, Naming, Prize, Result
+from engagement.core.messages import Picture as ShownPicture
 from engagement.core.phases import REPORTING, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import (
     Facts,
@@ -31,6 +32,7 @@ from engagement.core.show_state import (
 from engagement.fair_play.promised import describe_fair_play
 from engagement.ledger.append import SYSTEM, append_entry, time_behind
 from engagement.models import LedgerEntry, Segment, Show
+from engagement.pictures.models import Picture, describe_picture
 from engagement.restores import trouble_of
 from engagement.wins import Step, Wins
 
@@ -203,6 +205,8 @@ def describe_show(show: Show) -> ShowState:
         revoked=msgspec.convert(show.revoked, list[Revocation]),
         next=find_next(described, current),
         cue=_describe_cue(show.cue, rundown),
+        picture=_picture(show.picture, show.picture_alt, show.picture_alt_zh),
+        standby_picture=_picture(show.standby_picture),
     )
 
 
@@ -213,6 +217,11 @@ def _describe_cue(cue: dict[str, Any], rundown: list[Segment]) -> Cue:
     )
     shown = next(announced, None)
     return msgspec.convert(cue if shown is None else {**cue, "shown": shown}, Cue)
+
+
+def _picture(row: Picture | None, *alt: str) -> ShownPicture | None:
+    described = describe_picture(row, *alt)
+    return None if described is None else msgspec.convert(described, ShownPicture)
 
 
 def describe_segment(segment: Segment) -> SegmentState:

@@ -10,7 +10,8 @@ class EngagementConfig(AppConfig):
 
     def import_models(self) -> None:
         super().import_models()
-        import_module("engagement.fair_play.models")  # of a room, which stands above engagement/models.py
+        for room in ("fair_play", "pictures"):  # they stand above engagement/models.py
+            import_module(f"engagement.{room}.models")
 
     def ready(self) -> None:
         from engagement.ledger import guards

@@ -109,6 +109,15 @@ class Show(models.Model):
         max_length=64, editable=False, default=""
     )  # the digest of what everybody sees
     stale = models.BooleanField(default=False, editable=False)  # something has changed since, perhaps
+    # What screens show while nothing else is on, and what the cue `standby` shows; brought on a page of the console.
+    picture = models.ForeignKey(
+        "Picture", models.PROTECT, related_name="shows", null=True, blank=True, editable=False
+    )
+    picture_alt = models.CharField(max_length=80, blank=True, editable=False)
+    picture_alt_zh = models.CharField(max_length=80, blank=True, editable=False)
+    standby_picture = models.ForeignKey(
+        "Picture", models.PROTECT, related_name="standby_shows", null=True, blank=True, editable=False
+    )
     cue = models.JSONField(default=auto_cue, editable=False)  # what the crew has put on the screens: `Cue`
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -18,6 +18,7 @@ from django.conf import settings  # noqa: E402
 from engagement.gateway.admission import admission, is_admission  # noqa: E402
 from engagement.gateway.hub import get_hub, stop_hub  # noqa: E402
 from engagement.gateway.transport.origin import SameOriginOrApp  # noqa: E402
+from engagement.pictures.serving import is_picture, serve_pictures  # noqa: E402
 from engagement.urls import websocket_urlpatterns  # noqa: E402
 from gala.answers import answer_safely  # noqa: E402
 from gala.beats import beat  # noqa: E402
@@ -40,7 +41,7 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 async def http(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Probes and passes are answered in front of Django, everything else is Django's, behind its limiters."""
+    """Probes, passes and pictures are answered in front of Django, everything else is Django's, behind its limiters."""
     await answer_safely(app_for(scope), seen_from_outside(scope), receive, send)
 
 
@@ -49,6 +50,8 @@ def app_for(scope: dict[str, Any]) -> Callable[..., Awaitable[None]]:
         return probes
     if is_admission(scope):
         return admission
+    if is_picture(scope):
+        return serve_pictures
     return logins if costs_a_hash(scope) else pages
 
 

@@ -276,13 +276,13 @@ TIME_ZONE = env.choice(
 )
 
 
-def draws_storage(address: str, folder: Path) -> dict[str, Any]:
+def files_storage(address: str, folder: Path, variable: str) -> dict[str, Any]:
     """Files in `folder`, or s3://bucket/prefix?endpoint_url=… (needs requirements-s3.txt)."""
     if not address:
         return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}}
     parts = urlsplit(address)
     if parts.scheme != "s3" or not parts.netloc:
-        raise BadVariable("DRAWS_STORAGE", "s3://bucket/prefix", "another address")
+        raise BadVariable(variable, "s3://bucket/prefix", "another address")
     options = {"bucket_name": parts.netloc, "location": parts.path.strip("/"), "file_overwrite": True}
     return {
         "BACKEND": "storages.backends.s3.S3Storage",
@@ -301,7 +301,10 @@ STORAGES: dict[str, Any] = {
 }
 # Frozen totals, rolls and records; with a storage elsewhere, local copies of them.
 DRAWS_DIR = env.path("DRAWS_DIR", DATA_DIR / "draws")
-STORAGES["draws"] = draws_storage(env.text("DRAWS_STORAGE", ""), DRAWS_DIR)
+STORAGES["draws"] = files_storage(env.text("DRAWS_STORAGE", ""), DRAWS_DIR, "DRAWS_STORAGE")
+# Pictures of prizes and shows; with a storage elsewhere, local copies of them.
+PICTURES_DIR = env.path("PICTURES_DIR", DATA_DIR / "pictures")
+STORAGES["pictures"] = files_storage(env.text("PICTURES_STORAGE", ""), PICTURES_DIR, "PICTURES_STORAGE")
 
 # --- database ---
 

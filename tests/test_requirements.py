@@ -16,6 +16,7 @@ MODULES = {
     "django-ninja": "ninja",
     "django-storages": "storages",
     "cyclonedx-bom": "cyclonedx_py",
+    "pillow": "PIL",
     "pyyaml": "yaml",
     "zxing-cpp": "zxingcpp",
 }

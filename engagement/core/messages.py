@@ -64,6 +64,15 @@ class Resync(Inbound, tag="resync", frozen=True):
 # --- what the server says ---
 
 
+class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A picture in several sizes; the address of one is `base`, its width, and `.webp` or `.jpg`."""
+
+    base: str
+    sizes: list[tuple[int, int]]  # [[width, height], ...], the smallest first
+    alt: str = ""  # what it shows, in words
+    alt_zh: str = ""
+
+
 class Prize(Struct, frozen=True, kw_only=True):
     """A prize as it was announced when its segment was armed; the value is in the currency's minor unit."""
 
@@ -77,6 +86,7 @@ class Prize(Struct, frozen=True, kw_only=True):
     quantity: int
     value_minor: int
     currency: str
+    picture: Picture | UnsetType = UNSET
 
 
 class Winner(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -200,6 +210,8 @@ class State(Outbound, tag="state", frozen=True, kw_only=True, gc=False):
     cue: Cue
     title: str  # of the show
     title_zh: str
+    picture: Picture | UnsetType = UNSET  # of the show
+    standby: Picture | UnsetType = UNSET  # what the cue `standby` shows
 
 
 class Named(Outbound, tag="named", frozen=True, kw_only=True, gc=False):

@@ -21,6 +21,7 @@ from engagement.core.messages import (
     Named,
     Naming,
     Next,
+    Picture,
     Prize,
     Result,
     Segment,
@@ -136,6 +137,8 @@ class ShowState(Struct, frozen=True, kw_only=True):
     revoked: list[Revocation] = []  # at most 1,000
     next: Next | None = None
     cue: Cue = Cue(kind="auto", at=0)
+    picture: Picture | None = None
+    standby_picture: Picture | None = None
 
     def segment(self, segment_id: int | None) -> SegmentState | None:
         """The segment of this id, or None where it is not on air.
@@ -251,6 +254,8 @@ def state_message(state: ShowState, feed: str | None) -> State:
         cue=replace(state.cue, at=state.cue.at + delay_ms),
         title=state.title,
         title_zh=state.title_zh,
+        picture=state.picture or UNSET,
+        standby=state.standby_picture or UNSET,
     )
 
 

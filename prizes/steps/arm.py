@@ -20,6 +20,7 @@ from engagement.core.digests import canonical_json, commit, parse_canonical
 from engagement.core.phases import Phase
 from engagement.fair_play.promised import promise_of
 from engagement.models import Segment, Show, new_play
+from engagement.pictures.models import describe_picture
 from engagement.vault import lock_secret, open_secret
 from prizes.core.digests import (
     HOUSE,
@@ -68,7 +69,7 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
 def _complete_prize_lists(segment: Segment) -> list[PrizeList]:
     if not segment.show.feeds.exists():
         raise ActionRefused(f"{segment} cannot be armed: the show has no feeds")
-    lists = list(segment.prize_lists.select_related("segment__show").prefetch_related("prizes"))
+    lists = list(segment.prize_lists.select_related("segment__show").prefetch_related("prizes__picture"))
     if not any(prize_list.prizes.all() for prize_list in lists):
         raise ActionRefused(f"{segment} cannot be armed: it has no prizes")
     for prize_list in lists:
@@ -126,7 +127,9 @@ def describe_prize(prize: Prize) -> dict[str, Any]:
         "value_minor",
         "currency",
     )
-    return {"id": prize.pk, **{name: getattr(prize, name) for name in fields}}
+    described = {"id": prize.pk, **{name: getattr(prize, name) for name in fields}}
+    picture = describe_picture(prize.picture, prize.picture_alt, prize.picture_alt_zh)
+    return described if picture is None else {**described, "picture": picture}
 
 
 def _precommit(segment: Segment, prize_list: PrizeList, now: int) -> Draw:

@@ -18,7 +18,7 @@ COPIED_OF_A_LIST = (
 )  # fmt: skip
 COPIED_OF_A_PRIZE = (
     "position", "celebrity", "celebrity_zh", "brand", "garment", "garment_zh", "size", "quantity", "value_minor",
-    "currency",
+    "currency", "picture_id", "picture_alt", "picture_alt_zh",
 )  # fmt: skip
 SAME = ("celebrity", "brand", "garment", "size")  # a garment that is the same in these is the same
 

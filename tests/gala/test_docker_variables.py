@@ -41,6 +41,8 @@ SAMPLES = {
     "TALLY_SHARDS": "64",
     "DRAWS_DIR": "/data/elsewhere",
     "DRAWS_STORAGE": "s3://bucket/prefix",
+    "PICTURES_DIR": "/data/pictures-elsewhere",
+    "PICTURES_STORAGE": "s3://bucket/pictures",
     "DRAND_RELAYS": "https://drand.example",
     "DRAND_ROUNDS_FILE": "/data/rounds.json",
     "TIME_ZONE": "Europe/Berlin",

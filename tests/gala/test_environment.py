@@ -149,6 +149,7 @@ def test_a_setting_that_makes_no_sense_ends_a_command_in_one_line() -> None:
         ),
         ("GALA_DATA", "", "GALA_DATA: expected a folder, got nothing"),
         ("DRAWS_DIR", "", "DRAWS_DIR: expected a folder, got nothing"),
+        ("PICTURES_DIR", "", "PICTURES_DIR: expected a folder, got nothing"),
         ("REDIS_URL", "redis://h:6379/main", "REDIS_URL: expected the number of a database at its end"),
         (
             "ALLOWED_HOSTS",
@@ -182,6 +183,7 @@ def test_a_setting_that_makes_no_sense_ends_a_command_in_one_line() -> None:
 def test_no_refusal_of_a_setting_repeats_a_secret() -> None:
     wrong = [
         ("DRAWS_STORAGE", "http://key:s3cret@h/bucket"),
+        ("PICTURES_STORAGE", "http://key:s3cret@h/bucket"),
         ("DRAND_RELAYS", "ftp://key:s3cret@h"),
         ("DATABASE_URL", "mysql://u:s3cret@h/d"),
         ("REDIS_URL", "redis://:s3cret@h/main"),

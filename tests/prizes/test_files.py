@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InMemoryStorage, Storage, storages
 
-from gala.settings import draws_storage
+from gala.settings import files_storage
 from prizes import files
 
 
@@ -34,7 +34,7 @@ class Elsewhere(Storage):
 def storage(request, settings, tmp_path):
     """Files in a folder; and a storage without paths, like S3, of which local copies are kept."""
     settings.DRAWS_DIR = tmp_path
-    options = draws_storage("", tmp_path)
+    options = files_storage("", tmp_path, "DRAWS_STORAGE")
     elsewhere = {"BACKEND": "tests.prizes.test_files.Elsewhere"}
     settings.STORAGES = {
         **settings.STORAGES,
@@ -82,7 +82,9 @@ def test_a_file_that_nobody_wrote_is_named(storage):
 
 
 def test_a_storage_at_s3_is_one_setting(tmp_path):
-    made = draws_storage("s3://gala/draws?endpoint_url=https://s3.example&region_name=eu", tmp_path)
+    made = files_storage(
+        "s3://gala/draws?endpoint_url=https://s3.example&region_name=eu", tmp_path, "DRAWS_STORAGE"
+    )
     assert made["OPTIONS"] == {
         "bucket_name": "gala",
         "location": "draws",
@@ -95,4 +97,4 @@ def test_a_storage_at_s3_is_one_setting(tmp_path):
 @pytest.mark.parametrize("address", ["ftp://gala", "s3:///draws", "gala"])
 def test_another_address_stops_the_start(address, tmp_path):
     with pytest.raises(ImproperlyConfigured, match="DRAWS_STORAGE"):
-        draws_storage(address, tmp_path)
+        files_storage(address, tmp_path, "DRAWS_STORAGE")
