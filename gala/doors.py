@@ -5,6 +5,7 @@ these hold without it, too, and also for a body that does not say how long it is
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -19,13 +20,18 @@ App = Callable[..., Awaitable[None]]
 
 LARGEST_BODY = 64 << 10  # bytes
 LARGEST_UPLOAD = 8 << 20
-UPLOADS = "/admin/"  # pictures of prizes
+UPLOADS = "/admin/"  # long lists, with a form for each row
+# A picture of 10 MB, and somewhat more, so that the page itself can say what is too much.
+LARGEST_PICTURE = 12 << 20
+PICTURES = re.compile(r"/console/[^/]+/pictures/keep/")
 LINGER_S, LINGER_BYTES = 1.0, 1 << 20
 LONGEST_NUMBER = 18  # digits; the first of more are too large, too
 
 
 def largest_body(path: str) -> int:
     """So many bytes may be sent to this address."""
+    if PICTURES.fullmatch(path):
+        return LARGEST_PICTURE
     return LARGEST_UPLOAD if path.startswith(UPLOADS) else LARGEST_BODY
 
 

@@ -15,6 +15,7 @@ from prizes.views import (
     fair_play,
     own_account,
     parties,
+    pictures,
     restore,
     stub_sheets,
 )
@@ -44,6 +45,8 @@ urlpatterns = [
         "console/<slug:slug>/approvals/<int:approval_id>/<slug:action>/", approvals.act, name="approvals_act"
     ),
     path("console/<slug:slug>/fair-play/", fair_play.fair_play, name="fair_play"),
+    path("console/<slug:slug>/pictures/", pictures.pictures, name="pictures"),
+    path("console/<slug:slug>/pictures/keep/", pictures.act, name="pictures_act"),
     path("console/<slug:slug>/claims/", claims.claims, name="claims"),
     path("console/<slug:slug>/claims/<slug:action>/", claims.act, name="claims_act"),
     path("parties/", parties.parties, name="parties"),

@@ -43,6 +43,7 @@ OF_FORMS = {
     "/parties/<int:party_id>/segments/<int:segment_id>/canaries/commit/": ("commitment", "count"),
     "/parties/<int:party_id>/segments/<int:segment_id>/canaries/open/": ("opening",),
     "/console/<slug:slug>/cue/": ("kind", "prize"),
+    "/console/<slug:slug>/pictures/keep/": ("of", "prize", "alt", "alt_zh", "remove"),
     "/stub/": ("stub",),
 }
 ASKED = ("from", "to", "page", "after", "size", "position", "draw", "lang", "feed", "q", "o", "e", "next")

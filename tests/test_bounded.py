@@ -440,6 +440,7 @@ COMMANDS: dict[str, Run] = {
     "destroy_show_key": destroy_key,
     "reset_second_factor": lambda night: call("reset_second_factor", "chief", "--as", "Ada"),
     "forget_viewer": lambda night: call("forget_viewer", "small", "--uid", 7, "--look"),
+    "pictures": lambda night: call("pictures", "--prune"),
     "rotate_storage_keys": lambda night: call("rotate_storage_keys", "small"),
     "break_glass": lambda night: call("break_glass", "--yes"),
     "create_account": lambda night: call("create_account", "nina", "--role", "operator"),

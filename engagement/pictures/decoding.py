@@ -19,8 +19,9 @@ from engagement.pictures.decoder import TOO_MUCH
 ROOT = Path(__file__).resolve().parent.parent.parent
 # -E, -s, and an empty environment: no secret of a gateway is there, and no code of somebody else.
 COMMAND = [sys.executable, "-E", "-s", "-B", "-m", "engagement.pictures.decoder"]
-TIMEOUT_S = 25.0  # below what a proxy in front waits for an answer
+TIMEOUT_S = 60.0  # it steps back behind all others; docker/nginx.conf waits longer for this answer
 PATIENCE_S = 5.0
+SLOW = "This machine has no time to make the picture at the moment: try again when it has less to do."
 BUSY = "Another picture is being made at the moment: try again in a few seconds."
 
 _one = threading.Lock()
@@ -34,7 +35,7 @@ class Made(NamedTuple):
 
 
 class Busy(Exception):
-    """Somebody else's picture takes longer than we wait for it."""
+    """Now is not the time: the text says why."""
 
 
 def make_picture(content: bytes) -> Made:
@@ -56,7 +57,7 @@ def _run(content: bytes) -> bytes:
             COMMAND, input=content, capture_output=True, timeout=TIMEOUT_S, check=False, cwd=ROOT, env={}
         )
     except subprocess.TimeoutExpired:
-        raise BadPicture(TOO_MUCH) from None
+        raise Busy(SLOW) from None
     if done.returncode != 0:  # it crashed, or the system has ended it at one of its bounds
         raise BadPicture(TOO_MUCH)
     return done.stdout

@@ -144,9 +144,12 @@ def test_nobody_can_pretend_to_come_from_elsewhere(proxy: Proxy, on_air: Segment
         ("/api/x", 70_000, 413),
         ("/admin/login/", 70_000, 403),
         ("/admin/login/", 9_000_000, 413),
+        ("/console/x/pictures/keep/", 10_500_000, 403),
+        ("/console/x/pictures/keep/", 13_000_000, 413),
+        ("/console/x/pictures/", 70_000, 413),
     ],
 )
-def test_bodies_are_bounded_and_larger_only_in_the_administration(
+def test_bodies_are_bounded_and_larger_only_where_they_have_to_be(
     proxy: Proxy, path: str, size: int, status: int
 ) -> None:
     assert ask(proxy, path, "POST", "x" * size).status == status
