@@ -41,7 +41,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
-  bench-logins bench-sybil soak fuzz supply lint lock tokens schema types clean
+  bench-logins bench-sybil soak fuzz supply lint lock texts tokens schema types clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -111,6 +111,9 @@ lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and 
 	  --python-version $(OLDEST) --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  $$name.in -o $$name.txt || exit 1; done
 	@! grep -nE '://|--(extra-)?index|--find-links' requirements.txt requirements-dev.txt requirements-s3.txt
+
+texts: $(VENV)/dev ## take new texts of the sources into the catalogues, compile these, and tell what they lack
+	@$(PY) -m tests.catalogues
 
 types: ## write shake-client.d.ts from the comments of the client library, with TypeScript's compiler
 	@cd tests/shake_client && npm ci --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent

@@ -1,9 +1,7 @@
 """Which language a page speaks: the one that was asked for, else what the browser prefers, else that of the feed."""
 
-import json
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -11,6 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language, override
+
+from engagement.chinese import to_traditional
 
 # Code, as in settings.LANGUAGES -> what `<html lang>` says, by which browsers choose the shapes of Han letters. The
 # first one is for whoever prefers none of them.
@@ -21,43 +21,26 @@ LONGEST_ACCEPTED = 500  # characters of an Accept-Language header; browsers send
 _RANGE = re.compile(
     r"\s*([A-Za-z]{1,8}|\*)((?:-[A-Za-z0-9]{1,8})*)-?\s*(?:;\s*[qQ]=([01]|[01]?\.[0-9]{1,9}))?\s*"
 )
-FOLDER = Path(__file__).parent / "static" / "engagement" / "texts"
 
 
-def read_catalogue(language: str) -> dict[str, str]:
-    """Key -> text, with {placeholders}."""
-    script = (FOLDER / f"{language}.js").read_text(encoding="utf-8")
-    texts: dict[str, str] = json.loads(script[script.index("{") : script.rindex("}") + 1])
-    return texts
+def fill(text: str, **values: Any) -> str:
+    """A text with its {placeholders} filled; numbers are written as the browser writes them: 81,234.
+
+    >>> fill("{count} tickets of {viewers} viewers", count=81_234, viewers="some")
+    '81,234 tickets of some viewers'
+    """
+    return text.format_map({name: group(value) for name, value in values.items()})
 
 
-CATALOGUES = {language: read_catalogue(language) for language in ("en", "zh")}
+def group(value: Any) -> Any:
+    """Digits in groups of three, where it is a whole number."""
+    return f"{value:,}" if isinstance(value, int) else value
 
 
-def texts_of(language: str) -> dict[str, str]:
-    return CATALOGUES["en" if language == "en" else "zh"]
-
-
-def say(language: str, key: str, **values: Any) -> str:
-    """The text of this key, with its placeholders filled; numbers are written as the browser writes them: 81,234."""
-    shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
-    return texts_of(language)[key].format_map(shown)
-
-
-def say_count(language: str, key: str, count: int) -> str:
-    """The text for so many: `key_one` or `key_other`."""
-    return say(language, f"{key}_{'one' if count == 1 else 'other'}", count=count)
-
-
-def say_of(language: str, family: str, value: str, **values: Any) -> str:
-    """The text for one of a few values, "under age" of "reason"; what is none of them stands there as it is."""
-    key = f"{family}_{value.replace(' ', '_')}"
-    return say(language, key, **values) if key in texts_of(language) else value
-
-
-def localize(language: str, text: str, text_zh: str) -> str:
-    """A text that somebody has typed in both languages, or in one."""
-    return text_zh if language != "en" and text_zh else text
+def localize(text: str, text_zh: str) -> str:
+    """A text that somebody has typed in English and in Simplified Chinese, or in one, for the page's language."""
+    language = page_language()
+    return to_traditional(text_zh, language) if text_zh and language != "en" else text
 
 
 # --- which one ---

@@ -4,14 +4,14 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import override
+from django.utils.translation import gettext, override
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.clock import now_ms
 from engagement.fair_play.core.air_code import PERIOD_MS, code_of
 from engagement.fair_play.promised import describe_fair_play
-from engagement.languages import choose_language, localize, page_language, say
+from engagement.languages import choose_language, localize
 from engagement.models import Show
 from engagement.qr import qr_code
 from engagement.roles import CONSOLE
@@ -25,7 +25,7 @@ def home(request: HttpRequest) -> HttpResponse:
         return redirect("console")
     newest = Show.objects.order_by("-pk").first()
     if newest is None:
-        return render_page(request, "engagement/no_show.html", say(page_language(), "no_show_site"), "")
+        return render_page(request, "engagement/no_show.html", gettext("Shake to win"), "")
     return redirect("play", slug=newest.slug)
 
 
@@ -77,12 +77,7 @@ def render_page(
     request: HttpRequest, template: str, title: str, title_zh: str, **context: object
 ) -> HttpResponse:
     """A page and its title in the language of its reader."""
-    language = page_language()
-    own = {
-        "catalogue": f"engagement/texts/{'en' if language == 'en' else 'zh'}.js",
-        "title": localize(language, title, title_zh),
-    }
-    return render(request, template, {**own, **context})
+    return render(request, template, {"title": localize(title, title_zh), **context})
 
 
 # --- QR codes -----------------------------------------------------------------------------------------------

@@ -12,6 +12,19 @@ NO_ADDRESSES = checks.Warning(
 )
 
 
+NO_CATALOGUES = checks.Warning(
+    "The catalogues of texts are not compiled: every page is English.",
+    hint="Run: python -m gala.catalogues",
+    id="gala.W002",
+)
+
+
+def check_catalogues(**_: Any) -> list[checks.CheckMessage]:
+    [folder] = settings.LOCALE_PATHS
+    sources = folder.glob("*/LC_MESSAGES/django.po")
+    return [] if all(source.with_suffix(".mo").exists() for source in sources) else [NO_CATALOGUES]
+
+
 def check_addresses(**_: Any) -> list[checks.CheckMessage]:
     """A check for production: whoever ends TLS in front of us hides where viewers come from."""
     return [NO_ADDRESSES] if settings.BEHIND_TLS_PROXY and not settings.TRUST_REAL_IP_HEADER else []
@@ -23,3 +36,4 @@ class GalaConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_addresses, deploy=True)
+        checks.register(check_catalogues)

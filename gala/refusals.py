@@ -12,6 +12,7 @@ from django.db import DataError, InterfaceError, OperationalError, close_old_con
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from engagement.languages import tell_language
@@ -97,7 +98,16 @@ def as_json(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     """
     if answer.status_code == 405 and not _is_program(request):
         return _turn_away(
-            request, 405, {"title": "wrong_way", "advice": "wrong_way_advice"}, Allow=answer["Allow"]
+            request,
+            405,
+            {
+                "title": gettext("Nothing was done"),
+                "advice": gettext(
+                    "This is the address of a button, not of a page. Go back, reload the page, and "
+                    "press the button again."
+                ),
+            },
+            Allow=answer["Allow"],
         )
     if answer.status_code < 400 or not _is_program(request):
         return answer
@@ -158,7 +168,14 @@ def stale_page(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def not_here(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404; it asks for no session, so that what is cached for everybody stays so."""
-    return _turn_away(request, 404, {"title": "no_page", "advice": "no_page_advice"})
+    return _turn_away(
+        request,
+        404,
+        {
+            "title": gettext("There is nothing here"),
+            "advice": gettext("The address has a typing error, or what was here is gone."),
+        },
+    )
 
 
 def not_yours(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -166,8 +183,8 @@ def not_yours(request: HttpRequest, exception: Exception) -> HttpResponse:
     user = getattr(request, "user", None)
     account = user.get_username() if user is not None and user.is_authenticated else ""
     context = {
-        "title": "not_yours",
-        "advice": "not_yours_advice",
+        "title": gettext("This is not for your account"),
+        "advice": gettext("If it should be, ask whoever made your account."),
         "account": account,
         "reason": str(exception),
     }

@@ -5,15 +5,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from django.utils.translation import gettext, ngettext
+
 from engagement.actions import is_about
 from engagement.clock import from_ms
-from engagement.languages import say, say_count, say_of
+from engagement.languages import fill
 from engagement.models import LedgerEntry
 from prizes.core.digests import beacon_strength, drand_time
 from prizes.core.dispositions import SKIPPED, WON
 from prizes.core.odds import place_odds
 from prizes.models import Beacon, Draw, Win
 from prizes.parties import reveal_deadline
+from prizes.phrases import BECAME, REASONS, STRENGTHS
 from prizes.publication import PublishedRecord, dispositions_of
 from prizes.results import free_pieces
 from prizes.steps.beacon import round_of
@@ -28,12 +31,18 @@ def group(number: int) -> str:
     return f"{number:,}"
 
 
-def span(language: str, seconds: int) -> str:
+def span(seconds: int) -> str:
     """A length of time in the largest unit that leaves no rest."""
-    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds % length == 0 and seconds >= length:
-            return say_count(language, f"span_{name}", seconds // length)
-    return say_count(language, "span_second", seconds)
+    if seconds and seconds % 86_400 == 0:
+        days = seconds // 86_400
+        return fill(ngettext("1 day", "{count} days", days), count=days)
+    if seconds and seconds % 3_600 == 0:
+        hours = seconds // 3_600
+        return fill(ngettext("1 hour", "{count} hours", hours), count=hours)
+    if seconds and seconds % 60 == 0:
+        minutes = seconds // 60
+        return fill(ngettext("1 minute", "{count} minutes", minutes), count=minutes)
+    return fill(ngettext("1 second", "{count} seconds", seconds), count=seconds)
 
 
 def money(value_minor: int, currency: str) -> str:
@@ -45,61 +54,72 @@ def money(value_minor: int, currency: str) -> str:
 # --- the promise --------------------------------------------------------------------------------------------
 
 
-def describe_promise(language: str, rules: dict[str, Any]) -> dict[str, Any]:
+def describe_promise(rules: dict[str, Any]) -> dict[str, Any]:
     """What was fixed when the segment was armed, for a page."""
     prizes = rules["prizes"]
     return {
         "prizes": [{**prize, "value": money(prize["value_minor"], prize["currency"])} for prize in prizes],
         "tickets": "; ".join(
-            say(language, "draw_tickets_row", shakes=shakes, tickets=count)
+            fill(gettext("{shakes} shakes or more: {tickets}"), shakes=shakes, tickets=count)
             for shakes, count in rules["tickets"]
         ),
-        "windows": "; ".join(_describe_window(language, row) for row in rules["windows"]),
-        "seal_margin": span(language, rules["seal_margin_s"]),
-        "reveal_deadline": span(language, rules["reveal_deadline_s"]),
-        "claim": span(language, rules["claim_s"]),
+        "windows": "; ".join(_describe_window(row) for row in rules["windows"]),
+        "seal_margin": span(rules["seal_margin_s"]),
+        "reveal_deadline": span(rules["reveal_deadline_s"]),
+        "claim": span(rules["claim_s"]),
     }
 
 
-def _describe_window(language: str, row: dict[str, Any]) -> str:
+def _describe_window(row: dict[str, Any]) -> str:
     length, delay = f"{row['window_ms'] / 1000:g}", f"{row['delay_ms'] / 1000:g}"
-    return say(language, "draw_window", feed=row["feed"], length=length, delay=delay)
+    return fill(
+        gettext("{feed}: {length} s, {delay} s behind the studio"),
+        feed=row["feed"],
+        length=length,
+        delay=delay,
+    )
 
 
 # --- what happened when -------------------------------------------------------------------------------------
 
 
-def timeline(language: str, draw: Draw) -> list[dict[str, Any]]:
+def timeline(draw: Draw) -> list[dict[str, Any]]:
     """Every step with its moment, None while it has not come."""
     segment, freeze = draw.segment, getattr(draw.segment, "freeze", None)
     roll = ""
     if draw.entries is not None:
-        roll = say(language, "when_roll", viewers=draw.entries, tickets=draw.tickets or 0)
+        roll = fill(
+            gettext("{viewers} viewers, {tickets} tickets"), viewers=draw.entries, tickets=draw.tickets or 0
+        )
     rows = [
-        _moment(say(language, "when_armed"), _from_ms(draw.committed_at_ms)),
-        _moment(say(language, "when_opens"), segment.opens_at, say(language, "when_feeds")),
-        _moment(say(language, "when_closes"), segment.closes_at),
-        _moment(say(language, "when_frozen"), _from_ms(freeze.frozen_at_ms if freeze else None), roll),
-        *_reveals(language, draw),
-        _moment(say(language, "when_sealed"), _from_ms(draw.sealed_at_ms)),
-        _beacon_moment(language, draw),
-        _moment(say(language, "when_drawn"), draw.drawn_at),
-        _moment(say(language, "when_published"), draw.published_at),
+        _moment(gettext("Armed: rules, prizes and parties are committed to"), _from_ms(draw.committed_at_ms)),
+        _moment(gettext("The window opens in the studio"), segment.opens_at, gettext("delayed feeds follow")),
+        _moment(gettext("The window closes in the studio"), segment.closes_at),
+        _moment(
+            gettext("Frozen: the roll is complete"), _from_ms(freeze.frozen_at_ms if freeze else None), roll
+        ),
+        *_reveals(draw),
+        _moment(gettext("Sealed: rules, roll, secrets and beacon are fixed"), _from_ms(draw.sealed_at_ms)),
+        _beacon_moment(draw),
+        _moment(gettext("Drawn, and checked by the second program"), draw.drawn_at),
+        _moment(gettext("Published"), draw.published_at),
     ]
     return rows
 
 
-def _reveals(language: str, draw: Draw) -> list[dict[str, Any]]:
+def _reveals(draw: Draw) -> list[dict[str, Any]]:
     """Who has revealed, and after the seal who has not."""
     said = {row.party: from_ms(row.at_ms) for row in draw.revealed.all()}
-    rows = [_moment(say(language, "when_reveals", party=party), at) for party, at in said.items()]
+    rows = [
+        _moment(fill(gettext("{party} reveals its secret"), party=party), at) for party, at in said.items()
+    ]
     promised = [party["name"] for party in draw.promised["parties"]]
     if draw.seal:
         rows += [
             _moment(
-                say(language, "when_silent", party=party),
+                fill(gettext("{party} did not reveal"), party=party),
                 _from_ms(draw.sealed_at_ms),
-                say(language, "when_empty"),
+                gettext("an empty field in the seal"),
             )
             for party in promised
             if party not in said
@@ -115,17 +135,21 @@ def _from_ms(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def _beacon_moment(language: str, draw: Draw) -> dict[str, Any]:
+def _beacon_moment(draw: Draw) -> dict[str, Any]:
     kind = draw.beacon_kind
     if kind == Beacon.DRAND:
         number = _named_round(draw)
         due = from_ms(drand_time(number) * 1000) if number else None
-        note = say(language, "when_round", round=number) if number else ""
-        return _moment(say(language, "when_due"), due, note)
+        note = fill(gettext("round {round}"), round=number) if number else ""
+        return _moment(gettext("The beacon's round is due"), due, note)
     entry = None
     if draw.beacon_ledger is not None:
         entry = LedgerEntry.objects.filter(show=draw.show_id, position=draw.beacon_ledger).first()
-    what = say(language, "when_dice") if kind == Beacon.DICE else say(language, "when_local")
+    what = (
+        gettext("Two operators agree on the dice")
+        if kind == Beacon.DICE
+        else gettext("This server throws its random bytes")
+    )
     return _moment(what, _from_ms(entry.at_ms if entry else None))
 
 
@@ -156,7 +180,7 @@ def describe_beacon(draw: Draw, rules: dict[str, Any], told: bool) -> dict[str, 
     look_up = f"{RELAY}/{rules['beacon']['chain']}/public/{number or 'ROUND'}"
     return {
         "kind": kind,
-        "strength": beacon_strength(kind),
+        "strength": STRENGTHS[beacon_strength(kind)],
         "round": group(number) if number else None,
         "look_up": look_up if kind == Beacon.DRAND else None,
         "value": draw.beacon_value if told else "",
@@ -168,7 +192,7 @@ def describe_beacon(draw: Draw, rules: dict[str, Any], told: bool) -> dict[str, 
 # --- odds and outcome ---------------------------------------------------------------------------------------
 
 
-def describe_odds(language: str, draw: Draw, places: int) -> list[dict[str, str]]:
+def describe_odds(draw: Draw, places: int) -> list[dict[str, str]]:
     """For each number of tickets: the exact chance to be ranked first, t of W, and about that to be among the first."""
     classes = tuple((tickets, viewers) for tickets, viewers in draw.classes)
     return [
@@ -176,7 +200,7 @@ def describe_odds(language: str, draw: Draw, places: int) -> list[dict[str, str]
             "tickets": group(tickets),
             "viewers": group(viewers),
             "odds": f"{group(tickets)} / {group(draw.tickets or 0)}",
-            "any": say(language, "draw_odds_one_in", count=_one_in(tickets, classes, places)),
+            "any": fill(gettext("1 in {count}"), count=_one_in(tickets, classes, places)),
         }
         for tickets, viewers in classes
     ]
@@ -190,12 +214,10 @@ def _one_in(tickets: int, classes: tuple[tuple[int, int], ...], places: int) -> 
     return group(round(one_in)) if one_in >= 100 else f"{float(one_in):.1f}".removesuffix(".0")
 
 
-def describe_outcome(
-    language: str, draw: Draw, rules: dict[str, Any], record: PublishedRecord | None
-) -> dict[str, Any]:
+def describe_outcome(draw: Draw, rules: dict[str, Any], record: PublishedRecord | None) -> dict[str, Any]:
     """Who won what and what became of it; what only the record tells is None where it is not stored."""
     titles = {
-        row["id"]: say(language, "draw_prize", title=row["title"], size=row["size"])
+        row["id"]: fill(gettext("{title}, size {size}"), title=row["title"], size=row["size"])
         for row in rules["prizes"]
     }
     told = dispositions_of(draw)
@@ -204,28 +226,33 @@ def describe_outcome(
     passed_over = sum(row["status"] == SKIPPED for row in told)
     used = passed_over + sum(row["status"] == WON for row in told)  # strictly in order
     return {
-        "winners": [_describe_win(language, win, titles, told) for win in wins],
+        "winners": [_describe_win(win, titles, told) for win in wins],
         "free": "; ".join(titles[piece] for piece in free_pieces([draw])[draw.pk]),
         "reserves": None if value is None else len(value["reserves"]) - used,
         "passed_over": passed_over,
-        "skipped": None if value is None else _say_skipped(language, value),
+        "skipped": None if value is None else _say_skipped(value),
         "cutoff": None if value is None else value["cutoff"],
     }
 
 
-def _say_skipped(language: str, record: dict[str, Any]) -> str:
+def _say_skipped(record: dict[str, Any]) -> str:
     skipped = [row for row in record["ranked"] if row["won"]]
     if not skipped:
-        return say(language, "draw_nobody_skipped")
-    ranks = [say(language, "draw_skipped_rank", rank=row["rank"], draw=row["won"]) for row in skipped]
-    return say(language, "draw_skipped", count=len(skipped), ranks=", ".join(ranks))
+        return gettext("Nobody was passed over in the draw for an earlier win.")
+    ranks = [fill(gettext("rank {rank} ({draw})"), rank=row["rank"], draw=row["won"]) for row in skipped]
+    return fill(
+        gettext(
+            "{count} passed over in the draw, because they had won in another draw of this show "
+            "before: {ranks}."
+        ),
+        count=len(skipped),
+        ranks=", ".join(ranks),
+    )
 
 
-def _describe_win(
-    language: str, win: Win, titles: dict[str, str], told: Iterable[dict[str, Any]]
-) -> dict[str, Any]:
-    own = [_say_became(language, row) for row in told if row["pseudonym"] == win.pseudonym and row["prize"]]
-    open_yet = [say(language, "became_open")] if win.status == Win.Status.WON else []
+def _describe_win(win: Win, titles: dict[str, str], told: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    own = [_say_became(row) for row in told if row["pseudonym"] == win.pseudonym and row["prize"]]
+    open_yet = [gettext("not claimed yet")] if win.status == Win.Status.WON else []
     return {
         "rank": win.rank,
         "name": win.name,
@@ -236,6 +263,6 @@ def _describe_win(
     }
 
 
-def _say_became(language: str, row: dict[str, Any]) -> str:
-    reason = say_of(language, "reason", row["reason"])
-    return say_of(language, "became", row["status"], reason=reason)
+def _say_became(row: dict[str, Any]) -> str:
+    reason = str(REASONS.get(row["reason"], row["reason"]))
+    return fill(str(BECAME[row["status"]]), reason=reason)

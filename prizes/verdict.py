@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from engagement.clock import from_ms
 from engagement.core.phases import CALLED_OFF, Phase
-from engagement.languages import say_of
+from engagement.languages import fill
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import RollVisibility
@@ -17,6 +17,7 @@ from prizes.core.digests import version_of
 from prizes.core.record import FORMAT
 from prizes.cosignatures import witnessed_size
 from prizes.models import Beacon, Cosignature, Draw, known
+from prizes.phrases import CHIPS, SENTENCES, TEXTS, WHYS
 from prizes.publication import PublishedRecord
 from prizes.stamps import beacon_known_at, promised_stampers, stamps_of
 from prizes.story import describe_beacon
@@ -25,8 +26,8 @@ EVER = 2**62  # later, and larger, than anything
 
 OPEN, HOLDS, LACKS, FAILED = "open", "holds", "lacks", "failed"
 
-# Everything that a sentence may rest on, and what each amounts to. The texts are chip_…, ground_… and, by the first
-# word, why_….
+# Everything that a sentence may rest on, and what each amounts to. The texts are CHIPS, TEXTS and, by the first word,
+# WHYS of prizes/phrases.py.
 GROUNDS = {
     "arithmetic_open": OPEN,
     "arithmetic_holds": HOLDS,
@@ -60,7 +61,7 @@ GROUNDS = {
     "stub_failed": FAILED,
 }
 
-# Every sentence, and its tone. The texts are standing_….
+# Every sentence, and its tone. The texts are SENTENCES of prizes/phrases.py.
 STANDINGS = {
     "armed": "plain",
     "open": "plain",
@@ -126,7 +127,6 @@ class Stamped(NamedTuple):
 class Case(NamedTuple):
     """What a verdict is made from; `record` is None where it is not published, or lost."""
 
-    language: str
     draw: Draw
     rules: dict[str, Any]
     record: PublishedRecord | None
@@ -144,15 +144,15 @@ class Case(NamedTuple):
         return f"{self.origin}api/shows/{self.draw.show.slug}/ledger/{path}"
 
 
-def describe_verdict(language: str, draw: Draw, record: PublishedRecord | None, origin: str) -> Verdict:
+def describe_verdict(draw: Draw, record: PublishedRecord | None, origin: str) -> Verdict:
     """The verdict on a draw for everybody; `origin` is the beginning of addresses on this site."""
     rules = draw.promised
     key = format_vkey(keys_of(draw.show)[0])
     seen, stamped = who_has_seen(draw, rules), who_has_stamped(draw, rules)
-    case = Case(language, draw, rules, record, seen, stamped, key, origin)
+    case = Case(draw, rules, record, seen, stamped, key, origin)
     standing = standing_of(case)
     values = {"count": len(case.seen.signed), "named": len(case.seen.named), "quorum": case.seen.needed}
-    sentence = say_of(language, "standing", standing, **values)
+    sentence = fill(str(SENTENCES[standing]), **values)
     grounds = list_grounds(case, standing)
     told = tell_moments(seen), tell_moments(stamped)
     return Verdict(standing, STANDINGS[standing], sentence, grounds, *told)
@@ -209,10 +209,9 @@ def list_grounds(case: Case, standing: str) -> list[Ground]:
 
 
 def _ground(case: Case, name: str, *, lines: Sequence[str] = (), command: str = "", **values: Any) -> Ground:
-    language, first = case.language, name.partition("_")[0]
-    chip = say_of(language, "chip", name, **values)
-    text = say_of(language, "ground", name, **values)
-    why = say_of(language, "why", name if first == "beacon" else first)
+    first = name.partition("_")[0]
+    chip, text = fill(str(CHIPS[name]), **values), fill(str(TEXTS[name]), **values)
+    why = str(WHYS[name if first == "beacon" else first])
     return Ground(first, GROUNDS[name], chip, text, why, lines, command)
 
 

@@ -9,8 +9,11 @@ from hypothesis import settings
 from pytest_django import DjangoDbBlocker
 
 from engagement.marks import forget_marks
+from gala.catalogues import compile_all
 from tests.guards import empty_tables
 from tests.migrated import make_once
+
+compile_all()  # before anything is said
 
 collect_ignore = ["gala/slow_pages.py"]  # whoever imports it adds its pages to the site
 

@@ -13,6 +13,7 @@ LEFT_OUT = (
     "LICENSE",
     "migrations/",
     "static/engagement/texts/",
+    "static/prizes/texts/",
     "static/engagement/vendor/",
     "node_modules/",
     ".venv",

@@ -1,28 +1,29 @@
-"""What templates say: texts of the catalogue, and fields of objects, in the language of the page."""
+"""What templates say of numbers, and of fields that people type, in the language of the page."""
 
 from typing import Any
 
 from django import template
-from django.template.context import Context
+from django.templatetags.static import static
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from engagement import languages
 
 register = template.Library()
+register.filter("grouped", languages.group)
 
 
-@register.simple_tag(takes_context=True)
-def say(context: Context, key: str, **values: Any) -> str:
-    """`{% say "key" name=value %}`."""
-    return languages.say(context["language"], key, **values)
+@register.simple_tag
+def catalogues(*apps: str) -> SafeString:
+    """`{% catalogues "engagement" "prizes" %}`: what their scripts say, in files; English has none."""
+    language = languages.page_language()
+    files = [f"{app}/texts/{language}.js" for app in apps if language != "en"]
+    return format_html_join(
+        "\n  ", '<script type="module" src="{}"></script>', ((static(file),) for file in files)
+    )
 
 
-@register.simple_tag(takes_context=True)
-def say_of(context: Context, family: str, value: str) -> str:
-    """`{% say_of "strength" value %}`: the text that stands for one of a few values."""
-    return languages.say_of(context["language"], family, value)
-
-
-@register.simple_tag(takes_context=True)
-def localized(context: Context, row: Any, field: str) -> str:
+@register.simple_tag
+def localized(row: Any, field: str) -> str:
     """`{% localized show "title" %}`: the field in this language, where the row has it."""
-    return languages.localize(context["language"], getattr(row, field), getattr(row, f"{field}_zh"))
+    return languages.localize(getattr(row, field), getattr(row, f"{field}_zh"))

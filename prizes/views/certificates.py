@@ -10,7 +10,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms
-from engagement.languages import page_language
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import LedgerCheckpoint
@@ -28,13 +27,12 @@ def certificate(request: HttpRequest, draw_id: int) -> HttpResponse:
     draw = get_object_or_404(Draw.objects.select_related("show", "segment__freeze"), pk=draw_id)
     if not draw.seal:
         raise Http404("a draw has a certificate from its seal on")
-    language = page_language()
     record = stored_record(draw) if draw.step == Draw.Step.PUBLISHED else None
     origin = request.build_absolute_uri("/")
     context = {
         "draw": draw,
         "rehearsal": draw.beacon_kind == Beacon.LOCAL,
-        "verdict": describe_verdict(language, draw, record, origin),
+        "verdict": describe_verdict(draw, record, origin),
         "winners": draw.wins.count() if record else None,
         "record": record,
         "sealed_at": from_ms(known(draw.sealed_at_ms)),

@@ -8,12 +8,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms
 from engagement.core.phases import CALLED_OFF
-from engagement.languages import page_language, say
+from engagement.languages import fill
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import RollVisibility
@@ -63,7 +64,7 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
     """One draw: its promise from the arming on, its winners once they are published, before that for the auditor."""
     related = ("show", "segment__freeze", "prize_list")
     draw = get_object_or_404(Draw.objects.select_related(*related), pk=draw_id)
-    language, rules = page_language(), draw.promised
+    rules = draw.promised
     told = draw.step in TOLD and may_see(draw, request.user)
     record = stored_record(draw) if told else None
     context = {
@@ -72,16 +73,16 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "told": told,
         "public": draw.step == Draw.Step.PUBLISHED,
         "rehearsal": rules["beacon"]["kind"] == Beacon.LOCAL,
-        "verdict": describe_verdict(language, draw, record, request.build_absolute_uri("/")),
+        "verdict": describe_verdict(draw, record, request.build_absolute_uri("/")),
         "publish_by": _publish_by(draw),
-        "uncounted": _say_uncounted(language, draw),
+        "uncounted": _say_uncounted(draw),
         "void_reason": void_reason(draw) if draw.segment.phase in CALLED_OFF else None,
-        "promise": describe_promise(language, rules),
-        "timeline": timeline(language, draw),
+        "promise": describe_promise(rules),
+        "timeline": timeline(draw),
         "studio": get_current_timezone_name(),
         "beacon": describe_beacon(draw, rules, told),
-        "odds": describe_odds(language, draw, rules["winners"]),
-        "outcome": describe_outcome(language, draw, rules, record) if told else None,
+        "odds": describe_odds(draw, rules["winners"]),
+        "outcome": describe_outcome(draw, rules, record) if told else None,
         "downloads": _downloads(draw, record),
         "verifier": _describe_verifier(rules),
         "show_verifier": _describe_show_verifier(),
@@ -98,14 +99,21 @@ def _publish_by(draw: Draw) -> str:
     return f"{from_ms(draw.publish_by_ms):%Y-%m-%d %H:%M:%S}"
 
 
-def _say_uncounted(language: str, draw: Draw) -> str:
+def _say_uncounted(draw: Draw) -> str:
     """Where more was frozen than the gateways had counted: how much; else nothing."""
     told = uncounted_of(draw)
     if told is None:
         return ""
     figures = {name: told[name] for name in FIGURES}
     figures |= {f"counted_{name}": told["counted"][name] for name in FIGURES}
-    return say(language, "draw_uncounted", **figures)
+    return fill(
+        gettext(
+            "More was frozen than the servers had counted on air: {viewers} viewers ({app} of the "
+            "app) and {shakes} shakes against {counted_viewers} ({counted_app}) and "
+            "{counted_shakes}. The organiser has to explain it."
+        ),
+        **figures,
+    )
 
 
 def may_see(draw: Draw, user: Any) -> bool:

@@ -10,6 +10,8 @@ import segno
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -17,7 +19,7 @@ from django.views.decorators.http import require_http_methods
 from engagement.clock import from_ms
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.core.names import stage_name
-from engagement.languages import page_language, say, say_count, say_of
+from engagement.languages import fill
 from engagement.ledger.core.stubs import check_stub, parse_stub
 from engagement.ledger.statements import find_gateway_key
 from engagement.models import LedgerEntry, Show
@@ -31,6 +33,26 @@ LONGEST_FILE = 65_536  # bytes
 # What this server finds of a signature -> the tone of the sheet, and the state of that ground.
 HOLDS, WRONG, UNKNOWN = "holds", "wrong", "unknown"
 LOOKS = {HOLDS: ("good", "holds"), WRONG: ("bad", "failed"), UNKNOWN: ("warn", "lacks")}
+FOUND = {
+    HOLDS: _(
+        "The signature holds: it is that of this gateway, whose key is entry {entry} of the show's ledger."
+    ),
+    WRONG: _("THE SIGNATURE DOES NOT HOLD: somebody has changed this, or made it up."),
+    UNKNOWN: _("This server cannot check the signature: no ledger of its shows has a key of this gateway."),
+}
+EQUAL = _("Draw {draw}: the roll gives you {tickets}; promised: {promised}. It is as it must be.")
+TOO_FEW = _("Draw {draw}: your signed total is below the smallest that gets a ticket.")
+SHARED = _(
+    "Draw {draw}: your signed total is worth {promised}, but more guests of your "
+    "neighbourhood in the network took part than the rules let count. You are on the public "
+    "list of those who do not count."
+)
+LESS = _(
+    "Draw {draw}: THE SERVER PROMISED MORE THAN THE ROLL HAS. Your signed total is worth "
+    "{promised}, the roll gives you {tickets}. Save the file above and the receipt on the "
+    "page of the draw, and complain to the organiser, the notary or the broadcaster: the two "
+    "files prove it to anybody, unless you were excluded from the draw."
+)
 SEALED_OR_LATER = (
     Draw.Step.SEALED,
     Draw.Step.DRAWING,
@@ -60,7 +82,7 @@ def stub_sheet(request: HttpRequest) -> HttpResponse:
     except ValueError as error:
         return _ask(request, str(error), status=400)
     show = Show.objects.filter(slug=stub["show"]).first()
-    language, api = page_language(), request.build_absolute_uri("/api/")
+    api = request.build_absolute_uri("/api/")
     signed = Signed(UNKNOWN) if show is None else _check(show, stub)
     tone, ground = LOOKS[signed.state]
     context = {
@@ -68,21 +90,19 @@ def stub_sheet(request: HttpRequest) -> HttpResponse:
         "show": show,
         "name": stage_name(bytes.fromhex(stub["pseudonym"])),
         "at": from_ms(stub["at"]),
-        "signed": say_of(language, "sheet", signed.state, entry=signed.entry),
+        "signed": fill(str(FOUND[signed.state]), entry=signed.entry),
         "tone": tone,
         "ground": ground,
         "code": _draw_code(canonical_json(stub)),
-        "rows": []
-        if show is None
-        else [_compare(language, draw, stub, api) for draw in _draws_of(show, stub)],
+        "rows": [] if show is None else [_compare(draw, stub, api) for draw in _draws_of(show, stub)],
         "get_key": f"curl -o gateway.json {api}shows/{stub['show']}/ledger/gateway-keys/{quote(stub['gateway'], '')}",
         "printed_at": f"{now():%Y-%m-%d %H:%M:%S}",
     }
-    return render_page(request, "prizes/stub_sheet.html", say(language, "stub_title"), "", **context)
+    return render_page(request, "prizes/stub_sheet.html", gettext("Your signed total"), "", **context)
 
 
 def _ask(request: HttpRequest, trouble: str = "", status: int = 200) -> HttpResponse:
-    title = say(page_language(), "stub_title")
+    title = gettext("Your signed total")
     answer = render_page(request, "prizes/stub_form.html", title, "", trouble=trouble)
     answer.status_code = status
     return answer
@@ -128,9 +148,9 @@ def _draws_of(show: Show, stub: dict[str, Any]) -> list[Draw]:
     return [draw for draw in listed if draw.segment.key == stub["segment"]]
 
 
-def _compare(language: str, draw: Draw, stub: dict[str, Any], api: str) -> dict[str, Any]:
+def _compare(draw: Draw, stub: dict[str, Any], api: str) -> dict[str, Any]:
     """What a sealed roll makes of a signed total, in a sentence; and how to check it elsewhere."""
-    text, less = _hold_against(language, draw, stub)
+    text, less = _hold_against(draw, stub)
     shared = f"shared-{draw.pk}.bin" if draw.shared.get("entries", 0) > draw.shared.get("kept", 0) else ""
     commands = (
         f"curl -o receipt-{draw.pk}.json {api}draws/{draw.pk}/receipt/{stub['pseudonym']}\n"
@@ -143,21 +163,23 @@ def _compare(language: str, draw: Draw, stub: dict[str, Any], api: str) -> dict[
     return {"text": text, "less": less, "commands": commands}
 
 
-def _hold_against(language: str, draw: Draw, stub: dict[str, Any]) -> tuple[str, bool]:
+def _hold_against(draw: Draw, stub: dict[str, Any]) -> tuple[str, bool]:
     promised = fewest_tickets(draw, stub["total"])
     try:
         entry = find_entry(draw, bytes.fromhex(stub["pseudonym"]))
     except (FileNotFoundError, BrokenRoll):
-        return say(language, "sheet_no_roll", draw=str(draw.pk)), False
+        return fill(
+            gettext("Draw {draw}: its roll is not on this server any more."), draw=str(draw.pk)
+        ), False
     tickets = 0 if entry is None else entry.tickets
     values = {
-        "promised": say_count(language, "tickets", promised),
-        "tickets": say_count(language, "tickets", tickets),
+        "promised": fill(ngettext("1 ticket", "{count} tickets", promised), count=promised),
+        "tickets": fill(ngettext("1 ticket", "{count} tickets", tickets), count=tickets),
     }
     shared = tickets == 0 < promised and is_left_out(draw, bytes.fromhex(stub["pseudonym"]))
     less = tickets < promised and not shared
-    held = "stub_less" if less else "stub_equal" if tickets else "stub_too_few"
-    return say(language, "stub_shared" if shared else held, draw=str(draw.pk), **values), less
+    held = LESS if less else EQUAL if tickets else TOO_FEW
+    return fill(str(SHARED if shared else held), draw=str(draw.pk), **values), less
 
 
 def _draw_code(content: bytes) -> SafeString:

@@ -100,6 +100,17 @@ def test_a_show_without_a_chinese_title_shows_the_one_it_has(client: Client) -> 
     assert "<title>Plain</title>" in client.get("/play/plain/?lang=zh").text
 
 
+def test_traditional_readers_get_what_was_typed_in_simplified_chinese_as_they_write_it() -> None:
+    show = make_show(slug="plain", title="Gala", title_zh="网络晚会里的软件")
+    for lang, title in (
+        ("zh-hans", show.title_zh),
+        ("zh-hant", "網路晚會裡的軟體"),
+        ("zh-hk", "網絡晚會裏的軟件"),
+    ):
+        assert f"<title>{title}</title>" in Client().get(f"/play/plain/?lang={lang}").text
+    assert "<title>Gala</title>" in Client().get("/play/plain/?lang=en").text
+
+
 def test_the_language_switch_keeps_the_feed(client: Client, show: Show) -> None:
     answer = client.get("/play/gala/?feed=tv&lang=zh")
     assert 'data-feed="tv"' in answer.text

@@ -76,6 +76,11 @@ def test_every_file_that_the_image_copies_exists_and_is_not_ignored() -> None:
         assert f"!{name}" in ignored
 
 
+def test_the_image_has_its_texts_compiled_before_it_runs_as_somebody_who_cannot_write() -> None:
+    compiled, user = DOCKERFILE.index("RUN python -m gala.catalogues"), DOCKERFILE.index("USER gala")
+    assert DOCKERFILE.index("COPY gala") < compiled < user
+
+
 def test_every_file_that_is_mounted_exists() -> None:
     mounted = [volume.split(":")[0] for volume in SERVICES["nginx"]["volumes"]]
     assert mounted == ["./nginx.conf", "./certificates"]

@@ -9,9 +9,8 @@ import pytest
 from django.test import Client
 from django.utils.html import escape
 
-from engagement.languages import say
 from engagement.models import Show
-from prizes.evidence.check_list import AFTER, BEFORE, PROGRAMS, WORDS
+from prizes.evidence.check_list import AFTER, BEFORE, PROGRAMS, WORDS, both
 from prizes.models import Draw
 from tests.cast import armed_segment, make_show
 from tests.clock import clock as clock
@@ -31,9 +30,11 @@ def test_the_check_list_has_a_place_for_everything_in_both_languages(tmp_path: P
     armed = armed_segment(show, beacon="dice").draws.get()
     folder = shows.unpack(shows.make_pack(tmp_path / "pack.zip"), tmp_path / "pack")
     page = (folder / "check-list.html").read_text()
-    for key in (*WORDS, *(key for key, _ in (*BEFORE, *AFTER)), "cert_place", "cert_sign"):
-        for language in ("en", "zh"):
-            assert escape(say(language, key)) in page, key
+    for text in (*WORDS.values(), *(text for text, _ in (*BEFORE, *AFTER))):
+        said = both(text)
+        assert said["en"] != said["zh"]
+        assert all(escape(one) in page for one in said.values()), text
+    assert all(words in page for words in ("Place and date", "地点与日期", "Signature, seal", "签名、盖章"))
     assert page.count("<li>") == len(BEFORE) + len(AFTER)
     assert page.count("<i></i>") - 4 == armed.promised["beacon"]["throws"] == 50
     assert f'<td class="mono">{armed.draw_id}</td>' in page

@@ -15,12 +15,12 @@ from django.test import Client
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import canonical_json
 from engagement.core.phases import Phase
-from engagement.languages import CATALOGUES
 from engagement.ledger import verify_ledger
 from engagement.ledger.core.cosignatures import WitnessKey, cosigned_message, format_witness_key, text_of
 from engagement.models import LedgerCheckpoint, Segment, Show
 from prizes import files, publication, tasks, verify_draw
 from prizes.models import Cosignature, Draw, Quorum, Stamper, Witness, known
+from prizes.phrases import CHIPS, SENTENCES, TEXTS
 from prizes.publication import PublishedRecord, record_of
 from prizes.steps import draw as drawing
 from prizes.steps import freeze
@@ -198,7 +198,7 @@ def test_stamps_are_shown_by_name_and_in_time_and_their_command_holds(tsa: Autho
     assert shown(draw) == ("unnamed", {**shown(draw)[1], "stamps": "holds", "witnesses": "lacks"})
     paper = certificate(draw)
     assert "<dt>Time stamps</dt>" in paper and "tsa.example" in paper and at in paper
-    verdict = describe_verdict("en", draw, record_of(draw), ORIGIN)
+    verdict = describe_verdict(draw, record_of(draw), ORIGIN)
     [command] = [ground.command for ground in verdict.grounds if ground.name == "stamps"]
     shutil.copy(verify_draw.__file__, tmp_path)
     (tmp_path / "record.json").write_bytes(record_of(draw).content)
@@ -302,7 +302,7 @@ def test_a_draw_of_the_first_version_is_neither_signed_nor_proven_in_the_ledger(
     rules = {name: value for name, value in rules.items() if name not in ("witnesses", "quorum")}
     record = PublishedRecord({"$format": "shake-draw/v1"}, b"", "")
     case = Case(
-        "en", draw, rules, record, who_has_seen(draw, rules), who_has_stamped(draw, rules), "k+1+AA", ORIGIN
+        draw, rules, record, who_has_seen(draw, rules), who_has_stamped(draw, rules), "k+1+AA", ORIGIN
     )
     states = {ground.name: ground.state for ground in list_grounds(case, "unnamed")}
     assert states == {
@@ -316,13 +316,9 @@ def test_a_draw_of_the_first_version_is_neither_signed_nor_proven_in_the_ledger(
     }
 
 
-def test_every_sentence_has_a_tone_and_every_ground_its_texts_in_both_languages() -> None:
-    for texts in CATALOGUES.values():
-        assert all(f"standing_{name}" in texts for name in STANDINGS)
-        assert all(f"chip_{name}" in texts and f"ground_{name}" in texts for name in GROUNDS)
-    said = [
-        text for key, text in CATALOGUES["en"].items() if key.startswith(("standing_", "ground_", "chip_"))
-    ]
+def test_every_sentence_has_a_tone_and_every_ground_its_texts() -> None:
+    assert set(STANDINGS) == set(SENTENCES) and set(GROUNDS) == set(CHIPS) == set(TEXTS)
+    said = [str(text) for table in (SENTENCES, CHIPS, TEXTS) for text in table.values()]
     assert not any(re.search(r"\b(verified|checked|proven)\b", text) for text in said)
 
 
@@ -364,7 +360,7 @@ def test_every_command_of_a_published_draw_holds_in_an_empty_directory(tmp_path:
     shutil.copy(verify_draw.__file__, folder)
     (folder / "record.json").write_bytes(record_of(draw).content)
     shutil.copy(files.fetch(files.roll_name(draw.key)), folder / "roll.bin")
-    verdict = describe_verdict("en", draw, record_of(draw), ORIGIN)
+    verdict = describe_verdict(draw, record_of(draw), ORIGIN)
     commands = {ground.name: ground.command for ground in verdict.grounds}
     assert all(commands[name] for name in ("arithmetic", "signature", "log", "witnesses"))
     assert "ok   ranking" in run_lines(commands["arithmetic"], folder)
@@ -377,7 +373,7 @@ def test_the_command_of_a_promise_holds_with_what_is_public(tmp_path: Path) -> N
     draw = seal(armed_segment(make_show(), beacon="dice"))
     assert Path(verify_ledger.__file__).exists()
     for row in (draw, fresh(armed_segment(make_show()).draws.get())):
-        verdict = describe_verdict("en", row, None, ORIGIN)
+        verdict = describe_verdict(row, None, ORIGIN)
         (log,) = [ground for ground in verdict.grounds if ground.name == "log"]
         folder = tmp_path / str(row.pk)
         folder.mkdir()
@@ -386,7 +382,7 @@ def test_the_command_of_a_promise_holds_with_what_is_public(tmp_path: Path) -> N
 
 def test_a_roll_for_auditors_is_in_no_command() -> None:
     draw = make_draw(show=make_show(roll_visibility="auditor")).draw
-    verdict = describe_verdict("en", draw, record_of(draw), ORIGIN)
+    verdict = describe_verdict(draw, record_of(draw), ORIGIN)
     assert verdict.grounds[0].command == "python3 verify_draw.py record.json"
 
 
@@ -417,7 +413,7 @@ def test_the_certificate_has_what_can_be_compared_later() -> None:
     assert "Checkpoint at the publication" not in before
     draw = finish(draw)
     record, page = record_of(draw), certificate(draw)
-    key = describe_verdict("en", draw, record, ORIGIN).grounds[1].lines[0]
+    key = describe_verdict(draw, record, ORIGIN).grounds[1].lines[0]
     for text in (
         "Night of Coats",
         "1. Red carpet",

@@ -1,25 +1,29 @@
 // The phone page: counts shakes, and shows what comes of them. All that takes part is in shake-client.js.
 import { byId, make, setRows, setText, show } from "./dom.js";
+import {
+  CLAIM_BY, MOMENTS, NOT_WON, OVERLOADED, REFUSED, SENSOR, STATUSES, WORKING, WRONG_CODE,
+} from "./phrases.js";
 import { Motion, Phone, resultsOf, stageName, unlisted, WakeLock } from "./shake-client.js";
 import { showStub } from "./stub_card.js";
 import { Stubs } from "./stubs.js";
 import {
-  countdownText, has, language, localized, moreText, numberText, priceText, prizeText, say, timeText,
+  countdownText, language, localized, moreText, numberText, priceText, prizeText, say, timeText,
 } from "./words.js";
 
 const { slug, feed, solver } = document.body.dataset;
+const BY_CODE = { refused: REFUSED, overloaded: OVERLOADED };
 // Moments that this page shows like another one.
 const SHOWN_AS = { cue: "soon", beacon: "sealed", naming: "drawn" };
 
 // --- the pass ---
 
 const told = {
-  working: (seconds) => setText("status", say("working", { seconds })),
+  working: (seconds) => setText("status", say(WORKING, { seconds })),
 
   /** What the viewer types into the form; an empty one is not taken. */
   askForCode(refusal) {
     setText("status", ""); // it is the viewer's turn
-    setText("code-wrong", refusal ? say("code_wrong") : "");
+    setText("code-wrong", refusal ? say(WRONG_CODE) : "");
     show("code-form", true);
     if (refusal) byId("code").select();
     return new Promise((resolve) => {
@@ -39,7 +43,7 @@ const phone = new Phone({
     status: drawStatus,
     welcome(message) {
       setText("show", localized(message.show, "title"));
-      setText("you", say("you_are", { name: stageName(message.viewer) }));
+      setText("you", say("You are {name}", { name: stageName(message.viewer) }));
       setText("number", message.viewer);
       drawAll();
     },
@@ -61,7 +65,7 @@ const motion = new Motion({
   onShake: shaken,
   onReason(reason) {
     show("sensor", reason === "ask");
-    setText("how", reason === "ask" ? "" : say(`sensor_${reason}`));
+    setText("how", reason === "ask" ? "" : say(SENSOR[reason]));
   },
 });
 
@@ -103,7 +107,7 @@ function drawTick(moment, now) {
 function drawMoment(moment, now) {
   const { segment } = phone.state;
   document.body.dataset.moment = moment;
-  setText("moment", say(`moment_${moment}`));
+  setText("moment", say(MOMENTS[moment]));
   const until = { soon: segment?.opens_at, open: segment?.closes_at }[moment];
   show("countdown", until !== undefined);
   if (until !== undefined) setText("countdown", countdownText(until - now));
@@ -116,7 +120,7 @@ function drawMoment(moment, now) {
 
 function drawCount() {
   setText("own", numberText(phone.count.own));
-  setText("acknowledged", say("counted", { total: phone.count.acknowledged }));
+  setText("acknowledged", say("{total} of them are counted", { total: phone.count.acknowledged }));
 }
 
 function drawState() {
@@ -130,7 +134,7 @@ function drawState() {
   show("rehearsal", results.some((result) => result.strength === "rehearsal"));
   setText("unlisted", moreText(unlisted(results)));
   const mine = results.some((result) => wins.has(result.draw));
-  setText("not-won", say(more_to_come ? "not_won_more" : "not_won"));
+  setText("not-won", say(more_to_come ? NOT_WON.more : NOT_WON.last));
   showStub(stubs, phone.connection.position.epoch, segment?.id ?? null, results, phones);
   show("not-won", results.length > 0 && phone.count.acknowledged > 0 && !mine);
 }
@@ -138,20 +142,20 @@ function drawState() {
 function prizeRow(prize) {
   const row = make("li", "", prizeText(prize));
   if (prize.quantity > 1) row.append(make("span", "times", ` × ${prize.quantity}`));
-  row.append(make("span", "price", say("worth", { price: priceText(prize) })));
+  row.append(make("span", "price", say("worth {price}", { price: priceText(prize) })));
   return row;
 }
 
 function winnerRow(winner) {
   const row = make("li", phone.keep.has(winner.pseudonym) ? "me" : "");
   row.append(make("strong", "", winner.name), make("span", "", prizeText(winner.prize)));
-  if (winner.moved_up) row.append(make("span", "moved-up", say("moved_up")));
+  if (winner.moved_up) row.append(make("span", "moved-up", say("moved up")));
   return row;
 }
 
 /** The way to the receipt, for those who have not won above all. */
 function checkRow(draw) {
-  const [row, link] = [make("li"), make("a", "", say("check", { draw: String(draw) }))];
+  const [row, link] = [make("li"), make("a", "", say("Check this draw (number {draw})", { draw: String(draw) }))];
   link.href = `/draws/${Number(draw)}/?lang=${language}`;
   row.append(link);
   return row;
@@ -173,14 +177,14 @@ function drawWon() {
   });
 }
 
-const claimed = () => [make("p", "claimed", say("is_claimed"))];
+const claimed = () => [make("p", "claimed", say("You have claimed it. It is yours."))];
 const claimable = ({ claim_by, claim_url }) => [
-  make("p", "", say("claim_by", { time: timeText(claim_by) })),
+  make("p", "", say(CLAIM_BY, { time: timeText(claim_by) })),
   claimLink(claim_url),
 ];
 
 function claimLink(address) {
-  const link = make("a", "button", say("claim"));
+  const link = make("a", "button", say("Claim it"));
   const url = new URL(address, location.href);
   if (["http:", "https:"].includes(url.protocol)) link.href = url.href;
   return link;
@@ -189,8 +193,7 @@ function claimLink(address) {
 function drawStatus(status, { waitMs = 0, code = "", message = "" }) {
   document.body.dataset.status = status;
   const values = { seconds: Math.ceil(waitMs / 1000), minutes: Math.ceil(waitMs / 60000), message: message || code };
-  const known = [`refused_${code}`, `overloaded_${code}`].find((key) => key.startsWith(status) && has(key));
-  setText("status", say(known || `status_${status}`, values));
+  setText("status", say(BY_CODE[status]?.[code] ?? STATUSES[status], values));
   show("again", status === "refused");
 }
 

@@ -1,5 +1,6 @@
 // The stage page: what everybody in the hall sees. It only watches.
 import { byId, make, setRows, setText, show } from "./dom.js";
+import { MOMENTS } from "./phrases.js";
 import { Connection, resultsOf, shownMoment, unlisted } from "./shake-client.js";
 import { countdownText, localized, moreText, numberText, priceText, prizeText, say } from "./words.js";
 
@@ -21,7 +22,7 @@ function tick() {
   const precise = shownMoment(state, now);
   const moment = SHOWN_AS[precise] ?? precise;
   document.body.dataset.moment = moment;
-  setText("moment", say(`moment_${moment}`));
+  setText("moment", say(MOMENTS[moment]));
   drawCountdown(moment, now);
   drawWinners(now);
   show("live", ["open", "closing"].includes(moment));
@@ -37,7 +38,7 @@ function drawCountdown(moment, now) {
   const until = { soon: segment?.opens_at, open: segment?.closes_at }[moment];
   show("countdown", until !== undefined);
   if (until === undefined) return;
-  setText("countdown-label", moment === "open" ? say("closes_in") : "");
+  setText("countdown-label", moment === "open" ? say("Closes in") : "");
   setText("seconds", countdownText(until - now));
 }
 
@@ -63,7 +64,7 @@ function drawState() {
   const results = resultsNow();
   show("rehearsal", results.some((result) => result.strength === "rehearsal"));
   setText("unlisted", moreText(unlisted(results)));
-  const seals = results.map((result) => `${say("seal")} ${firstDigits(result.seal)}`);
+  const seals = results.map((result) => `${say("Seal")} ${firstDigits(result.seal)}`);
   setText("result-seal", seals.join(" · "));
 }
 
@@ -106,7 +107,7 @@ function prizeRow(prize) {
 function winnerRow({ name, prize, moved_up }) {
   const row = make("li");
   row.append(make("strong", "", name), make("span", "", prizeText(prize)));
-  if (moved_up) row.append(make("span", "moved-up", say("moved_up")));
+  if (moved_up) row.append(make("span", "moved-up", say("moved up")));
   return row;
 }
 

@@ -1,5 +1,6 @@
 // The card of the phone page that shows the stub of a segment, offers it as a file, and compares it with the roll.
 import { byId, make, setRows, setText, show } from "./dom.js";
+import { COMPARED, FAILED, STUBS } from "./phrases.js";
 import { fileOf } from "./stubs.js";
 import { say, sayCount } from "./words.js";
 
@@ -30,24 +31,24 @@ function plan(waitMs) {
 
 async function comparing() {
   const { epoch, segment, draws } = shown;
-  shown.comparing = say("stub_comparing");
+  shown.comparing = say("Comparing with the roll …");
   draw();
   try {
     await stubs.compareAll(epoch, segment, draws);
     shown.comparing = "";
   } catch (error) {
-    shown.comparing = say("stub_failed", { message: error.message });
+    shown.comparing = say(FAILED, { message: error.message });
     plan((1 + Math.random()) * AGAIN_MS);
   }
   draw();
 }
 
 function verdictRow([draw, found]) {
-  const tickets = (count) => sayCount("tickets", count);
-  const known = ["equal", "too_few", "shared", "less", "less_uncertified", "uncertified"].includes(found?.verdict);
+  const tickets = (count) => sayCount("1 ticket", "{count} tickets", count);
+  const known = Object.hasOwn(COMPARED, found?.verdict ?? "");
   const values = { draw: String(draw), promised: tickets(found?.promised), tickets: tickets(found?.tickets) };
   const row = make("li", found?.verdict.startsWith("less") ? "broken" : "");
-  if (known) row.textContent = say(`stub_${found.verdict}`, values);
+  if (known) row.textContent = say(COMPARED[found.verdict], values);
   return row;
 }
 
@@ -55,9 +56,9 @@ function draw() {
   const row = stubs.find(shown.epoch, shown.segment);
   show("stub", row !== null);
   if (row === null) return;
-  const state = ["checked", "kept", "wrong"].includes(row.state) ? row.state : "wrong";
+  const state = Object.hasOwn(STUBS, row.state) ? row.state : "wrong";
   byId("stub").dataset.state = state;
-  setText("stub-text", say(`stub_${state}`, { total: row.stub.total }));
+  setText("stub-text", say(STUBS[state], { total: row.stub.total }));
   offer(row);
   setRows("stub-verdicts", Object.entries(row.verdicts ?? {}), verdictRow);
   setText("stub-comparing", shown.comparing);

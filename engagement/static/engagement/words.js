@@ -1,26 +1,36 @@
-// How the pages for viewers speak: texts of the catalogue (texts/en.js, texts/zh.js), numbers, prices and times.
+// How the pages for viewers speak: texts of the catalogue (texts/zh-hans.js and so on), numbers, prices and times.
 
 export const language = document.documentElement.lang; // such as "zh-Hans", as the server has chosen
 
 export const numberText = (number) => number.toLocaleString(language);
 
-let texts = {};
+/** @type {Map<string, string | string[]>} English text -> the page's; of one that depends on a count, all forms. */
+const texts = new Map();
 
-/** The catalogue of the page's language; it comes as a module of its own, before the page's. */
+/** A catalogue of the page's language; it comes as a module of its own, before the page's. English needs none. */
 export function learn(catalogue) {
-  texts = catalogue;
+  for (const [text, translated] of Object.entries(catalogue)) texts.set(text, translated);
 }
 
-/** The text of this key, with its {placeholders} filled; numbers are written as the language does. */
-export function say(key, values = {}) {
+/** Marks an English text that is said elsewhere, so that the catalogues get it. */
+export const mark = (text) => text;
+
+/** An English text in the page's language, its {placeholders} filled; numbers are written as the language does. */
+export const say = (text, values = {}) => fill(texts.get(text) ?? text, values);
+
+/** The text for so many. */
+export function sayCount(one, many, count) {
+  const forms = texts.get(one) ?? [one, many];
+  return fill(forms[count === 1 ? 0 : forms.length - 1], { count });
+}
+
+/** A text whose meaning the context tells, where the English alone does not. */
+export const sayIn = (context, text, values = {}) => fill(texts.get(`${context}\u0004${text}`) ?? text, values);
+
+function fill(text, values) {
   const shown = (value) => (typeof value === "number" ? numberText(value) : (value ?? ""));
-  return texts[key].replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
+  return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
 }
-
-export const has = (key) => Object.hasOwn(texts, key);
-
-/** The text for so many: `${key}_one` or `${key}_other`. */
-export const sayCount = (key, count) => say(`${key}_${count === 1 ? "one" : "other"}`, { count });
 
 /** A field in the viewer's language, where there is one. */
 export function localized(object, name) {
@@ -30,7 +40,8 @@ export function localized(object, name) {
 /** "Coat by Atelier Nord, worn by Lin Mei, size M", in the viewer's language. */
 export function prizeText(prize) {
   const parts = { garment: localized(prize, "garment"), celebrity: localized(prize, "celebrity") };
-  return say("prize", { ...parts, brand: prize.brand, size: prize.size });
+  const values = { ...parts, brand: prize.brand, size: prize.size };
+  return say("{garment} by {brand}, worn by {celebrity}, size {size}", values);
 }
 
 // As in prizes/story.py; browsers disagree on how many digits some currencies have.
@@ -55,4 +66,9 @@ export function countdownText(ms) {
 }
 
 /** "and 980 more winners", where not all of so many are listed. */
-export const moreText = (count) => (count > 0 ? sayCount("unlisted", count) : "");
+export function moreText(count) {
+  if (count <= 0) return "";
+  return sayCount(
+    "and 1 more winner, on the pages of the draws", "and {count} more winners, on the pages of the draws", count,
+  );
+}

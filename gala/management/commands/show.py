@@ -30,6 +30,7 @@ from engagement.marks import forget_marks
 from engagement.models import Segment, Show
 from engagement.restores import trouble_of
 from gala import demo, rehearsal
+from gala.catalogues import compile_all
 from gala.disk import DiskFull, require_room, telling_of_a_full_disk
 from gala.supervisor import CannotStart, ChildDied, Supervisor
 from prizes.models import Beacon, Draw
@@ -145,6 +146,7 @@ def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> in
     call_command("migrate", verbosity=0, interactive=False)
     if options["fresh"]:
         forget_marks()  # with REDIS_URL, the server still knows the night that was deleted
+    compile_all()
     call_command("collectstatic", verbosity=0, interactive=False)
     show = demo.current_night(go_on=options["keep"])
     passwords = demo.create_accounts()

@@ -2,9 +2,10 @@
 import { byId, setText, show } from "../engagement/dom.js";
 import { Keep, request } from "../engagement/shake-client.js";
 import { priceText, prizeText, say, timeText } from "../engagement/words.js";
+import { CLAIMS, REASONS } from "./phrases.js";
 
 const { slug, draw } = document.body.dataset;
-const LOST = { too_late: "claim_too_late", declined: "claim_declined", disqualified: "claim_disqualified" };
+const LOST = ["too_late", "declined", "disqualified"]; // codes, and how the win then stands
 const ORDER = ["won", "claimed"];
 const PASSED_OVER = ["not_a_winner", "bad_pass", "wrong_salt", "bad_input"]; // the next one may be the winner
 let proof = null; // {pass, salt} of the viewer who has won
@@ -26,35 +27,34 @@ async function ask(path, { pass, salt }) {
 
 function drawWin(win) {
   setText("prize", prizeText(win.prize));
-  setText("price", say("worth", { price: priceText(win.prize) }));
+  setText("price", say("worth {price}", { price: priceText(win.prize) }));
   show("win", true);
   const open = win.status === "won"; // the server's clock says whether it is late, not this device's
-  tell(open ? "claim_until" : textOf(win), { time: timeText(win.claim_by) });
+  tell(open ? "until" : standingOf(win), { time: timeText(win.claim_by) });
   if (win.status === "disqualified" && win.reason) {
-    const reason = say(`reason_${win.reason.replaceAll(" ", "_")}`);
-    setText("told", say("claim_why", { told: say("claim_disqualified"), reason }));
+    const reason = say(REASONS[win.reason.replaceAll(" ", "_")]);
+    setText("told", say("{told} ({reason})", { told: say(CLAIMS.disqualified), reason }));
   }
   show("claim", open);
   show("decline", open);
   show("decline-sure", false);
 }
 
-function textOf({ status, reason }) {
-  if (status === "disqualified") return "claim_disqualified";
-  if (status === "claimed") return "claim_claimed";
-  return reason === "declined" ? "claim_declined" : "claim_too_late";
+function standingOf({ status, reason }) {
+  if (["disqualified", "claimed"].includes(status)) return status;
+  return reason === "declined" ? "declined" : "too_late";
 }
 
-function tell(key, values = {}) {
-  document.body.dataset.told = key;
-  setText("told", say(key, values));
+function tell(standing, values = {}) {
+  document.body.dataset.told = `claim_${standing}`;
+  setText("told", say(CLAIMS[standing], values));
 }
 
 function showRefusal({ code, message }) {
   for (const id of ["claim", "decline", "decline-sure"]) show(id, false);
-  if (code in LOST) tell(LOST[code]);
-  else tell("claim_failed", { message });
-  show("again", !(code in LOST));
+  if (LOST.includes(code)) tell(code);
+  else tell("failed", { message });
+  show("again", !LOST.includes(code));
 }
 
 // --- what is done ---
@@ -69,7 +69,7 @@ async function find() {
   }
   const rank = ({ answer }) => (ORDER.includes(answer.status) ? ORDER.indexOf(answer.status) : ORDER.length);
   const [best] = found.sort((a, b) => rank(a) - rank(b));
-  if (!best) return tell("claim_not_mine");
+  if (!best) return tell("not_mine");
   proof = best.identity;
   return drawWin(best.answer);
 }
@@ -89,8 +89,8 @@ async function act(path, told) {
 /** A network that fails is said, not swallowed. */
 const attempt = (step) => () => step().catch((error) => showRefusal({ code: "", message: error.message }));
 
-byId("claim").addEventListener("click", attempt(() => act("", "claim_claimed")));
+byId("claim").addEventListener("click", attempt(() => act("", "claimed")));
 byId("decline").addEventListener("click", () => show("decline-sure", true));
-byId("decline-sure").addEventListener("click", attempt(() => act("/decline", "claim_declined")));
+byId("decline-sure").addEventListener("click", attempt(() => act("/decline", "declined")));
 byId("again").addEventListener("click", () => location.reload());
 attempt(find)();

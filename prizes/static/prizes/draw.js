@@ -1,6 +1,7 @@
 // The receipt check on the page of a draw: who this phone is, the two documents, and the verdict in plain words.
 import { Keep, request } from "../engagement/shake-client.js";
 import { say, sayCount } from "../engagement/words.js";
+import { CHIPS, GROUNDS, REASONS, STEPS, TOLD, VERDICTS } from "./phrases.js";
 import * as Receipt from "./receipt.js";
 
 const box = document.getElementById("receipt");
@@ -40,21 +41,18 @@ async function whom(kept) {
 
 // --- what this phone was told, among the grounds of the sentence ---
 
-const GROUNDS = {
-  equal: "stub_holds", too_few: "stub_holds", uncertified: "stub_lacks",
-  less: "stub_failed", less_uncertified: "stub_failed",
-};
+const FOUND = { equal: "holds", too_few: "holds", uncertified: "lacks", less: "failed", less_uncertified: "failed" };
 
 /** The phone page has compared its signed total with the roll, and kept what it found (stubs.js). */
 function drawStub() {
   const row = document.querySelector('[data-ground="stub"]');
   const kept = read("stubs")?.[`${epoch}-${segment}`];
   const found = kept?.verdicts?.[draw]?.verdict;
-  if (!row || !Object.hasOwn(GROUNDS, found ?? "")) return;
-  const ground = GROUNDS[found];
-  row.dataset.state = ground.replace("stub_", "");
-  row.querySelector(".chip").textContent = say(`chip_${ground}`);
-  row.querySelector(".said").textContent = say(`ground_${ground}`, { total: kept.stub.total });
+  if (!row || !Object.hasOwn(FOUND, found ?? "")) return;
+  const state = FOUND[found];
+  row.dataset.state = state;
+  row.querySelector(".chip").textContent = say(CHIPS[state]);
+  row.querySelector(".said").textContent = say(GROUNDS[state], { total: kept.stub.total });
 }
 
 // --- the documents ---
@@ -101,7 +99,7 @@ function drawSteps(steps) {
     const row = document.createElement("li");
     const known = ok === null ? `${key}_open` : key;
     row.className = ok === null ? "open" : ok ? "holds" : "failed";
-    row.textContent = `${MARKS[row.className]} ${say(`step_${known}`)}${detail ? `: ${detail}` : ""}`;
+    row.textContent = `${MARKS[row.className]} ${say(STEPS[known])}${detail ? `: ${detail}` : ""}`;
     return row;
   });
   byId("steps").replaceChildren(...rows);
@@ -114,12 +112,12 @@ const COMPLAINTS = [
 ];
 
 function drawVerdict(result, { pseudonym }, files) {
-  const why = result.verdict === "disqualified" ? say(`reason_${result.reason.replaceAll(" ", "_")}`) : "";
-  const tickets = result.tickets === undefined ? "" : sayCount("tickets", result.tickets);
-  const lines = [say(`verdict_${result.verdict}`, { ...result, why, tickets })];
-  if (result.moved && result.verdict !== "moved_up") lines.push(say("receipt_was_moved_up"));
+  const why = result.verdict === "disqualified" ? say(REASONS[result.reason.replaceAll(" ", "_")]) : "";
+  const tickets = result.tickets === undefined ? "" : sayCount("1 ticket", "{count} tickets", result.tickets);
+  const lines = [say(VERDICTS[result.verdict], { ...result, why, tickets })];
+  if (result.moved && result.verdict !== "moved_up") lines.push(say("You had moved up from the reserves."));
   if (result.verdict === "absent") lines.push(...counted(pseudonym, files.record));
-  if (result.strength === "rehearsal") lines.push(say("receipt_rehearsal"));
+  if (result.strength === "rehearsal") lines.push(say(TOLD.rehearsal));
   tell(result.verdict, lines.join("\n"));
   drawSteps(result.steps);
   offer("keep", files.receipt, `receipt-${pseudonym.slice(0, 8)}.json`);
@@ -131,7 +129,7 @@ function counted(pseudonym, recordText) {
   const count = read("count");
   if (recordText === null || count?.viewer !== pseudonym || count.segment !== Number(segment)) return [];
   const minimum = JSON.parse(recordText).rules.tickets[0][0];
-  return count.own >= minimum ? [say("receipt_counted", { shakes: count.own, minimum })] : [];
+  return count.own >= minimum ? [say(TOLD.counted, { shakes: count.own, minimum })] : [];
 }
 
 function offer(id, text, name) {
@@ -145,9 +143,9 @@ function offer(id, text, name) {
 
 async function check(kept) {
   byId("steps").replaceChildren();
-  tell("working", say("receipt_working"));
+  tell("working", say("Checking …"));
   const who = await whom(kept);
-  if (who === null) return tell("nobody", say("receipt_nobody"));
+  if (who === null) return tell("nobody", say(TOLD.nobody));
   const files = await documents(who.pseudonym);
   const seals = read("seals")?.[`${epoch}-${segment}`] ?? null; // of this very draw, not of a namesake
   const checkpoint = sealed ? (read("checkpoints")?.[`${epoch}-${segment}`] ?? "") : "";
@@ -163,7 +161,7 @@ async function start() {
   drawStub();
   if (!window.isSecureContext) {
     byId("check").disabled = true;
-    return tell("insecure", say("receipt_insecure"));
+    return tell("insecure", say(TOLD.insecure));
   }
   const kept = await identities();
   byId("kept").hidden = kept.length === 0;
@@ -171,7 +169,7 @@ async function start() {
   byId("who").replaceChildren(...kept.map(({ pseudonym }) => new Option(pseudonym)));
   byId("receipt-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    check(kept).catch((error) => tell("failed", say("receipt_failed", { detail: error.message })));
+    check(kept).catch((error) => tell("failed", say(TOLD.failed, { detail: error.message })));
   });
   byId("check").disabled = false;
   return undefined;
