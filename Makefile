@@ -41,7 +41,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
-  bench-logins bench-sybil soak fuzz supply lint lock texts tokens schema types clean
+  bench-logins bench-sybil soak fuzz supply lint lock drawings texts tokens schema types clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -121,6 +121,9 @@ types: ## write shake-client.d.ts from the comments of the client library, with 
 
 tokens: $(VENV)/dev ## write docs/design-tokens.md from the style sheet of colours, type and motion
 	@$(PY) -m tests.tokens > docs/design-tokens.md
+
+drawings: $(VENV)/dev ## draw the pictures of the demo show from gala/drawings/*.svg, with Chromium
+	@$(PY) -m tests.drawings
 
 schema: $(VENV)/dev ## write docs/wire.schema.json from the classes of the messages
 	@$(PY) -m engagement.core.schema > docs/wire.schema.json

@@ -47,6 +47,7 @@ OURS = (
     "logs",
     "draws",
     "media",
+    "pictures",
     "static",
     "phones.json",
 )
@@ -149,6 +150,7 @@ def run(supervisor: Supervisor, console: Console, options: dict[str, Any]) -> in
     compile_all()
     call_command("collectstatic", verbosity=0, interactive=False)
     show = demo.current_night(go_on=options["keep"])
+    demo.add_pictures(show)
     passwords = demo.create_accounts()
     supervisor.start_gateway(options["workers"])
     supervisor.start_tasks()
