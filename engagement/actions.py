@@ -14,6 +14,7 @@ from django.db.models import F, Q
 
 from engagement import wins as kept_wins
 from engagement.broadcast import send_state, send_wins
+from engagement.chinese import written_elsewhere
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import parse_canonical
 from engagement.core.messages import Cue, Naming, Prize, Result
@@ -188,6 +189,7 @@ def describe_show(show: Show) -> ShowState:
         slug=show.slug,
         title=show.title,
         title_zh=show.title_zh,
+        **written_elsewhere("title", show.title_zh),
         epoch=show.epoch,
         seq=show.seq,
         wins=show.wins_step,
@@ -231,6 +233,7 @@ def describe_segment(segment: Segment) -> SegmentState:
         key=segment.key,
         title=segment.title,
         title_zh=segment.title_zh,
+        **written_elsewhere("title", segment.title_zh),
         phase=Phase(segment.phase),
         opens_at=None if segment.opens_at is None else to_ms(segment.opens_at),
         closes_at=None if segment.closes_at is None else to_ms(segment.closes_at),

@@ -8,7 +8,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import get_language, override
+from django.utils.translation import get_language, override, pgettext
 
 from engagement.chinese import to_traditional
 
@@ -16,6 +16,8 @@ from engagement.chinese import to_traditional
 # first one is for whoever prefers none of them.
 TAGS = {"en": "en", "zh-hans": "zh-Hans", "zh-hant": "zh-Hant-TW", "zh-hk": "zh-Hant-HK"}
 LANGUAGES = tuple(TAGS)
+NAMES = "name of a viewer"  # the context of the words of a name
+_NAME = re.compile(r"(\w+) (\w+) (\d\d)((?: \(\d+\))?)")
 LONGEST_ACCEPTED = 500  # characters of an Accept-Language header; browsers send fewer than 100
 # One of its elements: the language, with script and region, and its weight.
 _RANGE = re.compile(
@@ -35,6 +37,19 @@ def fill(text: str, **values: Any) -> str:
 def group(value: Any) -> Any:
     """Digits in groups of three, where it is a whole number."""
     return f"{value:,}" if isinstance(value, int) else value
+
+
+def name_text(name: str) -> str:
+    """The name of a viewer in the page's language, by its words; what is none stands there as it is.
+
+    >>> name_text("Scarlet Eagle 47 (2)"), name_text("somebody")
+    ('Scarlet Eagle 47 (2)', 'somebody')
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return name
+    words = {"colour": pgettext(NAMES, match[1]), "thing": pgettext(NAMES, match[2]), "number": match[3]}
+    return fill(pgettext("name of a viewer", "{colour} {thing} {number}"), **words) + match[4]
 
 
 def localize(text: str, text_zh: str) -> str:

@@ -14,6 +14,8 @@ from babel.messages.extract import extract
 from babel.messages.pofile import write_po
 from django.utils.translation.template import templatize
 
+from engagement.core.names import COLOURS, THINGS
+from engagement.languages import NAMES
 from gala.catalogues import FOLDER, LOCALES, ROOT, compile_all, read_catalogue
 
 APPS = ("engagement", "gala", "prizes")
@@ -27,7 +29,6 @@ PYTHON: Keywords = {
     "pgettext_lazy": ((1, "c"), 2),
 }
 SCRIPT: Keywords = {"say": None, "mark": None, "sayCount": (1, 2), "sayIn": ((1, "c"), 2)}
-NAMES = "name of a viewer"  # the context of its words
 HEADER = """msgid ""
 msgstr ""
 "Language: {locale}\\n"
@@ -58,6 +59,8 @@ def texts_of(domain: str) -> Catalog:
             _add(found, path, "python", text, PYTHON)
         for path, text in sources(".html", ".txt"):
             _add(found, path, "javascript", templatize(text, origin=path), PYTHON)
+    for word in (*COLOURS, *THINGS):
+        found.add(word, locations=[("engagement/core/names.py", 0)], context=NAMES)
     return found
 
 

@@ -87,6 +87,11 @@ class Prize(Struct, frozen=True, kw_only=True):
     value_minor: int
     currency: str
     picture: Picture | UnsetType = UNSET
+    # In Traditional Chinese, where that differs: as in Taiwan, and as in Hong Kong where it is not as in Taiwan.
+    celebrity_hant: str | UnsetType = UNSET
+    celebrity_hk: str | UnsetType = UNSET
+    garment_hant: str | UnsetType = UNSET
+    garment_hk: str | UnsetType = UNSET
 
 
 class Winner(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -154,6 +159,8 @@ class Next(Struct, frozen=True, kw_only=True):
     title: str
     title_zh: str
     opens_at: int | None  # where it is scheduled
+    title_hant: str | UnsetType = UNSET
+    title_hk: str | UnsetType = UNSET
 
 
 class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -176,6 +183,8 @@ class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     beacon_at: int | UnsetType = UNSET  # while it is sealed: when the round of the beacon is due
     reason: str = ""  # why it was called off
     naming: Naming | UnsetType = UNSET
+    title_hant: str | UnsetType = UNSET
+    title_hk: str | UnsetType = UNSET
 
 
 class Show(Struct, frozen=True, kw_only=True):
@@ -185,6 +194,8 @@ class Show(Struct, frozen=True, kw_only=True):
     title: str
     title_zh: str
     feed: str | None
+    title_hant: str | UnsetType = UNSET
+    title_hk: str | UnsetType = UNSET
 
 
 class Leader(Struct, frozen=True):
@@ -212,6 +223,8 @@ class State(Outbound, tag="state", frozen=True, kw_only=True, gc=False):
     title_zh: str
     picture: Picture | UnsetType = UNSET  # of the show
     standby: Picture | UnsetType = UNSET  # what the cue `standby` shows
+    title_hant: str | UnsetType = UNSET
+    title_hk: str | UnsetType = UNSET
 
 
 class Named(Outbound, tag="named", frozen=True, kw_only=True, gc=False):

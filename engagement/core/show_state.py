@@ -25,6 +25,7 @@ from engagement.core.messages import (
     Prize,
     Result,
     Segment,
+    Show,
     State,
 )
 from engagement.core.phases import CALLED_OFF, REPORTING, UNDER_WAY, Phase
@@ -81,6 +82,10 @@ class SegmentState(Struct, frozen=True, kw_only=True):
     phase_at: int = 0  # since when it is in this phase
     facts: Facts = Facts()
     naming: Naming | None = None  # in studio time
+    title_hant: str = (
+        ""  # in Traditional Chinese, where that differs: Taiwan, and Hong Kong where it is not as there
+    )
+    title_hk: str = ""
 
     def takes_key(self, fingerprint: str) -> bool:
         """Whether its tally is for pseudonyms of the show key with this fingerprint; it stands in its name.
@@ -139,6 +144,10 @@ class ShowState(Struct, frozen=True, kw_only=True):
     cue: Cue = Cue(kind="auto", at=0)
     picture: Picture | None = None
     standby_picture: Picture | None = None
+    title_hant: str = (
+        ""  # in Traditional Chinese, where that differs: Taiwan, and Hong Kong where it is not as there
+    )
+    title_hk: str = ""
 
     def segment(self, segment_id: int | None) -> SegmentState | None:
         """The segment of this id, or None where it is not on air.
@@ -254,8 +263,26 @@ def state_message(state: ShowState, feed: str | None) -> State:
         cue=replace(state.cue, at=state.cue.at + delay_ms),
         title=state.title,
         title_zh=state.title_zh,
+        title_hant=state.title_hant or UNSET,
+        title_hk=state.title_hk or UNSET,
         picture=state.picture or UNSET,
         standby=state.standby_picture or UNSET,
+    )
+
+
+def show_message(state: ShowState, feed: str | None) -> Show:
+    """What a socket is connected to, for its `welcome`.
+
+    >>> show_message(demo_state(), "tv").title_zh
+    '演示'
+    """
+    return Show(
+        slug=state.slug,
+        title=state.title,
+        title_zh=state.title_zh,
+        title_hant=state.title_hant or UNSET,
+        title_hk=state.title_hk or UNSET,
+        feed=feed,
     )
 
 
@@ -307,6 +334,8 @@ def _shift(segment: SegmentState, delay_ms: int) -> Segment:
         id=segment.id,
         title=segment.title,
         title_zh=segment.title_zh,
+        title_hant=segment.title_hant or UNSET,
+        title_hk=segment.title_hk or UNSET,
         phase=segment.phase,
         opens_at=_later(segment.opens_at, delay_ms),
         closes_at=_later(segment.closes_at, delay_ms),
@@ -401,8 +430,14 @@ def find_next(segments: list[SegmentState], current: int | None) -> Next | None:
     behind = segments[ids.index(current) + 1 :] if current in ids else segments
     coming = (segment for segment in behind if segment.phase in (Phase.DRAFT, Phase.ARMED))
     first = next(coming, None)
-    return (
-        None if first is None else Next(title=first.title, title_zh=first.title_zh, opens_at=first.opens_at)
+    if first is None:
+        return None
+    return Next(
+        title=first.title,
+        title_zh=first.title_zh,
+        title_hant=first.title_hant or UNSET,
+        title_hk=first.title_hk or UNSET,
+        opens_at=first.opens_at,
     )
 
 

@@ -17,7 +17,6 @@ from engagement.core.messages import (
     Leader,
     Outbound,
     Pulse,
-    Show,
     State,
     Welcome,
     Won,
@@ -26,7 +25,7 @@ from engagement.core.messages import (
 from engagement.core.messages import Pace as PaceMessage
 from engagement.core.names import stage_name
 from engagement.core.phases import Phase
-from engagement.core.show_state import SegmentState, ShowState, small_step, state_message
+from engagement.core.show_state import SegmentState, ShowState, show_message, small_step, state_message
 from engagement.core.windows import Window
 from engagement.fair_play.core.budgets import CarrierTable
 from engagement.fair_play.core.revoked import Revoked
@@ -287,7 +286,7 @@ class Audience:
                 now=now_ms(),
                 viewer=session.viewer.hex() if session.viewer else "",
                 salt=salt.hex(),
-                show=Show(slug=state.slug, title=state.title, title_zh=state.title_zh, feed=feed),
+                show=show_message(state, feed),
                 epoch=state.epoch,
                 seq=state.seq,
                 state=cast(State, self._packed[feed]),

@@ -11,6 +11,7 @@ from engagement import languages
 
 register = template.Library()
 register.filter("grouped", languages.group)
+register.filter("name_text", languages.name_text)
 
 
 @register.simple_tag

@@ -60,6 +60,12 @@ class PrizeOut(Schema):
     quantity: int
     value_minor: int
     currency: str
+    celebrity_hant: str = Field("", description="As written in Taiwan, where that differs; else empty.")
+    celebrity_hk: str = Field(
+        "", description="As written in Hong Kong, where that differs from Taiwan; else empty."
+    )
+    garment_hant: str = ""
+    garment_hk: str = ""
 
 
 class ClaimOut(Schema):

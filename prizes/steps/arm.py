@@ -15,6 +15,7 @@ from engagement.actions import (
     lock_segment,
     record_change,
 )
+from engagement.chinese import written_elsewhere
 from engagement.clock import now_ms
 from engagement.core.digests import canonical_json, commit, parse_canonical
 from engagement.core.phases import Phase
@@ -128,6 +129,8 @@ def describe_prize(prize: Prize) -> dict[str, Any]:
         "currency",
     )
     described = {"id": prize.pk, **{name: getattr(prize, name) for name in fields}}
+    described |= written_elsewhere("celebrity", prize.celebrity_zh)
+    described |= written_elsewhere("garment", prize.garment_zh)
     picture = describe_picture(prize.picture, prize.picture_alt, prize.picture_alt_zh)
     return described if picture is None else {**described, "picture": picture}
 

@@ -7,7 +7,7 @@ import { Motion, Phone, resultsOf, stageName, unlisted, WakeLock } from "./shake
 import { showStub } from "./stub_card.js";
 import { Stubs } from "./stubs.js";
 import {
-  countdownText, language, localized, moreText, numberText, priceText, prizeText, say, timeText,
+  countdownText, language, localized, moreText, nameText, numberText, priceText, prizeText, say, timeText,
 } from "./words.js";
 
 const { slug, feed, solver } = document.body.dataset;
@@ -43,7 +43,7 @@ const phone = new Phone({
     status: drawStatus,
     welcome(message) {
       setText("show", localized(message.show, "title"));
-      setText("you", say("You are {name}", { name: stageName(message.viewer) }));
+      setText("you", say("You are {name}", { name: nameText(stageName(message.viewer)) }));
       setText("number", message.viewer);
       drawAll();
     },
@@ -148,7 +148,7 @@ function prizeRow(prize) {
 
 function winnerRow(winner) {
   const row = make("li", phone.keep.has(winner.pseudonym) ? "me" : "");
-  row.append(make("strong", "", winner.name), make("span", "", prizeText(winner.prize)));
+  row.append(make("strong", "", nameText(winner.name)), make("span", "", prizeText(winner.prize)));
   if (winner.moved_up) row.append(make("span", "moved-up", say("moved up")));
   return row;
 }

@@ -2,7 +2,7 @@
 import { byId, make, setRows, setText, show } from "./dom.js";
 import { MOMENTS } from "./phrases.js";
 import { Connection, resultsOf, shownMoment, unlisted } from "./shake-client.js";
-import { countdownText, localized, moreText, numberText, priceText, prizeText, say } from "./words.js";
+import { countdownText, localized, moreText, nameText, numberText, priceText, prizeText, say } from "./words.js";
 
 const { slug } = document.body.dataset;
 // Moments that this page shows like another one.
@@ -51,7 +51,7 @@ function drawPulse() {
   setText("per-second", numberText(isOfSegment() ? pulse.per_second : 0));
   setRows("leader-list", hasLeaders() ? pulse.leaders.slice(0, LEADERS) : [], ({ name, total }) => {
     const row = make("li");
-    row.append(make("span", "name", name), make("span", "total", numberText(total)));
+    row.append(make("span", "name", nameText(name)), make("span", "total", numberText(total)));
     return row;
   });
 }
@@ -106,7 +106,7 @@ function prizeRow(prize) {
 
 function winnerRow({ name, prize, moved_up }) {
   const row = make("li");
-  row.append(make("strong", "", name), make("span", "", prizeText(prize)));
+  row.append(make("strong", "", nameText(name)), make("span", "", prizeText(prize)));
   if (moved_up) row.append(make("span", "moved-up", say("moved up")));
   return row;
 }

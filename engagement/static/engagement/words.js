@@ -4,6 +4,7 @@ export const language = document.documentElement.lang; // such as "zh-Hans", as 
 
 export const numberText = (number) => number.toLocaleString(language);
 
+const NAME = "name of a viewer"; // the context of its words
 /** @type {Map<string, string | string[]>} English text -> the page's; of one that depends on a count, all forms. */
 const texts = new Map();
 
@@ -32,9 +33,22 @@ function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
 }
 
+// What a field is called in each language, the best one first: the server tells Traditional where it differs.
+const FIELDS = {
+  "zh-Hans": ["_zh", ""], "zh-Hant-TW": ["_hant", "_zh", ""], "zh-Hant-HK": ["_hk", "_hant", "_zh", ""], en: [""],
+};
+
 /** A field in the viewer's language, where there is one. */
 export function localized(object, name) {
-  return (language.startsWith("zh") && object[`${name}_zh`]) || object[name] || "";
+  return (FIELDS[language] ?? FIELDS.en).map((ending) => object[name + ending]).find(Boolean) ?? "";
+}
+
+/** The name of a viewer, which the server tells in English, by its words: "Scarlet Eagle 47". */
+export function nameText(name) {
+  const [whole, colour, thing, number, more = ""] = /^(\w+) (\w+) (\d\d)( \(\d+\))?$/.exec(name) ?? [];
+  if (!whole) return name;
+  const words = { colour: sayIn(NAME, colour), thing: sayIn(NAME, thing), number };
+  return sayIn("name of a viewer", "{colour} {thing} {number}", words) + more;
 }
 
 /** "Coat by Atelier Nord, worn by Lin Mei, size M", in the viewer's language. */

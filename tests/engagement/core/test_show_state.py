@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from engagement.chinese import LONGEST_TWICE
 from engagement.core.messages import (
     MAX_LISTED,
     MAX_RESULTS,
@@ -223,6 +224,8 @@ def test_the_largest_welcome_is_far_below_what_clients_take() -> None:
     longest = dict.fromkeys(
         ("celebrity", "celebrity_zh", "brand", "garment", "garment_zh", "size"), "银" * 120
     )
+    longest |= dict.fromkeys(("celebrity_hant", "garment_hant"), "銀" * 80)
+    longest |= dict.fromkeys(("celebrity_hk", "garment_hk"), "銀" * LONGEST_TWICE)
     prizes = [msgspec.structs.replace(PRIZE, id=number, **longest) for number in range(500)]
     held = [msgspec.structs.replace(winner, prize=number) for number, winner in enumerate(winners(20))]
     results = [make_result(7, *held, draw=draw, prizes=prizes) for draw in range(30)]
