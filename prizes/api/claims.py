@@ -60,10 +60,8 @@ class PrizeOut(Schema):
     quantity: int
     value_minor: int
     currency: str
-    celebrity_hant: str = Field("", description="As written in Taiwan, where that differs; else empty.")
-    celebrity_hk: str = Field(
-        "", description="As written in Hong Kong, where that differs from Taiwan; else empty."
-    )
+    celebrity_hant: str = Field("", description="As written in Taiwan; only where that differs.")
+    celebrity_hk: str = Field("", description="As written in Hong Kong; only where that differs from Taiwan.")
     garment_hant: str = ""
     garment_hk: str = ""
 
@@ -92,7 +90,7 @@ Answer = Status[dict[str, Any]]
 ANSWERS: dict[Any, Any] = {200: ClaimOut, frozenset({400, *STATUSES.values()}): Refusal}
 
 
-@router.post("/draws/{int:draw_id}/claims", response=ANSWERS, summary="Claim a prize")
+@router.post("/draws/{int:draw_id}/claims", response=ANSWERS, exclude_unset=True, summary="Claim a prize")
 def claim(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
     """Once is enough; again, the answer says that the prize was claimed already."""
 
@@ -103,13 +101,17 @@ def claim(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
     return _answer(draw_id, proof, act)
 
 
-@router.post("/draws/{int:draw_id}/claims/decline", response=ANSWERS, summary="Decline a prize")
+@router.post(
+    "/draws/{int:draw_id}/claims/decline", response=ANSWERS, exclude_unset=True, summary="Decline a prize"
+)
 def decline(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
     """The next reserve gets it at once; this cannot be taken back."""
     return _answer(draw_id, proof, lambda draw, pseudonym: _describe(draw, decline_prize(draw.pk, pseudonym)))
 
 
-@router.post("/draws/{int:draw_id}/claims/look", response=ANSWERS, summary="Look at a win")
+@router.post(
+    "/draws/{int:draw_id}/claims/look", response=ANSWERS, exclude_unset=True, summary="Look at a win"
+)
 def look(request: HttpRequest, draw_id: int, proof: Proof) -> Answer:
     """Changes nothing. A POST, because a pass never stands in an address."""
     return _answer(draw_id, proof, lambda draw, pseudonym: _describe(draw, win_of(draw, pseudonym)))

@@ -13,10 +13,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from engagement.clock import now_ms
+from engagement.languages import fill
 from engagement.roles import CONSOLE
 from prizes.crew import factors, sessions, throttle
 from prizes.crew.browsers import remember_browser
@@ -25,8 +28,7 @@ from prizes.views.second_step import read_step, step_context
 
 HALF = "half_login"  # in the session: the password was right
 HALF_MS = 5 * 60_000
-WRONG = "Account and password are not correct together. Capital letters matter in both."
-HELD_OFF = "Too many wrong logins of this account from where you are: try again in {} minutes."
+WRONG = _("Account and password are not correct together. Capital letters matter in both.")
 
 
 class LogInForm(AuthenticationForm):
@@ -48,7 +50,10 @@ class LogInForm(AuthenticationForm):
 
 def refuse_held_off(name: str, where: str, what: str) -> None:
     if seconds := throttle.held_off_s(name, where, what):
-        raise ValidationError(HELD_OFF.format(-(-seconds // 60)))
+        held_off = gettext(
+            "Too many wrong logins of this account from where you are: try again in {minutes} minutes."
+        )
+        raise ValidationError(fill(held_off, minutes=-(-seconds // 60)))
 
 
 class LogIn(LoginView):
@@ -141,7 +146,7 @@ def check_step(request: HttpRequest, user: User) -> str:
         return str(error.message)
     except factors.WrongFactor:
         throttle.note_failure(name, where, throttle.SECOND_FACTOR)
-        return "That was not right. A code is good once, and for half a minute."
+        return gettext("That was not right. A code is good once, and for half a minute.")
     return ""
 
 

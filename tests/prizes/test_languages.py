@@ -1,0 +1,80 @@
+"""Every page for viewers, and the way in for the crew, in each language: nothing English is left there."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils.html import escape
+
+from engagement.languages import TAGS
+from gala.catalogues import key_of
+from prizes.models import Draw
+from tests.catalogues import texts_of
+from tests.prizes.published import make_draw
+from tests.prizes.published import own_folder as own_folder
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Page -> what it says in each language, in the order of TAGS.
+PAGES = {
+    "/play/{show}/": ("Tap", "点击", "點擊", "點擊"),
+    "/stage/{show}/": ("Join in", "扫码参与", "掃碼參加", "掃碼參加"),
+    "/draws/": ("Published draws", "已公布的抽奖", "已公布的抽獎", "已公布的抽獎"),
+    "/draws/{draw}/": ("How do we know?", "我们怎么知道？", "我們怎麼知道？", "我們怎麼知道？"),
+    "/draws/{draw}/claim/": ("Your prize", "您的奖品", "您的獎品", "你的獎品"),
+    "/draws/{draw}/certificate/": (
+        "Certificate of a draw",
+        "抽奖证书",
+        "抽獎證明書",
+        "抽獎證書",
+    ),
+    "/stub/": ("Make the sheet", "生成凭单", "產生憑單", "產生憑單"),
+    "/login/": ("Password", "密码", "密碼", "密碼"),
+    "/play/nothing/": ("There is nothing here", "这里没有内容", "這裡沒有內容", "這裡沒有內容"),
+}
+# English in every language: names of programs, what is typed, and rules as they are promised.
+DATA = re.compile(r"<(?:pre|code|title|noscript)\b.*?</(?:pre|code|title|noscript)>|<!--.*?-->", re.DOTALL)
+
+
+@pytest.fixture
+def draw() -> Draw:
+    return make_draw().draw
+
+
+def address(path: str, draw: Draw) -> str:
+    return path.format(show=draw.show.slug, draw=draw.pk)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_wholly_in_its_language_and_says_what_that_depends_on(path: str, draw: Draw) -> None:
+    english = [escape(text) for text in map(key_of, texts_of("django")) if "%" not in text and len(text) > 4]
+    for (language, tag), said in zip(TAGS.items(), PAGES[path], strict=True):
+        answer = Client().get(address(path, draw), headers={"Accept-Language": tag})
+        page = " ".join(answer.text.split())
+        assert f'<html lang="{tag}"' in page and said in page, language
+        assert {"Accept-Language", "Cookie"} <= set(answer["Vary"].split(", "))
+        if language != "en":
+            left = [text for text in english if f">{text}<" in DATA.sub("", page)]
+            assert left == [], language
+        asked = Client().get(f"{address(path, draw)}?lang={language}", headers={"Accept-Language": "en"})
+        assert f'<html lang="{tag}"' in asked.text and "Accept-Language" not in asked.get("Vary", "")
+
+
+def test_each_page_offers_the_other_languages_in_their_own_words(draw: Draw) -> None:
+    for path in PAGES:
+        if path not in ("/stage/{show}/", "/play/nothing/"):  # nobody stands at the big screen
+            page = Client().get(address(path, draw), headers={"Accept-Language": "zh-HK"}).text
+            links = re.findall(r'lang=([a-z-]+)" lang="([A-Za-z-]+)" hreflang', page)
+            assert links == [(code, tag) for code, tag in TAGS.items() if code != "zh-hk"], path
+
+
+def test_who_mistypes_a_password_reads_so_in_the_language_of_the_page() -> None:
+    User.objects.create_user("olga", password="long enough a word")
+    form = {"username": "olga", "password": "wrong"}
+    for tag, words in (
+        ("zh-Hant-TW", "兩者都有大小寫之分"),
+        ("zh-Hans", "两者都区分大小写"),
+        ("en", "Capital letters"),
+    ):
+        assert words in Client().post("/login/", form, headers={"Accept-Language": tag}).text
