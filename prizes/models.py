@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from engagement.models import EDITABLE, Segment, Show, play_key
-from engagement.pictures.models import ALT_LENGTH, Picture
+from engagement.pictures.models import Picture
 from prizes.approval_models import Approval as Approval
 from prizes.core.digests import HOUSE, MAX_DICE_THROWS, MIN_DICE_THROWS, MIN_SEAL_MARGIN_S
 from prizes.core.record import Prior
@@ -163,8 +163,8 @@ class Prize(models.Model):
     picture = models.ForeignKey(
         Picture, models.PROTECT, related_name="prizes", null=True, blank=True, editable=False
     )
-    picture_alt = models.CharField(max_length=ALT_LENGTH, blank=True, editable=False)
-    picture_alt_zh = models.CharField(max_length=ALT_LENGTH, blank=True, editable=False)
+    picture_alt = models.CharField(max_length=80, blank=True, editable=False)
+    picture_alt_zh = models.CharField(max_length=80, blank=True, editable=False)
 
     class Meta:
         ordering = ("prize_list", "position", "id")

@@ -71,6 +71,8 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sizes: list[tuple[int, int]]  # [[width, height], ...], the smallest first
     alt: str = ""  # what it shows, in words
     alt_zh: str = ""
+    alt_hant: str = ""
+    alt_hk: str = ""
 
 
 class Prize(Struct, frozen=True, kw_only=True):

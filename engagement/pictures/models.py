@@ -4,9 +4,11 @@ from typing import Any
 
 from django.db import models
 
+from engagement.chinese import written_elsewhere
 from engagement.pictures.core.names import base_of, file_name
 
-ALT_LENGTH = 80  # of what a picture shows, in words, for those who cannot see it
+# Of what a picture shows, in words, for those who cannot see it. The columns take more, the largest state does not.
+ALT_LENGTH = 60
 
 
 class Picture(models.Model):
@@ -35,4 +37,5 @@ def describe_picture(picture: Picture | None, alt: str = "", alt_zh: str = "") -
     if picture is None:
         return None
     texts = {name: text for name, text in (("alt", alt), ("alt_zh", alt_zh)) if text}
-    return {"base": base_of(picture.digest), "sizes": picture.sizes, **texts}
+    told = {**texts, **written_elsewhere("alt", alt_zh)}
+    return {"base": base_of(picture.digest), "sizes": picture.sizes, **told}

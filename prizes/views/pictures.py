@@ -72,7 +72,8 @@ def pictures(request: HttpRequest, slug: str) -> HttpResponse:
         "of_show": _cards_of_show(show, request.user.has_perm(CHANGE_SHOW)),
         "segments": segments,
         "rundown": [
-            (segment, _cards_of(segment, request.user.has_perm(CHANGE_PRIZE))) for segment in segments.rows
+            (segment, _cards_of(segment, request.user.has_perm(CHANGE_PRIZE)))
+            for segment in reversed(segments.rows)
         ],
         "most_mb": MAX_BYTES // 1_000_000,
         "most_megapixels": MAX_PIXELS // 1_000_000,

@@ -184,7 +184,7 @@ def test_a_picture_from_a_phone_stands_upright_without_its_place(
         ({"of": "segment"}, "expected show, standby or prize, got 'segment'"),
         ({"of": "prize"}, "this show has no prize ''"),
         ({"of": "prize", "prize": "9" * 40}, "this show has no prize '99999999999999999999'"),
-        ({"of": "show", "alt": "x" * 81}, "What is to be seen: expected at most 80 characters, got 81."),
+        ({"of": "show", "alt": "x" * 61}, "What is to be seen: expected at most 60 characters, got 61."),
         ({"of": "show", "alt": "a\u202eb"}, "What is to be seen: expected characters that can be seen"),
         ({"of": "standby", "alt": "no words here"}, "Choose a picture first."),
     ],

@@ -14,6 +14,7 @@ from engagement.core.messages import (
     NamedWinner,
     Naming,
     Next,
+    Picture,
     Winner,
     encode,
 )
@@ -31,6 +32,7 @@ from engagement.core.show_state import (
     small_step,
     state_message,
 )
+from engagement.pictures.models import ALT_LENGTH
 from tests.cast import PRIZE, make_result, make_winner
 
 
@@ -232,6 +234,25 @@ def test_the_largest_welcome_is_far_below_what_clients_take() -> None:
     segment = msgspec.structs.replace(demo_state().segments[0], prizes=prizes)
     bounded = bound_results([cut_winners(result, MAX_WINNERS) for result in results])
     state = msgspec.structs.replace(demo_state(), segments=[segment], results=bounded)
+    assert len(encode(state_message(state, "tv")).encode()) < 400_000
+
+
+def test_pictures_leave_the_largest_welcome_as_large_as_the_protocol_says() -> None:
+    """Here every text is exactly as long as a row can have it, and each prize has a picture."""
+    alt = {"alt": "银" * ALT_LENGTH, "alt_zh": "银" * ALT_LENGTH, "alt_hant": "銀" * ALT_LENGTH}
+    sizes = [(1000 + width, 2000) for width in range(4)]
+    picture = Picture(base=f"/pictures/{64 * 'a'}/", sizes=sizes, **alt, alt_hk="銀" * LONGEST_TWICE)
+    longest = dict.fromkeys(("celebrity", "celebrity_zh", "brand", "garment", "garment_zh"), "银" * 80)
+    longest |= dict.fromkeys(("celebrity_hant", "garment_hant"), "銀" * 80) | {"size": "银" * 20}
+    longest |= dict.fromkeys(("celebrity_hk", "garment_hk"), "銀" * LONGEST_TWICE)
+    prizes = [msgspec.structs.replace(PRIZE, id=number, **longest, picture=picture) for number in range(500)]
+    held = [msgspec.structs.replace(winner, prize=number) for number, winner in enumerate(winners(20))]
+    results = [make_result(7, *held, draw=draw, prizes=prizes) for draw in range(30)]
+    segment = msgspec.structs.replace(demo_state().segments[0], prizes=prizes)
+    bounded = bound_results([cut_winners(result, MAX_WINNERS) for result in results])
+    state = msgspec.structs.replace(
+        demo_state(), segments=[segment], results=bounded, picture=picture, standby_picture=picture
+    )
     assert len(encode(state_message(state, "tv")).encode()) < 400_000
 
 

@@ -13,7 +13,7 @@ from engagement.models import Show
 from engagement.pictures.core.names import digest_of
 from engagement.pictures.decoding import Made
 from engagement.pictures.keeping import UNUSED_FOR, keep_made, prune_pictures
-from engagement.pictures.models import Picture, describe_picture
+from engagement.pictures.models import ALT_LENGTH, Picture, describe_picture
 from prizes.models import Prize
 from prizes.steps.repeat import COPIED_OF_A_PRIZE
 from tests.cast import arm, make_segment, make_show
@@ -90,9 +90,9 @@ def test_a_show_tells_its_pictures_and_one_without_says_nothing():
 
 
 def test_the_announcement_of_a_picture_is_small():
-    alt = "银" * 80
+    alt = "银" * ALT_LENGTH
     described = describe_picture(keep_made(made()), alt, alt)
-    assert len(msgspec.json.encode(described)) < 700
+    assert len(msgspec.json.encode(described)) < 850
     assert len(msgspec.json.encode(describe_picture(keep_made(made())))) < 160
 
 
