@@ -41,7 +41,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
-  bench-logins bench-sybil soak fuzz supply lint lock drawings texts tokens schema types clean
+  bench-logins bench-sybil soak fuzz supply lint lock drawings screenshots texts tokens schema types clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -114,6 +114,9 @@ lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and 
 
 texts: $(VENV)/dev ## take new texts of the sources into the catalogues, compile these, and tell what they lack
 	@$(PY) -m tests.catalogues
+
+screenshots: $(VENV)/dev ## pictures of every moment of the phone in var/screens; ARGS="--only won --size 390x844"
+	@$(PY) -m tests.screens var/screens $(ARGS)
 
 types: ## write shake-client.d.ts from the comments of the client library, with TypeScript's compiler
 	@cd tests/shake_client && npm ci --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent

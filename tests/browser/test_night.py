@@ -130,7 +130,9 @@ def test_a_segment_runs_from_arm_to_the_winners_phones(
         "It is as it must be."
     )  # by itself, with the ledger's key
     expect(shaker.locator("#stub-verdicts")).to_contain_text("一切无误")
+    tapper.get_by_role("button", name="Back to the show").click()
     check_saved_stub(tapper, shakes=6)
+    tapper.locator("#win-strip").click()
     own_name = tapper.locator("#you").inner_text().removeprefix("You are ")
     expect(stage.locator("#winners")).to_contain_text(own_name)
     stage.screenshot(path=shots / "stage-published.png")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.cast import (
     take_many_guests,
     totals_in_tally,
 )
+from tests.node import install, needed
 from tests.servers import free_socket, running_gateway
 
 HERE = Path(__file__).parent
@@ -27,15 +27,6 @@ WITH_A_SERVER = HERE / "phone.test.js"
 PHONES = 25
 
 
-def needed(program: str, package: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        pytest.fail(
-            f"the client library is tested in Node.js: install {program} (Debian: apt install {package})"
-        )
-    return found
-
-
 @pytest.fixture(scope="module")
 def node() -> str:
     return needed("node", "nodejs")
@@ -44,13 +35,7 @@ def node() -> str:
 @pytest.fixture(scope="module")
 def packages() -> None:
     """Those of package-lock.json: a server of sockets, and the compiler that checks types."""
-    if (HERE / "node_modules/.package-lock.json").exists():
-        return
-    command = [needed("npm", "npm"), "ci", "--prefix", str(HERE), "--ignore-scripts"]
-    options = ["--omit-lockfile-registry-resolved", "--no-audit", "--no-fund"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        pytest.skip(f"NOT CHECKED, npm cannot get the packages: {done.stderr[-300:]}")
+    install()
 
 
 def run_tests(node: str, *files: Path) -> None:

@@ -48,15 +48,15 @@ export const OVERLOADED = {
 
 /** How shakes are counted, and why by taps. */
 export const SENSOR = {
-  on: mark("Shake your phone, or tap the button."),
+  on: mark("Shake your phone, or tap anywhere."),
   insecure: mark(
-    "Browsers give a page the motion sensor only over https. This page came over http, so please tap the "
-    + "button.",
+    "Browsers give a page the motion sensor only over https. This page came over http, so please tap "
+    + "anywhere.",
   ),
-  missing: mark("This device has no motion sensor, so please tap the button."),
-  silent: mark("The motion sensor of this device says nothing, so please tap the button."),
+  missing: mark("This device has no motion sensor, so please tap anywhere."),
+  silent: mark("The motion sensor of this device says nothing, so please tap anywhere."),
   denied: mark(
-    "The motion sensor was not allowed, so please tap the button. It can be allowed in the browser's "
+    "The motion sensor was not allowed, so please tap anywhere. It can be allowed in the browser's "
     + "settings.",
   ),
 };
@@ -108,9 +108,18 @@ export const WORKING = mark(
 export const WRONG_CODE = mark(
   "This code is not taken. It changes every minute: type the newest one, or try mobile data.",
 );
-export const CLAIM_BY = mark("Claim it until {time}. Keep this phone, and do not delete the data of this page.");
-export const NOT_WON = {
-  more: mark("Not this time. There is more to win in the next segment."),
-  last: mark("Not this time. Thank you for shaking along."),
-};
 export const FAILED = mark("It could not be compared: {message}. This page tries again by itself.");
+
+export const SEAL_MEANS = mark("Nobody can change who takes part now, not even we. This number proves it.");
+export const SEAL_BECAUSE = mark(
+  "It is made from the rules, from everybody who takes part and from their tickets. The big screen and the "
+  + "page of the draw show the same one. If anything in it were changed, it would be another number.",
+);
+export const BEACON_NOTE = mark("A public number that nobody knows yet decides who wins.");
+export const LOST_NOTE = mark("Thank you for shaking along. Every ticket had the same chance.");
+export const CLAIMED_NEXT = mark(
+  "The organiser has your claim. Keep this phone and the data of this page until you hold the prize: they "
+  + "prove that it is you.",
+);
+export const ELSEWHERE = mark("Another page of yours counts. Touch this one to count here.");
+export const SLEPT = mark("Your phone was asleep. All of it is up to date again.");

@@ -239,6 +239,8 @@ export class Turn {
     now: () => number;
     name: string;
     isMine(): boolean;
+    /** Whether another tab counts now. */
+    isElsewhere(): boolean;
     take(): void;
     /** Somebody looks at this tab now. */
     claim(): void;

@@ -590,6 +590,12 @@ export class Turn {
     return true;
   }
 
+  /** Whether another tab counts now. */
+  isElsewhere() {
+    const held = this.keep.read("turn");
+    return held !== null && held.tab !== this.name && Math.abs(this.now() - held.at) < LEASE_MS;
+  }
+
   take() {
     this.keep.write("turn", { tab: this.name, at: this.now() });
   }

@@ -20,9 +20,9 @@ export const mark = (text) => text;
 export const say = (text, values = {}) => fill(texts.get(text) ?? text, values);
 
 /** The text for so many. */
-export function sayCount(one, many, count) {
+export function sayCount(one, many, count, values = {}) {
   const forms = texts.get(one) ?? [one, many];
-  return fill(forms[count === 1 ? 0 : forms.length - 1], { count });
+  return fill(forms[count === 1 ? 0 : forms.length - 1], { ...values, count });
 }
 
 /** A text whose meaning the context tells, where the English alone does not. */
@@ -71,6 +71,20 @@ export function priceText({ value_minor, currency }) {
 const DAY = { year: "numeric", month: "long", day: "numeric" };
 const TIME = { ...DAY, hour: "numeric", minute: "2-digit", timeZoneName: "short" };
 export const timeText = (ms) => new Date(ms).toLocaleString(language, TIME);
+
+/** "21:40": a time of this night. */
+export const clockText = (ms) => new Date(ms).toLocaleTimeString(language, { hour: "numeric", minute: "2-digit" });
+
+/** "2 days 4 hours", "3 hours 20 minutes", "14:59": what is left until a deadline. */
+export function leftText(ms) {
+  const minutes = Math.floor(Math.max(0, ms) / 60000);
+  const [days, hours] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24];
+  const inHours = hours > 0 ? [sayCount("1 hour", "{count} hours", hours)] : [];
+  if (days > 0) return [sayCount("1 day", "{count} days", days), ...inHours].join(" ");
+  if (minutes < 60) return countdownText(ms);
+  const rest = minutes % 60;
+  return [...inHours, ...(rest > 0 ? [sayCount("1 minute", "{count} minutes", rest)] : [])].join(" ");
+}
 
 /** "8", "1:05": whole seconds, never 0 before the end. */
 export function countdownText(ms) {

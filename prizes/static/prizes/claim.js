@@ -1,5 +1,7 @@
 // The claim page of a winner: finds the pass and the salt that the phone page has kept, and asks the API with them.
 import { byId, setText, show } from "../engagement/dom.js";
+import { CLAIMED_NEXT } from "../engagement/phrases.js";
+import { artOf } from "../engagement/pictures.js";
 import { Keep, request } from "../engagement/shake-client.js";
 import { priceText, prizeText, say, timeText } from "../engagement/words.js";
 import { CLAIMS, REASONS } from "./phrases.js";
@@ -28,6 +30,7 @@ async function ask(path, { pass, salt }) {
 function drawWin(win) {
   setText("prize", prizeText(win.prize));
   setText("price", say("worth {price}", { price: priceText(win.prize) }));
+  if (byId("win").hidden) byId("art").append(artOf(win.prize));
   show("win", true);
   const open = win.status === "won"; // the server's clock says whether it is late, not this device's
   tell(open ? "until" : standingOf(win), { time: timeText(win.claim_by) });
@@ -35,6 +38,8 @@ function drawWin(win) {
     const reason = say(REASONS[win.reason.replaceAll(" ", "_")]);
     setText("told", say("{told} ({reason})", { told: say(CLAIMS.disqualified), reason }));
   }
+  setText("following", win.status === "claimed" ? say(CLAIMED_NEXT) : "");
+  show("following", win.status === "claimed");
   show("claim", open);
   show("decline", open);
   show("decline-sure", false);

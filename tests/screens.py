@@ -1,0 +1,193 @@
+"""`python -m tests.screens FOLDER`: pictures of every moment of the phone page, in each language and size.
+
+Pages, passes and files come from a real gateway; what the show does is told by a script, because no night reaches all
+of its moments in a minute. `--only won,lost`, `--size 390x844` and `--language en` take a part of them.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import CHROMIUM, FLAGS, Night
+from tests.browser.test_phone_protocol import VIEWER, Gateway, now_ms, state
+from tests.migrated import make_once
+
+SIZES = ((320, 568), (390, 844), (768, 1024))
+LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
+SEAL = "c0ffee42" + "5a" * 28
+TICKETS = [[10, 1], [20, 2], [30, 3], [40, 4], [47, 5]]
+Told = dict[str, Any]
+
+
+def prize(number: int = 3, **fields: Any) -> Told:
+    told = {"id": number, "celebrity": "Lin Yao", "celebrity_zh": "林遥", "brand": "Northlight", "size": "M"}
+    told |= {"garment": "Silver coat", "garment_zh": "银色大衣", "quantity": 1, "currency": "CNY"}
+    return told | {"value_minor": 250_000} | fields
+
+
+def segment(phase: str, seq: int = 20, **fields: Any) -> Told:
+    """A state in which everything is there that this phase may have."""
+    rules = {"prizes": [prize()], "tickets": TICKETS}
+    past = (
+        {"opens_at": now_ms() - 60_000, "closes_at": now_ms() - 30_000}
+        if phase != "armed"
+        else {"opens_at": None}
+    )
+    told = state(seq, "Red carpet", title_zh="红毯时刻", **{**rules, "phase": phase, **past, **fields})
+    return told | {"next": {"title": "Midnight duet", "title_zh": "午夜对唱", "opens_at": None}}
+
+
+def window(opens_ms: int, length_ms: int = 30_000) -> Told:
+    return {"opens_at": now_ms() + opens_ms, "closes_at": now_ms() + opens_ms + length_ms}
+
+
+def naming(number: int, viewer: str = "ab" * 14, name: str = "Amber Comet 47") -> Told:
+    winner = {"number": number, "at": now_ms() - 100, "pseudonym": viewer, "name": name, "prize": 3}
+    return {"of": 5, "named": number, "winners": [winner], "prizes": [prize()]}
+
+
+def published(viewer: str, *, more: bool = True) -> Told:
+    winners = [(viewer, "Scarlet Eagle 47"), ("cd" * 14, "Quiet Harbour 12"), ("ef" * 14, "Golden Kite 80")]
+    found = {
+        "draw": 7, "segment": 1, "seal": SEAL, "strength": "public", "record_url": "/api/draws/7/record",
+        "claim_url": "/draws/7/claim/", "claim_by": now_ms() + 84_000_000, "published_at": 1, "shown_at": 1,
+        "winners": [{"pseudonym": who, "name": name, "prize": 3} for who, name in winners], "winners_total": 5,
+        "winners_url": "/api/draws/7/winners", "prizes": [prize()],
+    }  # fmt: skip
+    told = segment("published", entries=8_123_456, seal=SEAL) | {"results": [found]}
+    return told if more else told | {"more_to_come": False, "next": None}
+
+
+def pulse(gateway: Gateway) -> None:
+    live = {"phones": 8_734_512, "shakes": 181_000_000, "per_second": 4_100_000, "leaders": []}
+    gateway.say("pulse", epoch=5, seq=20, segment=1, **live)
+
+
+def taps(page: Page, gateway: Gateway) -> None:
+    for _ in range(6):
+        page.locator("#tap").dispatch_event("pointerdown")
+        page.wait_for_timeout(60)
+    gateway.say("ack", segment=1, total=41)
+    page.locator("#tap").dispatch_event("pointerdown")
+    page.wait_for_timeout(60)
+
+
+def elsewhere(page: Page, gateway: Gateway) -> None:
+    held = "JSON.stringify({ tab: 'another', at: Date.now() })"
+    page.evaluate(f"setInterval(() => localStorage.setItem('shake.night.turn', {held}), 50)")
+    page.wait_for_timeout(300)
+
+
+Act = Callable[[Page, Gateway], None]
+
+
+def stay(page: Page, gateway: Gateway) -> None:
+    pulse(gateway)
+
+
+def lose(page: Page, gateway: Gateway) -> None:
+    taps(page, gateway)
+    gateway.greeting = lambda socket: None
+    gateway.say("pace", report_every_ms=200, jitter_ms=50, spread_ms=60_000)
+    gateway.sockets[-1].close(code=1011)
+    page.wait_for_timeout(250)
+
+
+def ask_sensor(page: Page, gateway: Gateway) -> None:
+    pulse(gateway)
+    page.evaluate(
+        "document.getElementById('sensor').hidden = false; document.getElementById('how').textContent = ''"
+    )
+
+
+def claimed(page: Page, gateway: Gateway) -> None:
+    gateway.say("won", draw=7, prize=prize(), claim_url="/draws/7/claim/", claim_by=now_ms() + 84_000_000,
+                status="claimed", shown_at=now_ms() - 100)  # fmt: skip
+
+
+def put_away(page: Page, gateway: Gateway) -> None:
+    gateway.say(
+        "won", draw=6, prize=prize(), claim_url="/draws/6/claim/", claim_by=now_ms() + 84_000_000, shown_at=0
+    )
+
+
+# Moment -> the state, and what happens then.
+MOMENTS: dict[str, tuple[Callable[[], Told], Act]] = {
+    "idle": (lambda: state(20) | {"segment": None, "next": None}, stay),
+    "idle-sensor": (lambda: state(20) | {"segment": None, "next": None}, ask_sensor),
+    "armed": (lambda: segment("armed", prizes=[prize(quantity=2), prize(4)]), stay),
+    "soon": (lambda: segment("armed", **window(47_500)), ask_sensor),
+    "cue": (lambda: segment("armed", **window(3_600)), stay),
+    "cue-two": (lambda: segment("armed", **window(10_400)), lambda page, _: page.wait_for_timeout(600)),
+    "open": (lambda: segment("open", **window(-6_000)), taps),
+    "open-start": (lambda: segment("open", **window(-100)), stay),
+    "elsewhere": (lambda: segment("open", **window(-6_000)), elsewhere),
+    "closing": (lambda: segment("closing"), lambda page, gateway: gateway.say("ack", segment=1, total=41)),
+    "sealed": (lambda: segment("sealed", seal=SEAL, entries=8_123_456, beacon_at=now_ms() + 40_000), stay),
+    "beacon": (lambda: segment("sealed", seal=SEAL, beacon_at=now_ms() + 11_000), stay),
+    "drawn": (lambda: segment("drawn", seal=SEAL, prizes=[prize(quantity=5)]), stay),
+    "naming": (lambda: segment("drawn", naming=naming(2)), stay),
+    "naming-you": (lambda: segment("drawn", naming=naming(2, VIEWER, "Scarlet Eagle 47")), stay),
+    "lost": (lambda: published("ab" * 14), stay),
+    "lost-last": (lambda: published("ab" * 14, more=False), stay),
+    "won": (lambda: published(VIEWER), stay),
+    "claimed": (lambda: published("ab" * 14), claimed),
+    "win-strip": (lambda: segment("armed", **window(47_500)), put_away),
+    "void": (lambda: segment("void", reason="the host fell ill"), stay),
+    "offline": (lambda: segment("open", **window(-6_000)), lose),
+    "rehearsal": (lambda: segment("armed", rehearsal=True), stay),
+    "rehearsal-open": (lambda: segment("open", rehearsal=True, **window(-6_000)), taps),
+}  # fmt: skip
+QUICK = {"cue": 150, "cue-two": 150, "open": 60, "rehearsal-open": 60, "offline": 60}  # ms until the picture
+TOTALS = {"open-start": 0, "idle": 0, "closing": 41}
+
+
+def open_moment(browser: Browser, night: Night, name: str, language: str, size: tuple[int, int]) -> Page:
+    """A phone on which this moment is shown."""
+    context = browser.new_context(
+        locale=LANGUAGES[language], timezone_id="Asia/Shanghai", has_touch=True, is_mobile=True, device_scale_factor=2,
+        viewport={"width": size[0], "height": size[1]},
+    )  # fmt: skip
+    page = context.new_page()
+    gateway = Gateway(page)
+    told, act = MOMENTS[name]
+    state_now = told()
+    gateway.greeting = gateway.welcome(state_now, total=TOTALS.get(name, 34))
+    page.goto(f"http://{night.address}/play/night/?feed=app")
+    gateway.wait_for("hello")
+    page.wait_for_timeout(200)
+    act(page, gateway)
+    page.wait_for_timeout(QUICK.get(name, 950))
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--size", default="")
+    parser.add_argument("--language", default="")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    names = asked.only.split(",") if asked.only else list(MOMENTS)
+    sizes = [size for size in SIZES if not asked.size or asked.size == f"{size[0]}x{size[1]}"]
+    languages = [asked.language] if asked.language else list(LANGUAGES)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        night = Night(Path(scratch) / "night", make_once(Path(scratch) / "migrated"))
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        for size in sizes:
+            for language in languages:
+                for name in names:
+                    page = open_moment(browser, night, name, language, size)
+                    page.screenshot(path=asked.folder / f"{name}-{language}-{size[0]}.png")
+                    page.context.close()
+        browser.close()
+        night.stop()
+
+
+if __name__ == "__main__":
+    main()
