@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -101,6 +102,7 @@ def _meant(language: str, rest: str) -> str | None:
     return "zh-hant" if {"hant", "tw", "mo"} & set(parts) else "zh-hans"
 
 
+@lru_cache(maxsize=1024)  # browsers send few different ones
 def preferred_language(accepted: str, otherwise: str = "") -> str:
     """The language that an Accept-Language header gives the largest weight, the one named first where two have it.
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from engagement.clock import now_ms
 from engagement.fair_play.core.air_code import PERIOD_MS, code_of
 from engagement.fair_play.promised import describe_fair_play
-from engagement.languages import choose_language, localize
+from engagement.languages import choose_language, localize, page_language
 from engagement.models import Show
 from engagement.qr import qr_code
 from engagement.roles import CONSOLE
@@ -51,6 +51,9 @@ def stage(request: HttpRequest, slug: str) -> HttpResponse:
 
 def feed_language(request: HttpRequest, show: Show) -> str:
     """Whoever prefers none of our languages is spoken to in that of the feed that the address names."""
+    preferred = {choose_language(request, otherwise) for otherwise in ("en", "zh-hans")}
+    if len(preferred) == 1 or "feed" not in request.GET:
+        return page_language()
     feed = show.feeds.filter(name=request.GET.get("feed", "")).exclude(language="").first()
     return choose_language(request, feed.language if feed else "")
 
