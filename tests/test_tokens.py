@@ -26,6 +26,7 @@ def test_no_other_style_sheet_names_a_colour() -> None:
     for sheet in SHEETS:
         if sheet != SHEET and "vendor" not in sheet.parts:
             assert not COLOUR.findall(sheet.read_text()), sheet
+            assert not re.findall(r"var\([^()]*\)\w", sheet.read_text()), sheet
 
 
 def test_every_token_that_is_used_is_there_and_every_token_has_a_word() -> None:
