@@ -2,14 +2,14 @@
 
 from django.urls import path, re_path
 
-from engagement import views
+from engagement import screens, views
 from engagement.gateway.consumer import ShakeConsumer
 from engagement.ledger import views as ledger
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("play/<slug:slug>/", views.play, name="play"),
-    path("stage/<slug:slug>/", views.stage, name="stage"),
+    path("stage/<slug:slug>/", screens.stage, name="stage"),
     path("stage/<slug:slug>/join.svg", views.join_qr, name="join_qr"),
     re_path(r"^seals/(?P<seal>[0-9a-f]{64})\.svg$", views.seal_qr, name="seal_qr"),
     path("console/<slug:slug>/codes/", views.air_codes, name="air_codes"),

@@ -37,18 +37,6 @@ def play(request: HttpRequest, slug: str) -> HttpResponse:
         return render_page(request, "engagement/play.html", show.title, show.title_zh, show=show, feed=feed)
 
 
-@require_safe
-def stage(request: HttpRequest, slug: str) -> HttpResponse:
-    show = get_object_or_404(Show, slug=slug)
-    context = {
-        "show": show,
-        "play_address": _play_address(request, show.slug),
-        "seal_address": reverse("seal_qr", args=["0" * 64]).replace("0" * 64, "SEAL"),
-    }
-    with override(feed_language(request, show)):
-        return render_page(request, "engagement/stage.html", show.title, show.title_zh, **context)
-
-
 def feed_language(request: HttpRequest, show: Show) -> str:
     """Whoever prefers none of our languages is spoken to in that of the feed that the address names."""
     preferred = {choose_language(request, otherwise) for otherwise in ("en", "zh-hans")}
@@ -86,7 +74,7 @@ def render_page(
 # --- QR codes -----------------------------------------------------------------------------------------------
 
 
-def _play_address(request: HttpRequest, slug: str) -> str:
+def play_address(request: HttpRequest, slug: str) -> str:
     return request.build_absolute_uri(reverse("play", args=[slug]))
 
 
@@ -94,7 +82,7 @@ def _play_address(request: HttpRequest, slug: str) -> str:
 def join_qr(request: HttpRequest, slug: str) -> HttpResponse:
     """The address of the phone page, as the host of this request has it."""
     show = get_object_or_404(Show, slug=slug)
-    return qr_code(_play_address(request, show.slug))
+    return qr_code(play_address(request, show.slug))
 
 
 @require_safe

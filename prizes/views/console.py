@@ -23,6 +23,7 @@ from engagement.paging import newest_first, read_number
 from engagement.refusals import wants_json
 from engagement.restores import trouble
 from engagement.roles import CONSOLE
+from engagement.screens import OVERLAYS
 from prizes.approvals import VALID_MS, lamps_before, needs_two, press, tell_lamps
 from prizes.crew import glass
 from prizes.logins import session_of
@@ -83,7 +84,11 @@ def control_room(request: HttpRequest, slug: str) -> HttpResponseBase:
     context |= {"shown": shown, "restored": trouble(), "glass": glass.alarm()}
     context |= {"fingerprint": fingerprint(show, shown.segments)}
     context |= {"requests": describe_requests(show, request.user, now)}
-    context |= {"prizes": list_prizes(shown.segments), "runs": request.user.has_perm(RUN)}
+    context |= {
+        "prizes": list_prizes(shown.segments),
+        "runs": request.user.has_perm(RUN),
+        "overlays": OVERLAYS,
+    }
     return render(request, "prizes/control_room.html", context)
 
 

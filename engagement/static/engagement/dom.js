@@ -27,3 +27,18 @@ export function setRows(id, rows, build) {
   element.dataset.rows = key;
   element.replaceChildren(...rows.map(build));
 }
+
+/** Texts by the name of their place: all elements with `data-text` of that name. */
+export function fill(texts) {
+  for (const [name, text] of Object.entries(texts)) {
+    for (const element of document.querySelectorAll(`[data-text="${name}"]`)) {
+      if (element.textContent !== text) element.textContent = text;
+    }
+  }
+}
+
+/** Shows an image at this address; an empty one hides it. */
+export function setImage(image, address) {
+  image.hidden = address === "";
+  if (address && image.getAttribute("src") !== address) image.setAttribute("src", address);
+}

@@ -1,146 +1,138 @@
-// The stage page: what everybody in the hall sees. It only watches.
-import { byId, make, setRows, setText, show } from "./dom.js";
-import { MOMENTS } from "./phrases.js";
-import { Connection, resultsOf, shownMoment, unlisted } from "./shake-client.js";
-import { countdownText, localized, moreText, nameText, numberText, priceText, prizeText, say } from "./words.js";
+// The wall: what everybody in the hall sees. It only watches, and comes back by itself after any loss.
+import { byId, fill, make, setImage, setRows, show } from "./dom.js";
+import { throwConfetti } from "./confetti.js";
+import { fitAll } from "./fit.js";
+import { Screen, isStill, sceneWords } from "./screen.js";
+import { isRehearsal, pictureAddress } from "./wall_scenes.js";
+import { resultsOf } from "./shake-client.js";
+import { showCard } from "./test_card.js";
+import { localized, nameText, numberText, say } from "./words.js";
 
-const { slug } = document.body.dataset;
-// Moments that this page shows like another one.
-const SHOWN_AS = { cue: "soon", beacon: "sealed", naming: "drawn" };
-const LEADERS = 3; // one line
-const WINNERS_AT_ONCE = 12;
+const { body } = document;
+const LEADERS = 3;
+const WINNERS_AT_ONCE = 4;
 const WINNERS_MS = 8000; // as long as that many names take to read
-const RELOAD_MS = 15000; // nobody stands beside the big screen to press a button
+const OFFLINE_MS = 5000;
+const RING_MS = 15000; // as long as the moment before the beacon's round
+const AWAKE_MS = 3000;
+const WITH_BACKDROP = { idle: "picture", announce: "picture", standby: "standby", cue: "prize" };
 
-let pulse = null;
+let scene = "";
 
-// --- what is shown ---
+// --- for every frame: what runs ---
 
-function tick() {
-  const now = connection.clock.now();
-  const { state } = connection;
-  const precise = shownMoment(state, now);
-  const moment = SHOWN_AS[precise] ?? precise;
-  document.body.dataset.moment = moment;
-  setText("moment", say(MOMENTS[moment]));
-  drawCountdown(moment, now);
-  drawWinners(now);
-  show("live", ["open", "closing"].includes(moment));
-  show("sealed", ["sealed", "drawn"].includes(moment) && Boolean(state.segment.seal));
-  show("result", moment === "published");
-  show("more-to-come", moment === "published" && state.more_to_come);
-  show("prizes", ["armed", "soon", "open"].includes(moment) && state.segment.prizes.length > 0);
-  show("leaders", ["open", "closing"].includes(moment) && hasLeaders());
+function frame(view) {
+  if (view.scene !== scene) draw(view);
+  if (["open", "closing"].includes(scene)) fill({ shakes: numberText(view.shakes) });
+  if (scene === "beacon") closeRing(view);
 }
 
-function drawCountdown(moment, now) {
-  const { segment } = connection.state;
-  const until = { soon: segment?.opens_at, open: segment?.closes_at }[moment];
-  show("countdown", until !== undefined);
-  if (until === undefined) return;
-  setText("countdown-label", moment === "open" ? say("Closes in") : "");
-  setText("seconds", countdownText(until - now));
+function closeRing({ state, now }) {
+  const left = Math.max(0, state.segment.beacon_at - now) / RING_MS;
+  byId("ring").style.strokeDashoffset = isStill() ? 0 : Math.min(1, left);
 }
 
-const isOfSegment = () => pulse !== null && pulse.segment === connection.state.segment?.id;
-const hasLeaders = () => isOfSegment() && pulse.leaders.length > 0;
+// --- ten times a second ---
 
-function drawPulse() {
-  setText("phones", pulse ? numberText(pulse.phones) : "–");
-  setText("shakes", numberText(isOfSegment() ? pulse.shakes : 0));
-  setText("per-second", numberText(isOfSegment() ? pulse.per_second : 0));
-  setRows("leader-list", hasLeaders() ? pulse.leaders.slice(0, LEADERS) : [], ({ name, total }) => {
+function draw(view) {
+  const changed = view.scene !== scene;
+  if (changed) enter(view.scene);
+  const words = { title: titleOf(view.state), ...sceneWords(view, screen.pulse?.phones ?? null) };
+  if (scene === "cue") beat(words.seconds);
+  fill(words);
+  drawPictures(view);
+  body.toggleAttribute("data-awaits", awaits(view.naming));
+  drawLeaders(view);
+  drawWinners(view);
+  const practice = isRehearsal(view.state, view.now);
+  body.toggleAttribute("data-rehearsal", practice);
+  show("rehearsal", practice);
+  show("band", practice);
+  show("offline", screen.lostMs() > OFFLINE_MS);
+  body.dataset.layout = [scene, ...body.getAttributeNames()].join();
+  fitAll();
+}
+
+function enter(next) {
+  if (next === "published" && scene !== "" && !isStill()) throwConfetti(byId("confetti"));
+  scene = next;
+  body.dataset.scene = next;
+}
+
+const titleOf = (state) => localized(state, "title") || byId("rehearsal").previousElementSibling.textContent;
+
+/** One pulse a second, with the digit. */
+function beat(digit) {
+  const place = document.querySelector(".digit");
+  if (place.textContent === digit) return;
+  place.classList.remove("beats");
+  void place.offsetWidth; // so that the motion begins anew
+  place.classList.add("beats");
+}
+
+function drawPictures({ state, prize, naming }) {
+  const pixels = (part) => Math.ceil(innerWidth * devicePixelRatio * part);
+  const shown = ["armed", "prize", "soon", "open", "closing", "drawn", "naming"].includes(scene);
+  const picture = shown && !awaits(naming) ? pictureAddress(prize?.picture, pixels(0.35)) : "";
+  setImage(byId("picture").firstElementChild, picture);
+  body.toggleAttribute("data-picture", picture !== "");
+  const behind = WITH_BACKDROP[scene];
+  const backdrop = pictureAddress(behind === "prize" ? prize?.picture : state[behind], pixels(1));
+  setImage(byId("backdrop"), backdrop);
+  body.toggleAttribute("data-backdrop", backdrop !== "");
+  body.toggleAttribute("data-standby", scene === "standby" && backdrop !== "");
+}
+
+/** Before a name is told the wall holds its breath: it shows which one, and nothing else. */
+const awaits = (naming) => scene === "naming" && naming.awaited !== null;
+
+function drawLeaders({ pulse }) {
+  const leaders = (scene === "open" && pulse?.leaders) || [];
+  const rows = leaders.slice(0, LEADERS).map((leader, place) => ({ ...leader, place: place + 1 }));
+  setRows("leader-list", rows, ({ name, total, place }) => {
     const row = make("li");
-    row.append(make("span", "name", nameText(name)), make("span", "total", numberText(total)));
+    row.append(make("span", "rank", String(place)), make("span", "name", nameText(name)));
+    row.append(make("span", "total number", numberText(total)));
     return row;
   });
 }
 
-function drawState() {
-  const { segment } = connection.state;
-  setText("segment", segment ? localized(segment, "title") : "");
-  setRows("prize-list", segment ? segment.prizes : [], prizeRow);
-  drawSeal(segment?.seals ?? (segment?.seal ? [segment.seal] : []));
-  const results = resultsNow();
-  show("rehearsal", results.some((result) => result.strength === "rehearsal"));
-  setText("unlisted", moreText(unlisted(results)));
-  const seals = results.map((result) => `${say("Seal")} ${firstDigits(result.seal)}`);
-  setText("result-seal", seals.join(" · "));
-}
-
-/** The first 20 digits in groups of four, for people to compare. */
-const firstDigits = (seal) => `${seal.slice(0, 20).replace(/(.{4})(?=.)/g, "$1 ")} …`;
-
-function drawSeal(seals) {
-  if (!seals.length) return;
-  const [seal] = seals;
-  setText("seal", seals.map(firstDigits).join(" · "));
-  const image = byId("seal-qr");
-  const address = image.dataset.address.replace("SEAL", seal);
-  if (image.getAttribute("src") !== address) image.setAttribute("src", address);
-}
-
-function resultsNow() {
-  const { segment, results } = connection.state;
-  return segment ? resultsOf(results, segment.id) : [];
-}
-
-/** All of them where they fit, else page after page. */
-function drawWinners(now) {
-  const winners = resultsNow().flatMap((result) => result.winners);
+function drawWinners({ state, now }) {
+  if (scene !== "published") return;
+  const results = resultsOf(state.results, state.segment.id, now);
+  const winners = results.flatMap((result) => result.winners);
+  const total = results.reduce((sum, result) => sum + result.winners_total, 0);
   const pages = Math.max(1, Math.ceil(winners.length / WINNERS_AT_ONCE));
   const first = (Math.floor(now / WINNERS_MS) % pages) * WINNERS_AT_ONCE;
   const shown = winners.slice(first, first + WINNERS_AT_ONCE);
-  byId("winners").dataset.size = winners.length > 6 ? "many" : winners.length > 2 ? "some" : "few";
   setRows("winners", shown, winnerRow);
-}
-
-function prizeRow(prize) {
-  const row = make("li");
-  row.append(make("strong", "", localized(prize, "garment")));
-  row.append(make("span", "", `${prize.brand} · ${localized(prize, "celebrity")} · ${prize.size}`));
-  const times = prize.quantity > 1 ? ` × ${prize.quantity}` : "";
-  row.append(make("span", "price", priceText(prize) + times));
-  return row;
+  const page = { from: first + 1, to: first + shown.length, of: total };
+  fill({ page: total > WINNERS_AT_ONCE ? say("{from} to {to} of {of}", page) : "" });
+  show("more-to-come", state.more_to_come);
+  const { address } = byId("check").dataset;
+  setImage(byId("check").querySelector("img"), results.length ? address.replace("/0/", `/${results[0].draw}/`) : "");
 }
 
 function winnerRow({ name, prize, moved_up }) {
   const row = make("li");
-  row.append(make("strong", "", nameText(name)), make("span", "", prizeText(prize)));
+  const strong = make("strong", "", nameText(name));
+  strong.dataset.fit = "";
+  row.append(strong, make("span", "", `${localized(prize, "garment")} · ${localized(prize, "celebrity")}`));
   if (moved_up) row.append(make("span", "moved-up", say("moved up")));
   return row;
 }
 
-// --- what comes in ---
+// --- the person beside the screen ---
 
-function takeState() {
-  drawState();
-  drawPulse();
-  tick();
+let sleeping;
+function wake() {
+  body.classList.add("awake");
+  clearTimeout(sleeping);
+  sleeping = setTimeout(() => body.classList.remove("awake"), AWAKE_MS);
 }
+for (const name of ["mousemove", "keydown", "touchstart"]) addEventListener(name, wake, { passive: true });
 
-function drawStatus(status) {
-  document.body.dataset.status = status;
-  show("offline", status !== "connected");
-  if (status === "refused") setTimeout(() => location.reload(), RELOAD_MS);
-}
-
-const connection = new Connection({
-  slug,
-  hello: async () => ({ role: "screen" }),
-  on: {
-    status: drawStatus,
-    welcome(message) {
-      setText("show", localized(message.show, "title"));
-      takeState();
-    },
-    state: takeState,
-    pulse(message) {
-      pulse = message;
-      drawPulse();
-    },
-  },
-});
-
-connection.start();
-setInterval(tick, 100);
+const { slug, feed } = body.dataset;
+const screen = new Screen({ slug, feed, draw, frame });
+screen.start();
+if (byId("card")) showCard(screen.connection.clock);

@@ -72,6 +72,9 @@ const DAY = { year: "numeric", month: "long", day: "numeric" };
 const TIME = { ...DAY, hour: "numeric", minute: "2-digit", timeZoneName: "short" };
 export const timeText = (ms) => new Date(ms).toLocaleString(language, TIME);
 
+/** "21:40:07": the time of day, with seconds, on this device. */
+export const secondsText = (ms) => new Date(ms).toLocaleTimeString(language, { hour12: false });
+
 /** "21:40": a time of this night. */
 export const clockText = (ms) => new Date(ms).toLocaleTimeString(language, { hour: "numeric", minute: "2-digit" });
 
