@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from tests.browser.conftest import CHROMIUM, FLAGS, Night
+from tests.browser.conftest import CHROMIUM, FLAGS, ROOT, Night
 from tests.browser.test_phone_protocol import VIEWER, Gateway, now_ms, state
 from tests.migrated import make_once
 
 SIZES = ((320, 568), (390, 844), (768, 1024))
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
+DRAWINGS = ROOT / "gala/drawings"
 SEAL = "c0ffee42" + "5a" * 28
 TICKETS = [[10, 1], [20, 2], [30, 3], [40, 4], [47, 5]]
 Told = dict[str, Any]
@@ -26,7 +27,17 @@ Told = dict[str, Any]
 def prize(number: int = 3, **fields: Any) -> Told:
     told = {"id": number, "celebrity": "Lin Yao", "celebrity_zh": "林遥", "brand": "Northlight", "size": "M"}
     told |= {"garment": "Silver coat", "garment_zh": "银色大衣", "quantity": 1, "currency": "CNY"}
-    return told | {"value_minor": 250_000} | fields
+    return told | {"value_minor": 250_000, "picture": picture("coat")} | fields
+
+
+def picture(name: str) -> Told:
+    """One of the drawings of the demo, at an address of its own."""
+    return {"base": f"/pictures/{name}/", "sizes": [[800, 1000]]}
+
+
+def serve_drawings(route: Route) -> None:
+    name = route.request.url.split("/")[-2]
+    route.fulfill(path=DRAWINGS / f"{name}.webp", content_type="image/webp")
 
 
 def segment(phase: str, seq: int = 20, **fields: Any) -> Told:
@@ -117,8 +128,8 @@ def put_away(page: Page, gateway: Gateway) -> None:
 
 # Moment -> the state, and what happens then.
 MOMENTS: dict[str, tuple[Callable[[], Told], Act]] = {
-    "idle": (lambda: state(20) | {"segment": None, "next": None}, stay),
-    "idle-sensor": (lambda: state(20) | {"segment": None, "next": None}, ask_sensor),
+    "idle": (lambda: state(20) | {"segment": None, "next": None, "picture": picture("show")}, stay),
+    "idle-sensor": (lambda: state(20) | {"segment": None, "next": None, "picture": picture("show")}, ask_sensor),
     "armed": (lambda: segment("armed", prizes=[prize(quantity=2), prize(4)]), stay),
     "soon": (lambda: segment("armed", **window(47_500)), ask_sensor),
     "cue": (lambda: segment("armed", **window(3_600)), stay),
@@ -153,6 +164,7 @@ def open_moment(browser: Browser, night: Night, name: str, language: str, size: 
         viewport={"width": size[0], "height": size[1]},
     )  # fmt: skip
     page = context.new_page()
+    page.route("**/pictures/**", serve_drawings)
     gateway = Gateway(page)
     told, act = MOMENTS[name]
     state_now = told()
