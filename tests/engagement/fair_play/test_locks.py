@@ -25,7 +25,7 @@ def run(statement: str) -> None:
 def statements_on(show: Show) -> list[str]:
     feed = show.feeds.first()
     assert feed is not None
-    row = "name, title, delay_ms, position"
+    row = "name, title, delay_ms, position, language"
     return [
         f"UPDATE engagement_show SET guests_allowed = NOT guests_allowed WHERE id = {show.pk}",
         f"UPDATE engagement_show SET max_hz = 50 WHERE id = {show.pk}",
@@ -34,7 +34,7 @@ def statements_on(show: Show) -> list[str]:
         f"UPDATE engagement_feed SET delay_ms = 9000 WHERE id = {feed.pk}",
         f"UPDATE engagement_feed SET position = 9 WHERE id = {feed.pk}",
         f"DELETE FROM engagement_feed WHERE id = {feed.pk}",
-        f"INSERT INTO engagement_feed (show_id, {row}) VALUES ({show.pk}, 'radio', 'Radio', 9000, 3)",
+        f"INSERT INTO engagement_feed (show_id, {row}) VALUES ({show.pk}, 'radio', 'Radio', 9000, 3, '')",
         f"UPDATE engagement_fairplay SET shared_entries = 0 WHERE show_id = {show.pk}",
         f"UPDATE engagement_fairplay SET carriers = '10.0.0.0/8 9' WHERE show_id = {show.pk}",
         f"DELETE FROM engagement_fairplay WHERE show_id = {show.pk}",

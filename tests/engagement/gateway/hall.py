@@ -129,14 +129,22 @@ def make_draft(show: Show, **fields: Any) -> Segment:
     return segment
 
 
-async def play(segment: Segment, while_open: Callable[[Segment], Awaitable[None]]) -> Segment:
+async def _nothing(segment: Segment) -> None:
+    """Nobody is named before all are."""
+
+
+async def play(
+    segment: Segment,
+    while_open: Callable[[Segment], Awaitable[None]],
+    when_drawn: Callable[[Segment], Awaitable[None]] = _nothing,
+) -> Segment:
     """From arming to publication, as operators, the conductor and the workers do it."""
     await sync_to_async(arm_segment)(segment.pk, actor=OPERATOR)
     await sync_to_async(open_segment)(segment.pk, actor=OPERATOR, lead_s=0)
     played = await _move_on(segment, Phase.OPEN)
     await while_open(played)
     await sync_to_async(close_segment)(segment.pk, actor=OPERATOR)
-    await _move_on(segment, Phase.DRAWN)
+    await when_drawn(await _move_on(segment, Phase.DRAWN))
     return await sync_to_async(publish_segment)(segment.pk, actor=OPERATOR)
 
 

@@ -13,12 +13,15 @@ import pytest
 from asgiref.sync import sync_to_async
 from websockets.exceptions import ConnectionClosed
 
+from engagement.cues import set_cue
+from engagement.gateway.hub import TOGETHER_S
 from engagement.mock.crowd import Crowd, CrowdOptions
 from engagement.models import Segment
 from engagement.passes import issue_pass
 from engagement.tasks import conduct
 from prizes.models import Draw
 from prizes.steps.claims import ask_disqualification, claim_prize, decide_disqualification, decline_prize
+from prizes.steps.naming import name_next_winner
 from tests.cast import DIRECTOR, OPERATOR, gateways_were_here, make_show
 from tests.client import TestPhone
 from tests.engagement.gateway.hall import Hall, Listener, make_draft, play
@@ -45,6 +48,10 @@ async def report_until_slowed(phones: list[Listener], segment: Segment, gateway:
         await asyncio.sleep(REPORT_S)
         if any(message["type"] == "pace" for phone in phones for message in phone.heard):
             break
+
+
+def name_first(segment: Segment) -> None:
+    name_next_winner(segment.pk, named=0, actor=OPERATOR)
 
 
 def dispose(draw: Draw) -> None:
@@ -108,7 +115,16 @@ async def test_every_frame_of_a_night_is_in_the_schema(tmp_path: Path) -> None:
             async def shake(segment: Segment) -> None:
                 await report_until_slowed(phones, segment, process.pid)
 
-            draw = await sync_to_async(Draw.objects.get)(segment=await play(draft, shake))
+            async def announce(segment: Segment) -> None:
+                """A cue and a name, each told alone."""
+                for act in (lambda: set_cue(show.pk, "clear", actor=OPERATOR), lambda: name_first(segment)):
+                    await asyncio.sleep(
+                        2 * TOGETHER_S
+                    )  # of states that come closer phones get the last, whole
+                    await sync_to_async(act)()
+                await wall.until(lambda message: message["type"] == "named")
+
+            draw = await sync_to_async(Draw.objects.get)(segment=await play(draft, shake, announce))
             await crowd
             await sync_to_async(dispose)(draw)
             await wall.until(both_moved_up)
