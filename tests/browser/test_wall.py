@@ -97,7 +97,7 @@ def moments() -> dict[str, tuple[dict[str, Any] | None, dict[str, Any]]]:
         "sealed": (segment("sealed", **sealed), {}),
         "beacon": (segment("sealed", beacon_at=now + 12_000, **sealed), {}),
         "drawn": (segment("drawn", **sealed), {}),
-        "naming": (segment("drawn", naming=naming((NAME, now - 5_000), prize=PICTURED)), {}),
+        "naming": (segment("drawn", naming=naming(("Sapphire Butterfly 88", now - 5_000), prize=PICTURED)), {}),
         "published": (segment("published"), {"results": [result(*NAMES)], "more_to_come": True}),
         "void": (segment("void", reason="The host fell ill, and nobody could go on with it."), {}),
         "standby": (None, {"cue": {"kind": "standby", "at": 0}}),
@@ -379,3 +379,19 @@ def test_the_test_card_names_screen_feed_version_and_speed(
 
 def test_what_the_wall_says_hello_with(wall: Screen) -> None:
     assert json.loads(json.dumps(wall.all("hello")[0])) == {"type": "hello", "role": "screen"}
+
+
+def test_sounds_are_off_until_somebody_clicks(wall: Screen) -> None:
+    wall.page.evaluate(
+        "() => { window.AudioContext = class extends AudioContext { constructor() { super(); window.made = true; } }; }"
+    )
+    wall.show(segment("armed"))
+    wall.wait_for_scene("armed")
+    assert wall.page.evaluate("window.made") is None
+    wall.page.mouse.move(400, 400)
+    button = wall.page.locator("#sound")
+    button.click()
+    expect(button).to_have_text("Sound off")
+    assert wall.page.evaluate("window.made") is True
+    button.click()
+    expect(button).to_have_text("Sound on")

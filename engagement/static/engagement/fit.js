@@ -13,7 +13,9 @@ export function fitAll(root = document) {
 
 function fit(element, least) {
   if (!element.getClientRects().length) return;
-  const key = `${element.textContent}|${innerWidth}x${innerHeight}|${element.closest("[data-layout]")?.dataset.layout}`;
+  // The place may become narrower, when a picture has come.
+  const place = [innerWidth, innerHeight, element.parentElement.clientWidth].join();
+  const key = `${element.textContent}|${place}|${element.closest("[data-layout]")?.dataset.layout}`;
   if (element.dataset.fitted === key) return;
   element.dataset.fitted = key;
   element.style.fontSize = "";

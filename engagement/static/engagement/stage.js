@@ -6,6 +6,7 @@ import { Screen, isStill, sceneWords } from "./screen.js";
 import { isRehearsal, pictureAddress } from "./wall_scenes.js";
 import { resultsOf } from "./shake-client.js";
 import { showCard } from "./test_card.js";
+import { WallSounds } from "./wall_sounds.js";
 import { localized, nameText, numberText, say } from "./words.js";
 
 const { body } = document;
@@ -17,6 +18,7 @@ const RING_MS = 15000; // as long as the moment before the beacon's round
 const AWAKE_MS = 3000;
 const WITH_BACKDROP = { idle: "picture", announce: "picture", standby: "standby", cue: "prize" };
 
+const sounds = new WallSounds();
 let scene = "";
 
 // --- for every frame: what runs ---
@@ -41,6 +43,8 @@ function draw(view) {
   if (scene === "cue") beat(words.seconds);
   fill(words);
   drawPictures(view);
+  const waited = body.hasAttribute("data-awaits");
+  if (waited !== awaits(view.naming)) sounds.name(!waited);
   body.toggleAttribute("data-awaits", awaits(view.naming));
   drawLeaders(view);
   drawWinners(view);
@@ -57,6 +61,7 @@ function enter(next) {
   if (next === "published" && scene !== "" && !isStill()) throwConfetti(byId("confetti"));
   scene = next;
   body.dataset.scene = next;
+  sounds.enter(next);
 }
 
 const titleOf = (state) => localized(state, "title") || byId("rehearsal").previousElementSibling.textContent;
@@ -66,6 +71,7 @@ function beat(digit) {
   const place = document.querySelector(".digit");
   if (place.textContent === digit) return;
   place.classList.remove("beats");
+  sounds.tick(digit);
   void place.offsetWidth; // so that the motion begins anew
   place.classList.add("beats");
 }
@@ -131,6 +137,11 @@ function wake() {
   sleeping = setTimeout(() => body.classList.remove("awake"), AWAKE_MS);
 }
 for (const name of ["mousemove", "keydown", "touchstart"]) addEventListener(name, wake, { passive: true });
+
+byId("sound").addEventListener("click", async ({ currentTarget }) => {
+  await sounds.toggle();
+  currentTarget.textContent = sounds.player.on ? say("Sound off") : say("Sound on");
+});
 
 const { slug, feed } = body.dataset;
 const screen = new Screen({ slug, feed, draw, frame });
