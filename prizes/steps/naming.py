@@ -32,16 +32,16 @@ def name_next_winner(segment_id: int, *, named: int, actor: str, now: int | None
         raise ActionRefused(f"{segment} is {segment.phase}: only winners of a drawn segment can be named")
     if named != done:
         raise Conflict(f"{done} winners of {segment} are named, not {named}: {last_change(segment)}")
-    if now < last - ANTICIPATION_MS + PAUSE_MS:
+    pressed = last - ANTICIPATION_MS
+    if pressed <= now < pressed + PAUSE_MS:  # a server whose clock is behind is not kept waiting for it
         raise Conflict(f"winner {done} of {segment} is being named: wait a moment")
-    if not done:
-        drawn_of(segment)  # checked once, before anybody is named
+    drawn_of(segment)  # before each name: what is said on air cannot be taken back
     holding = Win.objects.filter(draw__segment=segment, status__in=Win.HELD)
     left = list(holding.filter(named_at_ms=None).order_by("draw__prize_list__number", "rank")[:2])
     if not left:
         raise ActionRefused(f"nobody of {segment} is left to be named: publish it")
     win, is_last = left[0], len(left) == 1
-    at, of = now + ANTICIPATION_MS, holding.count()
+    at, of = max(now + ANTICIPATION_MS, last + PAUSE_MS if done else 0), holding.count()
     Win.objects.filter(pk=win.pk).update(named_at_ms=at)
     segment.announced_naming = _add(segment, win, number=done + 1, at=at, of=of)
     Segment.objects.filter(pk=segment.pk).update(announced_naming=segment.announced_naming)

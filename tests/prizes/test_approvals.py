@@ -254,6 +254,22 @@ def test_a_show_may_ask_for_two_people_to_publish(show: Show) -> None:
     assert Segment.objects.get(pk=segment.pk).phase == Phase.PUBLISHED
 
 
+def test_there_the_first_name_needs_two_people_and_each_further_one_a_press(show: Show) -> None:
+    Show.objects.filter(pk=show.pk).update(publish_by_two=True)
+    run_all(segment := ended(armed_segment(show), {bytes([n]) * 14: 50 for n in (9, 10, 11)}))
+    segment = Segment.objects.select_related("show").get(pk=segment.pk)
+    olga, dora = crew("operator", "olga"), crew("director", "dora")
+    assert "second person" in press_button(olga, segment, "name", named="0")[1]["message"]
+    assert Segment.objects.get(pk=segment.pk).announced_naming == {}
+    assert press_button(dora, segment, "name", named="0")[0] == 200
+    told = Segment.objects.get(pk=segment.pk).announced_naming
+    assert (told["named"], told["of"]) == (1, 2)
+    told["winners"][0]["at"] -= 60_000  # a minute has passed
+    Segment.objects.filter(pk=segment.pk).update(announced_naming=told)
+    assert press_button(olga, segment, "name", named="1")[0] == 200
+    assert Segment.objects.get(pk=segment.pk).phase == Phase.PUBLISHED
+
+
 def test_who_agrees_has_logged_in_a_moment_ago(show: Show) -> None:
     segment = make_segment(show)
     press_button(crew("operator", "olga"), segment, "void", reason="rain")

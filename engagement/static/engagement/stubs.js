@@ -1,5 +1,6 @@
 // What this phone was told is counted, signed by the gateway that told it: docs/protocol.md, "Stubs". Checked, kept,
 // and compared with the roll once the draw is published.
+import { leafHash, rootFrom } from "./merkle.js";
 import { request } from "./shake-client.js";
 
 const FORMAT = "shake-stub/v1";
@@ -55,22 +56,9 @@ export function fileOf(stub, certificate) {
 
 // --- checking ---
 
-/** RFC 9162 2.1.3.2; null where the proof leads nowhere. */
 async function rootOf(stub) {
-  let [fn, sn] = [stub.index, stub.size - 1];
-  let hash = await sha256(Uint8Array.of(0), await taggedHash("leaf", utf8(canonical(stub, LEAF))));
-  for (const hex of stub.proof) {
-    const sibling = fromHex(hex, 64);
-    if (sn === 0) return null;
-    if (fn % 2 === 1 || fn === sn) {
-      hash = await sha256(Uint8Array.of(1), sibling, hash);
-      while (fn % 2 === 0 && fn !== 0) [fn, sn] = [fn / 2, Math.floor(sn / 2)];
-    } else {
-      hash = await sha256(Uint8Array.of(1), hash, sibling);
-    }
-    [fn, sn] = [Math.floor(fn / 2), Math.floor(sn / 2)];
-  }
-  return sn === 0 ? hash : null;
+  const leaf = await leafHash(await taggedHash("leaf", utf8(canonical(stub, LEAF))));
+  return rootFrom(leaf, stub.index, stub.size, stub.proof.map((hex) => fromHex(hex, 64)));
 }
 
 /** The gateway's public key for WebCrypto, or null where this browser has no Ed25519, or no cryptography at all. */

@@ -1,5 +1,6 @@
 // Checks the receipt of one viewer against the record of the draw, on the viewer's own device: docs/draw.md, sections 2
 // to 7. It asks nobody, and believes neither document.
+import { leafHash, rootFrom } from "../engagement/merkle.js";
 
 const RUN_ENTRIES = 256;
 const ENTRY_BYTES = 16;
@@ -120,22 +121,10 @@ async function checkRoll(receipt) {
   return header;
 }
 
-/** RFC 9162 2.1.3.2; a leaf outside the tree and a hash that has not 32 bytes lead nowhere. */
+/** Whether a proof leads to this root, in hex. */
 export async function leadsTo(root, leaf, index, size, siblings) {
-  const inside = Number.isSafeInteger(size) && Number.isSafeInteger(index) && index >= 0 && index < size;
-  if (!inside || [leaf, ...siblings].some((hash) => hash.length !== 32)) return false;
-  let [fn, sn, hash] = [index, size - 1, leaf];
-  for (const sibling of siblings) {
-    if (sn === 0) return false;
-    if (fn % 2 === 1 || fn === sn) {
-      hash = await sha256(Uint8Array.of(1), sibling, hash);
-      while (fn % 2 === 0 && fn !== 0) [fn, sn] = [fn / 2, Math.floor(sn / 2)];
-    } else {
-      hash = await sha256(Uint8Array.of(1), hash, sibling);
-    }
-    [fn, sn] = [Math.floor(fn / 2), Math.floor(sn / 2)];
-  }
-  return sn === 0 && toHex(hash) === root;
+  const found = await rootFrom(leaf, index, size, siblings);
+  return found !== null && toHex(found) === root;
 }
 
 /** The entries of a run that is in the roll: [{index, name, tickets}]. */
@@ -148,7 +137,7 @@ async function readRun(run, header, root) {
   const data = fromHex("proof", run.data, 2 * ENTRY_BYTES * count);
   require("proof", Array.isArray(run.siblings), "expected siblings");
   const siblings = run.siblings.map((sibling) => fromHex("proof", sibling, 64));
-  const holds = await leadsTo(root, await sha256(Uint8Array.of(0), data), run.leaf, leaves, siblings);
+  const holds = await leadsTo(root, await leafHash(data), run.leaf, leaves, siblings);
   require("proof", holds, `run ${run.leaf} is not in the roll with the root ${root}`);
   return run.data.match(/.{32}/g).map((entry, place) => ({
     index: first + place,
@@ -285,7 +274,7 @@ async function checkLedger({ seal, draw_id }, checkpoint, statement, keys) {
   require("ledger", statement !== "", `the server shows no entry of the seal among the first ${size}`);
   const { entry, previous, proof } = parse("format", statement, [`${LEDGER}/statement`]);
   const digest = await versionHash(LEDGER, "entry", fromHex("ledger", previous, 64), ascii(canonical(entry)));
-  const leaf = await sha256(Uint8Array.of(0), fromHex("ledger", digest, 64));
+  const leaf = await leafHash(fromHex("ledger", digest, 64));
   const siblings = proof.map((sibling) => fromHex("ledger", sibling, 64));
   const holds = await leadsTo(toHex(fromBase64(root)), leaf, entry.position, Number(size), siblings);
   require("ledger", holds, "the entry of the seal is not in the ledger that this phone was shown");

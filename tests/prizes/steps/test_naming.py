@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from engagement.actions import ActionRefused, Conflict, describe_show
 from engagement.clock import now_ms
@@ -92,10 +93,17 @@ def test_a_press_for_another_name_and_one_that_comes_too_soon_name_nobody(
     assert LedgerEntry.objects.count() == before
 
 
-def test_only_drawn_winners_are_named_and_only_those_who_hold_a_prize(segment: Segment) -> None:
+def test_a_server_whose_clock_is_behind_names_the_next_one_behind_the_last(segment: Segment) -> None:
+    now = now_ms()
+    last = name(segment, 0, now).announced_naming["winners"][-1]["at"]
+    told = name(segment, 1, now - 300_000).announced_naming
+    assert [row["at"] for row in told["winners"]] == [last, last + PAUSE_MS]
+
+
+def test_only_winners_of_a_drawn_segment_are_named_and_each_of_them_once(segment: Segment) -> None:
     now = now_ms()
     name(segment, 0, now)
-    Win.objects.filter(draw__segment=segment).update(status=Win.Status.FORFEITED)
+    Win.objects.filter(draw__segment=segment).update(named_at_ms=now)
     with pytest.raises(ActionRefused, match=r"nobody .* is left"):
         name(segment, 1, now + 60_000)
     Segment.objects.filter(pk=segment.pk).update(phase=Phase.SEALED)
@@ -106,9 +114,29 @@ def test_only_drawn_winners_are_named_and_only_those_who_hold_a_prize(segment: S
         name(segment, 1, now + 60_000)
 
 
-def test_nobody_is_named_who_was_not_drawn(segment: Segment) -> None:
+@pytest.mark.parametrize("before", [0, 1])
+def test_nobody_is_named_who_was_not_drawn(segment: Segment, before: int) -> None:
+    now = now_ms()
+    for number in range(before):
+        name(segment, number, now)
     with without_guards():
         Draw.objects.filter(segment=segment).update(seal="ab" * 32)
     with pytest.raises(ActionRefused, match="is not what was drawn"):
+        name(segment, before, now + PAUSE_MS)
+    assert Win.objects.exclude(named_at_ms=None).count() == before
+
+
+def test_somebody_who_holds_no_prize_is_not_named(segment: Segment) -> None:
+    first = Win.objects.filter(draw__segment=segment).earliest("rank")
+    with without_guards():
+        Win.objects.filter(pk=first.pk).update(status=Win.Status.FORFEITED)
+    with pytest.raises(ActionRefused, match="holders"):  # the ledger does not tell of it
         name(segment, 0, now_ms())
-    assert not Win.objects.exclude(named_at_ms=None).exists()
+
+
+def test_the_command_names_by_the_number_that_was_seen(segment: Segment) -> None:
+    show = segment.show.slug
+    call_command("segment", "name", str(segment.pk), "--show", show)
+    with pytest.raises(CommandError, match=r"1 winners of .* are named, not 0"):
+        call_command("segment", "name", str(segment.pk), "--show", show)
+    assert Segment.objects.get(pk=segment.pk).announced_naming["named"] == 1
