@@ -49,6 +49,17 @@ class Proof(Schema):
     salt: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+class PictureOut(Schema):
+    """A picture in several sizes; the address of one is `base`, its width, and `.webp` or `.jpg`."""
+
+    base: str
+    sizes: list[tuple[int, int]] = Field(description="[[width, height], ...], the smallest first.")
+    alt: str = Field("", description="What it shows, in words.")
+    alt_zh: str = ""
+    alt_hant: str = ""
+    alt_hk: str = ""
+
+
 class PrizeOut(Schema):
     id: int
     celebrity: str
@@ -64,6 +75,7 @@ class PrizeOut(Schema):
     celebrity_hk: str = Field("", description="As written in Hong Kong; only where that differs from Taiwan.")
     garment_hant: str = ""
     garment_hk: str = ""
+    picture: PictureOut | None = Field(None, description="Only where there is one.")
 
 
 class ClaimOut(Schema):

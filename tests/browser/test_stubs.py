@@ -214,6 +214,7 @@ def test_after_the_publication_it_compares_by_itself_and_says_what_it_found(
     expect(page.locator("#stub-compare")).to_be_hidden()
     publish(page, gateway)
     expect(page.locator("#stub-verdicts li")).to_have_count(1)
+    expect(page.get_by_role("status").filter(has=page.locator("#stub-verdicts"))).to_have_count(1)  # is heard
     assert words in texts(page)[0]
     assert "shows/night/ledger/gateway-keys/gate-1-a%2Fb" in asked
     with page.expect_download() as saved:

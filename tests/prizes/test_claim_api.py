@@ -58,6 +58,16 @@ def test_a_winner_looks_claims_and_claims_again(draw: Draw, people: dict[str, Pe
     assert (status, again["status"], again["message"]) == (200, "claimed", "The prize was claimed already.")
 
 
+def test_the_picture_of_the_prize_comes_with_the_answer(draw: Draw, people: dict[str, Person]) -> None:
+    picture = {"base": f"/pictures/{'5f' * 32}/", "sizes": [[720, 480]], "alt": "A coat", "alt_zh": "大衣"}
+    segment = draw.segment
+    segment.announced_prizes[0]["picture"] = picture
+    segment.save()
+    _, seen = post(draw.pk, people[winners_of(draw)[0]].proof, "/look")
+    assert seen["prize"] == segment.announced_prizes[0]
+    assert seen["prize"]["picture"] == picture
+
+
 def test_a_winner_declines(draw: Draw, people: dict[str, Person]) -> None:
     winner = people[winners_of(draw)[0]]
     status, answer = post(draw.pk, winner.proof, "/decline")
