@@ -46,13 +46,13 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 class Night:
-    """The processes of a show called "night": `address` is host:port of the gateway.
+    """The processes of a show called "night": `address` is host:port of the gateway, or of all its gateways.
 
     Worker and conductor come when a test asks for `tasks`: most only need pages.
     """
 
-    def __init__(self, data: Path, migrated: Path) -> None:
-        self.data = data
+    def __init__(self, data: Path, migrated: Path, scene: str = "night", gateways: int = 1) -> None:
+        self.data, self.gateways = data, gateways
         shutil.copytree(migrated, data, dirs_exist_ok=True)
         self.server = start_server(data)
         own = {
@@ -66,7 +66,7 @@ class Night:
             [sys.executable, "-m", "tests.browser.stagehand"],
             env=self.environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self.passwords: dict[str, str] = self.set_up("night")
+        self.passwords: dict[str, Any] = self.set_up(scene)
         self.tasks: list[subprocess.Popen[bytes]] = []
         self.listener = free_socket()
         self.address = "{}:{}".format(*self.listener.getsockname())
@@ -92,7 +92,7 @@ class Night:
 
     def start_gateway(self) -> None:
         fd = self.listener.fileno()
-        command = entrypoints.gateway(fd=fd, graceful_seconds=2)
+        command = entrypoints.gateway(fd=fd, workers=self.gateways, graceful_seconds=2)
         log = self.data / "gateway.log"
         self.gateway = spawn(command, env=self.environment, log=log, pass_fds=[fd])
         # The listening socket is ours and takes the connection at once: the gateway answers when it is ready.

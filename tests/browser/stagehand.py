@@ -31,6 +31,24 @@ def night() -> dict[str, str]:
     return create_accounts()
 
 
+def gala() -> dict[str, Any]:
+    """A night of the demo whose second segment has two pieces and their pictures; the accounts of its crew."""
+    from engagement.actions import announce_later
+    from engagement.models import Show
+    from engagement.pictures.keeping import keep_picture
+    from gala.demo import DRAWINGS, FOLDER, create_accounts, create_night
+    from prizes.models import Prize
+
+    show = create_night("gala")
+    Show.objects.filter(pk=show.pk).update(grace_ms=600)
+    segment = show.segments.get(position=2)
+    for prize in Prize.objects.filter(prize_list__segment=segment):
+        drawing = keep_picture((FOLDER / f"{DRAWINGS[prize.garment]}.webp").read_bytes())
+        Prize.objects.filter(pk=prize.pk).update(quantity=1, picture=drawing)
+    announce_later(show.pk)
+    return {**create_accounts(), "segment": segment.pk}
+
+
 def sign(slug: str, text: str) -> str:
     """What the organiser of this show has put his name to."""
     from engagement.ledger.checkpoints import sign_text
@@ -282,6 +300,7 @@ SCENES = (
     age_logins,
     hire,
     night,
+    gala,
     sign,
     command,
     claims,

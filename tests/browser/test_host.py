@@ -65,8 +65,9 @@ def test_space_names_the_next_winner_with_what_this_page_has_seen(monitor: Page,
     expect(button).to_be_enabled()
     monitor.keyboard.press("Space")
     expect(monitor.locator("#said")).to_contain_text("1 winners of it are named, not 0")
-    screen.show(segment("drawn", naming=naming((NAME, now_ms() - 3_000), prize=PRIZE)))
+    screen.show(segment("drawn", naming=naming((NAME, now_ms() - 100), prize=PRIZE)))
     expect(monitor.locator("#say")).to_have_text(NAME)
+    expect(button).to_be_disabled()  # the server takes no press yet
     expect(button).to_be_enabled()
     monitor.keyboard.press("Space")
     expect(monitor.locator("#said")).to_be_empty()

@@ -2,23 +2,21 @@
 
 import gzip
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import test_phone_protocol as protocol
+from tests.browser.axe import serious
 from tests.browser.conftest import Night
 from tests.browser.test_phone_protocol import VIEWER, Gateway, now_ms, state, tap
-from tests.node import PACKAGES, install
 from tests.screens import MOMENTS, SEAL, TOTALS, naming, prize, published, segment, window
 
 pytestmark = pytest.mark.browser
 page, gateway = protocol.page, protocol.gateway  # the fixtures
 MOST_BYTES = 60_000
 MOST_SHIFT = 0.02
-AXE = PACKAGES / "axe-core/axe.min.js"
 WATCH_SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -338,29 +336,10 @@ SMALL = """() => [...document.querySelectorAll("button, a, summary, input")].fil
 }).map((element) => `${element.id || element.className} ${element.getBoundingClientRect().height}`)"""
 
 
-@pytest.fixture
-def axe(page: Page) -> Callable[[], list[Any]]:
-    """What axe-core finds that is serious, on the page as it is."""
-    install()
-
-    def run() -> list[Any]:
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = page.evaluate("async () => (await axe.run()).violations")
-        return [
-            (one["id"], [node["html"] for node in one["nodes"]])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-
-    return run
-
-
 @pytest.mark.parametrize(
     "name", [name for name in MOMENTS if not name.startswith(("cue-", "offline", "elsewhere"))]
 )
-def test_every_moment_can_be_used_by_all_and_cuts_no_longer_text(
-    page: Page, night: Night, axe: Callable[[], list[Any]], name: str
-) -> None:
+def test_every_moment_can_be_used_by_all_and_cuts_no_longer_text(page: Page, night: Night, name: str) -> None:
     page.set_viewport_size({"width": 320, "height": 568})
     gateway = Gateway(page)
     told, act = MOMENTS[name]
@@ -370,7 +349,7 @@ def test_every_moment_can_be_used_by_all_and_cuts_no_longer_text(
     act(page, gateway)
     page.wait_for_timeout(300)
     page.evaluate(END_MOTION)
-    assert axe() == []
+    assert serious(page) == []
     assert page.evaluate(SMALL) == []
     page.evaluate(LONG)
     assert page.evaluate(CUT) == []

@@ -39,7 +39,7 @@ def test_every_pass_expires_once_and_everybody_stays_who_they_are(night: Night, 
         night.wait_for_phase(segment, "open", LEAD_S + 10)
         time.sleep(max(0.0, expired_at - time.monotonic()))
         night.wait_for_phase(segment, "open", 0)
-        for name in gateways(night):
+        for name in gateways(night.data):
             os.kill(int(name.split("-")[-2]), signal.SIGKILL)
         wait_for_phones(night)
         night.expect("segment", "close", str(segment), "--as", "olga")
@@ -61,7 +61,7 @@ def wait_for_phones(night: Night) -> None:
 
 def alive(night: Night) -> list[dict[str, Any]]:
     recent = time.time() * 1000 - 2_000
-    return [beat for beat in gateways(night).values() if beat["at"] > recent]
+    return [beat for beat in gateways(night.data).values() if beat["at"] > recent]
 
 
 def check(night: Night, segment: int, summary: dict) -> None:

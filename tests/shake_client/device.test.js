@@ -24,6 +24,13 @@ test("a phone vibrates where it can, and says where it cannot", async () => {
   await onDevice({}, () => assert.equal(vibrate([1, 2]), false));
 });
 
+test("nothing is tried before the first touch, of which browsers would complain", async () => {
+  for (const hasBeenActive of [false, true]) {
+    const device = { vibrate: () => true, userActivation: { hasBeenActive } };
+    await onDevice(device, () => assert.equal(vibrate(200), hasBeenActive));
+  }
+});
+
 test("the screen is kept on at once where the browser allows it", async () => {
   let locks = 0;
   const wakeLock = { request: async () => ((locks += 1), { released: false }) };

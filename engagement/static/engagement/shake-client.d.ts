@@ -29,7 +29,10 @@ export function waitAfter({ code, reason, attempt, spreadMs, random }: {
     spreadMs: number;
     random?: () => number;
 }): number | null;
-/** Vibrates where that can be; false where not. @param {number | number[]} pattern in ms: on, off, on, ... */
+/**
+ * Vibrates where that can be; false where not, or before the first touch of the page.
+ * @param {number | number[]} pattern in ms: on, off, on, ...
+ */
 export function vibrate(pattern: number | number[]): boolean;
 /** @typedef {"idle" | "armed" | "soon" | "cue" | "open" | "closing" | "sealed" | "beacon" | "drawn" | "naming" |
  *   "published" | "void" | "spoiled"} Moment */

@@ -1197,9 +1197,13 @@ function askPermission() {
 
 // --- the device ---
 
-/** Vibrates where that can be; false where not. @param {number | number[]} pattern in ms: on, off, on, ... */
+/**
+ * Vibrates where that can be; false where not, or before the first touch of the page.
+ * @param {number | number[]} pattern in ms: on, off, on, ...
+ */
 export function vibrate(pattern) {
   try {
+    if (globalThis.navigator?.userActivation?.hasBeenActive === false) return false; // browsers complain of the try
     return globalThis.navigator?.vibrate?.(pattern) ?? false;
   } catch {
     return false;

@@ -11,6 +11,7 @@ const { slug, feed } = body.dataset;
 const form = document.querySelector("#naming form");
 const OFFLINE_MS = 2000;
 const PRIZES = 5;
+const REST_MS = 1100; // after a name: the server takes the next press 2 s after the last, a second after its name
 const NAMES = ["drawn", "naming"];
 const OVER = ["closing", "sealed", "beacon", "drawn", "naming"]; // the window is over, the segment is not
 
@@ -79,14 +80,15 @@ function drawPrizes({ scene, state }) {
   });
 }
 
-function drawNaming({ scene, state, naming }) {
+function drawNaming({ scene, state, naming, now }) {
   const named = state.segment?.naming?.named ?? 0;
   show("naming", NAMES.includes(scene));
   fill({ to_name: numberText(Math.max(0, winnersOf(state.segment) - named)) });
   if (!form) return;
   form.action = form.dataset.action.replace("/0/", `/${state.segment?.id ?? 0}/`);
   form.elements.named.value = named; // what this page shows: a press that is late names nobody
-  form.querySelector("button").disabled = pressing || naming.awaited !== null || !NAMES.includes(scene);
+  const rests = now < (naming.winners.at(-1)?.at ?? 0) + REST_MS;
+  form.querySelector("button").disabled = pressing || naming.awaited !== null || rests || !NAMES.includes(scene);
 }
 
 function drawOffline(now) {
