@@ -31,8 +31,10 @@ from engagement.core.show_state import (
     is_more_to_come,
 )
 from engagement.fair_play.promised import describe_fair_play
+from engagement.languages import say
 from engagement.ledger.append import SYSTEM, append_entry, time_behind
 from engagement.models import LedgerEntry, Segment, Show
+from engagement.phrases import phase_text
 from engagement.pictures.models import Picture, describe_picture
 from engagement.restores import trouble_of
 from engagement.wins import Step, Wins
@@ -62,7 +64,7 @@ def lock_segment(segment_id: int) -> Segment:
     try:
         segment = Segment.objects.select_related("show").get(pk=segment_id)
     except Segment.DoesNotExist:
-        raise ActionRefused(f"there is no segment {segment_id}") from None
+        raise ActionRefused(say("there is no segment {segment_id}", segment_id=segment_id)) from None
     if trouble := trouble_of(segment.show):
         raise DatabaseRestored(trouble)
     Show.objects.select_for_update().get(pk=segment.show_id)
@@ -78,7 +80,14 @@ def change_phase(segment: Segment, new: Phase, now: int, **fields: Any) -> None:
     changed = Segment.objects.filter(pk=segment.pk, phase=old).update(phase=new, **fields)
     if changed != 1:
         segment.refresh_from_db()
-        raise Conflict(f"{segment} is {segment.phase} by now: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} is {phase} by now: {change}",
+                segment=segment,
+                phase=phase_text(segment.phase),
+                change=last_change(segment),
+            )
+        )
     for name, value in {"phase": new, **fields}.items():
         setattr(segment, name, value)
 
@@ -139,8 +148,13 @@ def last_change(segment: Segment) -> str:
     """What happened to the segment last, for whoever came second."""
     for entry in LedgerEntry.objects.filter(show=segment.show_id).order_by("-position")[:50]:
         if is_about(entry, segment):
-            return f"{entry.action} by {entry.actor} at {from_ms(entry.at_ms):%H:%M:%S} UTC"
-    return "nothing was recorded"
+            return say(
+                "{action} by {actor} at {at} UTC",
+                action=entry.action,
+                actor=entry.actor,
+                at=f"{from_ms(entry.at_ms):%H:%M:%S}",
+            )
+    return say("nothing was recorded")
 
 
 def is_about(entry: LedgerEntry, segment: Segment) -> bool:
@@ -257,7 +271,9 @@ def open_segment(segment_id: int, *, actor: str, lead_s: int = 5, now: int | Non
     segment = lock_segment(segment_id)
     now = time_behind(segment.show, now)  # never before it was armed, whatever the clock of that server says
     if not 0 <= lead_s <= MAX_LEAD_S:
-        raise ActionRefused(f"lead: expected 0 to {MAX_LEAD_S} seconds, got {lead_s}")
+        raise ActionRefused(
+            say("lead: expected 0 to {most} seconds, got {lead_s}", most=MAX_LEAD_S, lead_s=lead_s)
+        )
     _refuse_unless_armed(segment)
     opens_at = now + lead_s * 1000
     closes_at = opens_at + segment.window_s * 1000
@@ -267,7 +283,13 @@ def open_segment(segment_id: int, *, actor: str, lead_s: int = 5, now: int | Non
         opens_at=segment.opens_at, closes_at=segment.closes_at
     )
     if changed != 1:
-        raise Conflict(f"{segment} was changed by somebody else: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} was changed by somebody else: {change}",
+                segment=segment,
+                change=last_change(segment),
+            )
+        )
     end_cue(segment, now)
     record_change(
         segment, "open", actor=actor, now=now, details={"opens_at": opens_at, "closes_at": closes_at}
@@ -277,12 +299,24 @@ def open_segment(segment_id: int, *, actor: str, lead_s: int = 5, now: int | Non
 
 def _refuse_unless_armed(segment: Segment) -> None:
     if segment.phase == Phase.DRAFT:
-        raise ActionRefused(f"{segment} is a draft: arm it first")
+        raise ActionRefused(say("{segment} is a draft: arm it first", segment=segment))
     if segment.phase != Phase.ARMED:
-        raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} is {phase} already: {change}",
+                segment=segment,
+                phase=phase_text(segment.phase),
+                change=last_change(segment),
+            )
+        )
     if segment.opens_at is not None:
         raise Conflict(
-            f"{segment} is scheduled already, for {segment.opens_at:%H:%M:%S} UTC: {last_change(segment)}"
+            say(
+                "{segment} is scheduled already, for {opens_at} UTC: {change}",
+                segment=segment,
+                opens_at=f"{segment.opens_at:%H:%M:%S}",
+                change=last_change(segment),
+            )
         )
 
 
@@ -295,8 +329,14 @@ def _refuse_overlap(segment: Segment) -> None:
         theirs = other.air_time
         if mine.opens_at < theirs.grace_ends_at and theirs.opens_at < mine.grace_ends_at:
             raise ActionRefused(
-                f"{segment} would overlap with {other}, which is on air from {from_ms(theirs.opens_at):%H:%M:%S} to "
-                f"{from_ms(theirs.grace_ends_at):%H:%M:%S} UTC, all feeds and the grace included"
+                say(
+                    "{segment} would overlap with {other}, which is on air from {begin} to {end} UTC, all feeds "
+                    "and the grace included",
+                    segment=segment,
+                    other=other,
+                    begin=f"{from_ms(theirs.opens_at):%H:%M:%S}",
+                    end=f"{from_ms(theirs.grace_ends_at):%H:%M:%S}",
+                )
             )
 
 
@@ -307,16 +347,20 @@ def close_segment(segment_id: int, *, actor: str, reason: str = "", now: int | N
     segment = lock_segment(segment_id)
     # The conductor may be a second late with the phase; the clock says what is true.
     if segment.phase not in (Phase.ARMED, Phase.OPEN) and segment.phase != Phase.DRAFT:
-        raise Conflict(f"{segment} is closed already: {last_change(segment)}")
+        raise Conflict(
+            say("{segment} is closed already: {change}", segment=segment, change=last_change(segment))
+        )
     if segment.opens_at is None or segment.air_time.opens_at > now:
-        raise ActionRefused(f"{segment} is not open yet, so there is nothing to close")
+        raise ActionRefused(say("{segment} is not open yet, so there is nothing to close", segment=segment))
     # Only a window that still has its promised end can be cut short: the second of two clicks changes nothing.
     promised = from_ms(segment.air_time.opens_at + segment.window_s * 1000)
     changed = Segment.objects.filter(
         pk=segment.pk, phase=segment.phase, closes_at=promised, closes_at__gt=from_ms(now)
     ).update(closes_at=from_ms(now))
     if changed != 1:
-        raise Conflict(f"{segment} is closed already: {last_change(segment)}")
+        raise Conflict(
+            say("{segment} is closed already: {change}", segment=segment, change=last_change(segment))
+        )
     segment.closes_at = from_ms(now)
     record_change(segment, "close", actor=actor, now=now, reason=reason, details={"closes_at": now})
     return segment

@@ -4,6 +4,7 @@ from django.db import transaction
 
 from engagement.actions import ActionRefused, announce_later
 from engagement.clock import now_ms
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.models import Segment, Show
 from engagement.restores import trouble_of
@@ -19,11 +20,13 @@ def set_cue(show_id: int, kind: str, *, prize: int | None = None, actor: str, no
     if trouble := trouble_of(show):
         raise ActionRefused(trouble)
     if kind not in KINDS:
-        raise ActionRefused(f"expected a cue of {', '.join(KINDS)}, got {kind[:20]!r}")
+        raise ActionRefused(
+            say("expected a cue of {list}, got {kind}", list=", ".join(KINDS), kind=repr(kind[:20]))
+        )
     if (kind == "prize") != (prize is not None):
-        raise ActionRefused("the cue `prize` takes the number of a prize, the others take none")
+        raise ActionRefused(say("the cue `prize` takes the number of a prize, the others take none"))
     if prize is not None and not _is_announced(show, prize):
-        raise ActionRefused(f"prize {prize} is not one that this show has announced")
+        raise ActionRefused(say("prize {prize} is not one that this show has announced", prize=prize))
     cue = {"kind": kind, "at": now, **({} if prize is None else {"prize": prize})}
     Show.objects.filter(pk=show_id).update(cue=cue)
     details = {name: value for name, value in cue.items() if name != "at"}

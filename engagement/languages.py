@@ -1,7 +1,7 @@
 """Which language a page speaks: the one that was asked for, else what the browser prefers, else that of the feed."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import get_language, override, pgettext
+from django.utils.translation import get_language, gettext, override, pgettext
 
 from engagement.chinese import to_traditional
 
@@ -24,6 +24,35 @@ LONGEST_ACCEPTED = 500  # characters of an Accept-Language header; browsers send
 _RANGE = re.compile(
     r"\s*([A-Za-z]{1,8}|\*)((?:-[A-Za-z0-9]{1,8})*)-?\s*(?:;\s*[qQ]=([01]|[01]?\.[0-9]{1,9}))?\s*"
 )
+
+
+def say(text: str, /, **values: Any) -> str:
+    """An English text in the language of whoever asks, its {placeholders} filled with what stands there as it is.
+
+    Where nobody asks, as in commands and in workers, it is English.
+
+    >>> say("{segment} is armed already", segment="1. Coats")
+    '1. Coats is armed already'
+    """
+    return gettext(text).format_map(values)
+
+
+def mark(text: str) -> str:
+    """Marks an English text that is said elsewhere, so that the catalogues get it; as in scripts."""
+    return text
+
+
+def retell(english: str, texts: Iterable[str]) -> str:
+    """What was written down in English, by one of these texts, in the language of whoever reads it.
+
+    >>> retell("ranking night-1/1/1", ("ranking {draw}",))
+    'ranking night-1/1/1'
+    """
+    for text in texts:
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(text))
+        if match := re.fullmatch(pattern, english, re.DOTALL):
+            return say(text, **match.groupdict())
+    return english
 
 
 def fill(text: str, **values: Any) -> str:

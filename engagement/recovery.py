@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from engagement.actions import ActionRefused, announce
 from engagement.clock import now_ms
 from engagement.core.phases import CALLED_OFF, UNDER_WAY, Phase
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.marks import Mark, mark_of, read_all_marks, replace_marks, unknown
 from engagement.models import Installation, Restore, Segment, Show, new_epoch, new_play
@@ -35,7 +36,7 @@ def confirm_restore(*, actor: str, now: int | None = None) -> list[Show]:
         return _confirm(actor, now_ms() if now is None else now)
     except (RedisError, OSError):
         raise ActionRefused(
-            "Redis does not answer, and it knows what was announced: bring it back first."
+            say("Redis does not answer, and it knows what was announced: bring it back first.")
         ) from None
 
 
@@ -66,7 +67,7 @@ def _lost(now: int) -> list[dict[str, Any]]:
     if restore is None:
         lost = lost_marks() or find_lost(now)
         if not lost and not stranger():
-            raise ActionRefused("Nothing has to be confirmed: the database has all that was announced.")
+            raise ActionRefused(say("Nothing has to be confirmed: the database has all that was announced."))
         restore = note(lost, now)
     return list(restore.lost)
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from engagement.clock import now_ms
+from engagement.languages import mark, say
 from engagement.marks import Mark, read_all_marks, read_marks, unknown
 from engagement.models import Installation, LedgerEntry, Restore, Show
 from engagement.tally import read_gateways
@@ -22,13 +23,13 @@ from engagement.tally import read_gateways
 log = logging.getLogger(__name__)
 
 ENTRY, STATE = "ledger entry", "state"
-WAITS = (
+PLACES = {ENTRY: mark("ledger entry {number}"), STATE: mark("state {number}")}
+WAITS = mark(
     "Nothing is armed, opened, closed or drawn until a director confirms it in the control room, or "
     "manage.py confirm_restore does."
 )
-ADVICE = (
-    "Was a backup restored, has a standby taken over, or does another installation use the same name (INSTALLATION)? "
-    f"{WAITS}"
+ADVICE = mark(
+    "Was a backup restored, has a standby taken over, or does another installation use the same name (INSTALLATION)?"
 )
 SHOWN = 5  # shows in a sentence
 
@@ -55,10 +56,13 @@ def stranger() -> str:
     name = Installation.objects.values_list("name", flat=True).first()
     if name in (None, settings.INSTALLATION):
         return ""
-    return (
-        f"The database belongs to installation {name}, and this process calls itself {settings.INSTALLATION}. "
-        f"Where it was neither copied nor moved, set INSTALLATION={name} for this process. {WAITS}"
+    told = say(
+        "The database belongs to installation {name}, and this process calls itself {own}. Where it was neither "
+        "copied nor moved, set INSTALLATION={name} for this process.",
+        name=name,
+        own=settings.INSTALLATION,
     )
+    return f"{told} {say(WAITS)}"
 
 
 @cache
@@ -104,16 +108,27 @@ def trouble_of(show: Show) -> str:
 def explain(restore: Restore) -> str:
     """A restore for people."""
     rows = [
-        f"{row['show']} was at {_place(row, 'told')} and is at {_place(row, 'held')}"
+        say(
+            "{show} was at {then} and is at {now}",
+            show=row["show"],
+            then=_place(row, "told"),
+            now=_place(row, "held"),
+        )
         for row in restore.lost[:SHOWN]
     ]
     if len(restore.lost) > SHOWN:
-        rows.append(f"and {len(restore.lost) - SHOWN} more shows")
-    return f"The database is older than what was announced from it: {'; '.join(rows)}. {ADVICE}"
+        rows.append(say("and {count} more shows", count=len(restore.lost) - SHOWN))
+    return say(
+        "The database is older than what was announced from it: {shows}. {advice}",
+        shows="; ".join(rows),
+        advice=f"{say(ADVICE)} {say(WAITS)}",
+    )
 
 
 def _place(row: dict[str, Any], when: str) -> str:
-    return "nothing" if row[when] is None else f"{row['of']} {row[when]}"
+    if row[when] is None:
+        return say("nothing")
+    return say(PLACES[row["of"]], number=row[when])
 
 
 # --- what is missing ---

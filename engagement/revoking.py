@@ -12,6 +12,7 @@ from engagement.actions import ActionRefused, announce_later
 from engagement.clock import from_ms, now_ms
 from engagement.fair_play.core.origins import APP, KINDS
 from engagement.fair_play.core.revoked import MOST_REVOCATIONS
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.models import Show
 
@@ -36,14 +37,19 @@ def revoke_passes(
     now = now_ms() if now is None else now
     row = _describe(viewer, kind, now if before is None else before, now)
     if not (viewer or kind or before):
-        raise ActionRefused("expected a viewer, a kind or a time: whose passes are to be revoked?")
+        raise ActionRefused(say("expected a viewer, a kind or a time: whose passes are to be revoked?"))
     if not reason.strip():
-        raise ActionRefused("to revoke passes needs a reason")
+        raise ActionRefused(say("to revoke passes needs a reason"))
     show = Show.objects.select_for_update().get(pk=show_id)
     if row in show.revoked:
-        raise ActionRefused("these passes are revoked already")
+        raise ActionRefused(say("these passes are revoked already"))
     if len(show.revoked) >= MOST_REVOCATIONS:
-        raise ActionRefused(f"a show has at most {MOST_REVOCATIONS} revocations: revoke by kind or time")
+        raise ActionRefused(
+            say(
+                "a show has at most {most_revocations} revocations: revoke by kind or time",
+                most_revocations=MOST_REVOCATIONS,
+            )
+        )
     Show.objects.filter(pk=show_id).update(revoked=[*show.revoked, row])
     people = {"viewer": viewer} if viewer else None
     told = {name: value for name, value in row.items() if name != "viewer"}
@@ -54,12 +60,19 @@ def revoke_passes(
 def _describe(viewer: str, kind: str, before: int, now: int) -> dict[str, str | int]:
     if viewer:
         if kind or not PSEUDONYM.fullmatch(viewer):
-            raise ActionRefused(f"expected a pseudonym of 28 hex digits, and no kind, got {viewer!r}")
+            raise ActionRefused(
+                say("expected a pseudonym of 28 hex digits, and no kind, got {viewer}", viewer=repr(viewer))
+            )
         return {"viewer": viewer}
     if kind and kind not in (APP, *KINDS):
-        raise ActionRefused(f"expected a kind of {', '.join((APP, *KINDS))}, got {kind!r}")
+        raise ActionRefused(
+            say("expected a kind of {list}, got {kind}", list=", ".join((APP, *KINDS)), kind=repr(kind))
+        )
     if not 0 < before <= now:
         raise ActionRefused(
-            f"expected a time that has been, got {from_ms(max(0, before)):%Y-%m-%d %H:%M:%S} UTC"
+            say(
+                "expected a time that has been, got {at} UTC",
+                at=f"{from_ms(max(0, before)):%Y-%m-%d %H:%M:%S}",
+            )
         )
     return {"kind": kind, "before": before}

@@ -8,8 +8,10 @@ from django.db import transaction
 
 from engagement.actions import ActionRefused, announce_later
 from engagement.core.phases import UNDER_WAY
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.models import Show
+from engagement.phrases import phase_text
 from engagement.vault import lock_secret, open_secret
 
 DESTROYED = ""  # in the place of a key
@@ -20,9 +22,17 @@ def lock_idle_show(show_id: int, *, why: str) -> Show:
     show = Show.objects.select_for_update().get(pk=show_id)
     going = show.segments.filter(phase__in=UNDER_WAY).order_by("position").first()
     if going is not None:
-        raise ActionRefused(f"{going} is {going.phase}: the key of {show} is {why} once nothing is under way")
+        raise ActionRefused(
+            say(
+                "{going} is {phase}: the key of {show} is {why} once nothing is under way",
+                going=going,
+                phase=phase_text(going.phase),
+                show=show,
+                why=why,
+            )
+        )
     if show.k_show == DESTROYED:
-        raise ActionRefused(f"the key of {show} was destroyed")
+        raise ActionRefused(say("the key of {show} was destroyed", show=show))
     return show
 
 
@@ -33,7 +43,7 @@ def open_show_key(show_id: int, *, actor: str, reason: str, now: int | None = No
     Whoever has it and the ids of the host app knows who stands behind each pseudonym: nothing may be under way.
     """
     if not reason.strip():
-        raise ActionRefused("to open the key needs a reason")
+        raise ActionRefused(say("to open the key needs a reason"))
     show = lock_idle_show(show_id, why="opened")
     append_entry(show, "open key", actor=actor, reason=reason.strip(), now=now)
     return open_secret(show.k_show)

@@ -15,7 +15,7 @@ from django.templatetags.static import static
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
-from engagement.languages import tell_language
+from engagement.languages import mark, say, tell_language
 from engagement.outcomes import Came, Outcome, current, watched
 from engagement.refusals import refuse, wants_json
 
@@ -31,24 +31,26 @@ RETRY_S = 3
 CODES = {
     400: (
         "bad_request",
-        "this request cannot be read, its body is too large, or ALLOWED_HOSTS lacks the name that it was sent to",
+        mark(
+            "this request cannot be read, its body is too large, or ALLOWED_HOSTS lacks the name that it was sent to"
+        ),
     ),
-    403: ("forbidden", "this is not for you"),
-    404: ("no_such_address", "there is nothing under this address"),
-    405: ("wrong_method", "this address does not take this method"),
-    413: ("too_large", "the body is too large"),
+    403: ("forbidden", mark("this is not for you")),
+    404: ("no_such_address", mark("there is nothing under this address")),
+    405: ("wrong_method", mark("this address does not take this method")),
+    413: ("too_large", mark("the body is too large")),
 }
-FAILED = ("failed", "this did not work, and the server's log says why")
+FAILED = ("failed", mark("this did not work, and the server's log says why"))
 
-BUSY = "Nothing was done: {} is busy or away. Please try again."
-BROKEN = "Nothing was done: this did not work, and the server's log says why."
-UNKNOWN = (
+BUSY = mark("Nothing was done: {server} is busy or away. Please try again.")
+BROKEN = mark("Nothing was done: this did not work, and the server's log says why.")
+UNKNOWN = mark(
     "The database was lost in the moment of writing: nobody can say yet whether it was done. Look again."
 )
-PARTLY = "Something was written before it failed: it may be done, or half of it. Look again."
-DONE = "It was done, and is in the ledger ({}). Only the answer failed: look again."
-UNFIT = "Nothing was done: a number or a text is one that no field takes."
-STALE = (
+PARTLY = mark("Something was written before it failed: it may be done, or half of it. Look again.")
+DONE = mark("It was done, and is in the ledger ({actions}). Only the answer failed: look again.")
+UNFIT = mark("Nothing was done: a number or a text is one that no field takes.")
+STALE = mark(
     "Nothing was done: since this page was loaded you have logged in again, or it came from another site. "
     "Reload it and try again."
 )
@@ -83,7 +85,7 @@ class Refusals:
             log.warning(
                 "%s %s: %s", request.method, request.path, type(error).__name__
             )  # what came is not repeated
-            return _refuse(request, 400, "bad_request", UNFIT, {})
+            return _refuse(request, 400, "bad_request", say(UNFIT), {})
         if came == Came.NOT_DONE and not away:
             return None
         where = None if away else error  # a stack for each second of an outage would bury the log
@@ -114,7 +116,7 @@ def as_json(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     if answer.headers.get("Content-Type", "").startswith("application/json"):
         return answer
     headers = {name: answer.headers[name] for name in KEPT if name in answer.headers}
-    return _refuse_program(request, answer.status_code, *CODES.get(answer.status_code, FAILED), headers)
+    return _refuse_program(request, answer.status_code, *_code_of(answer.status_code), headers)
 
 
 # --- what is true of a failure ---
@@ -130,11 +132,11 @@ def answer_failure(
 ) -> HttpResponse:
     """Done, not done, or look again: with what is there now, where that could be read."""
     away, came = isinstance(error, AWAY), _came(request, outcome)
-    server = "Redis" if isinstance(error, RedisError) else "the database"
+    server = "Redis" if isinstance(error, RedisError) else say("the database")
     code, message = {
-        Came.NOT_DONE: ("busy", BUSY.format(server)) if away else ("failed", BROKEN),
-        Came.LOOK_AGAIN: ("look_again", UNKNOWN if outcome.unanswered else PARTLY),
-        Came.DONE: ("done", DONE.format(", ".join(outcome.recorded))),
+        Came.NOT_DONE: ("busy", say(BUSY, server=server)) if away else ("failed", say(BROKEN)),
+        Came.LOOK_AGAIN: ("look_again", say(UNKNOWN if outcome.unanswered else PARTLY)),
+        Came.DONE: ("done", say(DONE, actions=", ".join(outcome.recorded))),
     }[came]
     message = " ".join(filter(None, (message, now.pop("message", ""))))
     headers = {"Retry-After": str(RETRY_S)} if away else {}
@@ -160,7 +162,7 @@ def _look(outcome: Outcome) -> dict[str, Any]:
 
 def stale_page(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW: the form has the token of another login."""
-    return _refuse(request, 403, "stale_page", STALE, {})
+    return _refuse(request, 403, "stale_page", say(STALE), {})
 
 
 # --- what is not there, or not for this account ---
@@ -193,11 +195,16 @@ def not_yours(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def _turn_away(request: HttpRequest, status: int, context: dict[str, Any], **headers: str) -> HttpResponse:
     if _is_program(request):
-        return _refuse_program(request, status, *CODES[status], headers)
-    return _draw(request, "gala/turned_away.html", status, CODES[status][1], headers, context)
+        return _refuse_program(request, status, *_code_of(status), headers)
+    return _draw(request, "gala/turned_away.html", status, _code_of(status)[1], headers, context)
 
 
 # --- for programs and for people ---
+
+
+def _code_of(status: int) -> tuple[str, str]:
+    code, text = CODES.get(status, FAILED)
+    return code, say(text)
 
 
 def _is_program(request: HttpRequest) -> bool:

@@ -15,13 +15,15 @@ from django.db.models import F
 
 from engagement.actions import ActionRefused, Conflict, open_segment
 from engagement.clock import from_ms, now_ms
+from engagement.languages import say
 from engagement.ledger.append import append_entry, fit_text
 from engagement.models import LONGEST_ACTOR, LONGEST_REASON, Segment, Show
+from engagement.phrases import action_text
 from engagement.restores import trouble_of
 from engagement.revoking import revoke_passes
 from prizes.exclusions import WHO, exclude_viewer, include_viewer
 from prizes.forgetting import Kept, forget_viewer
-from prizes.lamps import name_of, red_lamps
+from prizes.lamps import name_of, red_lamps, tell_lamp
 from prizes.models import Approval, Exclusion
 from prizes.steps.naming import name_next_winner
 from prizes.steps.publish import publish_segment
@@ -41,6 +43,11 @@ MOST_LAMPS = 10  # are named in a request; of the others it has the number
 
 
 # --- which things ---
+
+
+def tell_asked(asked: Approval) -> str:
+    """What is asked for, as people read it."""
+    return say("{action} {what}", action=action_text(asked.action), what=asked.segment or asked.subject)
 
 
 def lamps_before(segment: Segment, action: str, now: int) -> list[str]:
@@ -88,12 +95,18 @@ def ask(
     _lock(show)
     _close_expired(show, now)
     if action in WITH_REASON and not reason.strip():
-        raise ActionRefused(f"{action} needs a reason")
+        raise ActionRefused(say("{action} needs a reason", action=action_text(action)))
     waiting = Approval.objects.filter(show=show, approved=None)
     if same := waiting.filter(action=action, subject=subject).first():
-        raise Conflict(f"{same.asked_by} has asked for it already, until {_until(same)}")
+        raise Conflict(
+            say(
+                "{asked_by} has asked for it already, until {until}",
+                asked_by=same.asked_by,
+                until=_until(same),
+            )
+        )
     if segment is None and waiting.filter(segment=None).count() >= MOST_OPEN:
-        raise ActionRefused(f"{MOST_OPEN} requests wait for a second person already")
+        raise ActionRefused(say("{most} requests wait for a second person already", most=MOST_OPEN))
     what = {**(what or {}), **_now_of(segment)}
     asked = Approval(
         show=show, segment=segment, action=action, subject=subject, what=what,
@@ -115,13 +128,23 @@ def decide(
     now = now_ms() if now is None else now
     asked = Approval.objects.select_related("show", "segment").filter(pk=approval_id).first()
     if asked is None:
-        raise ActionRefused(f"there is no request {approval_id}")
+        raise ActionRefused(say("there is no request {approval_id}", approval_id=approval_id))
     _lock(asked.show)
     asked.refresh_from_db()
     if asked.approved is not None:
-        raise Conflict(f"{asked} was decided by {asked.decided_by or 'nobody in time'} already")
+        raise Conflict(
+            say(
+                "{asked} was decided by {decided_by} already",
+                asked=tell_asked(asked),
+                decided_by=asked.decided_by or say("nobody in time"),
+            )
+        )
     if asked.asked_at_ms <= now - VALID_MS:
-        raise ActionRefused(f"{asked} was asked for until {_until(asked)}: ask again")
+        raise ActionRefused(
+            say(
+                "{asked} was asked for until {until}: ask again", asked=tell_asked(asked), until=_until(asked)
+            )
+        )
     if approve:
         refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
         _refuse_another(asked, now)
@@ -197,7 +220,7 @@ def _close_expired(show: Show, now: int) -> None:
 def _close(asked: Approval, approve: bool, actor: str, now: int) -> None:
     decided = {"approved": approve, "decided_by": fit_text(LONGEST_ACTOR, actor), "decided_at_ms": now}
     if not Approval.objects.filter(pk=asked.pk, approved=None).update(**decided):
-        raise Conflict(f"{asked} was decided already")
+        raise Conflict(say("{asked} was decided already", asked=tell_asked(asked)))
     asked.approved, asked.decided_by, asked.decided_at_ms = approve, actor, now
 
 
@@ -210,11 +233,18 @@ def _refuse_another(asked: Approval, now: int) -> None:
     if segment is None:
         return
     if segment.play != asked.what.get("play"):
-        raise ActionRefused(f"{segment} was armed since it was asked for: refuse it, and ask again")
+        raise ActionRefused(
+            say("{segment} was armed since it was asked for: refuse it, and ask again", segment=segment)
+        )
     known = {name_of(lamp) for lamp in asked.what.get("lamps", ())}
     new = [lamp for lamp in lamps_before(segment, asked.action, now) if name_of(lamp) not in known]
     if len(new) > asked.what.get("more_lamps", 0):
-        raise ActionRefused(f"red since it was asked for: {' '.join(new[:3])} Refuse it, and ask again")
+        raise ActionRefused(
+            say(
+                "red since it was asked for: {lamps} Refuse it, and ask again",
+                lamps=" ".join(map(tell_lamp, new[:3])),
+            )
+        )
 
 
 def _until(asked: Approval) -> str:
@@ -234,20 +264,20 @@ def _tell(
 
 def _segment(asked: Approval) -> int:
     if asked.segment_id is None:
-        raise ActionRefused("the segment is not there any more")
+        raise ActionRefused(say("the segment is not there any more"))
     return asked.segment_id
 
 
 def _exclude(asked: Approval, actor: str, now: int) -> None:
     if Exclusion.objects.filter(show=asked.show, pseudonym=asked.subject).exists():
-        raise Conflict(f"{asked.subject} is excluded already")
+        raise Conflict(say("{subject} is excluded already", subject=asked.subject))
     exclude_viewer(Exclusion(show=asked.show, pseudonym=asked.subject, note=asked.reason[:120]), actor=actor)
 
 
 def _include(asked: Approval, actor: str, now: int) -> None:
     row = Exclusion.objects.select_related("show").filter(show=asked.show, pseudonym=asked.subject).first()
     if row is None:
-        raise Conflict(f"{asked.subject} is not excluded any more")
+        raise Conflict(say("{subject} is not excluded any more", subject=asked.subject))
     include_viewer(row, actor=actor)
 
 

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from engagement.actions import ActionRefused, Conflict, DatabaseRestored
 from engagement.clock import now_ms
+from engagement.languages import say
 from engagement.tally import TallyLost
 from prizes.models import MAX_ATTEMPTS, Disposition, Draw
 from prizes.steps.claims import settle_draw
@@ -88,7 +89,7 @@ def settle_by_hand(draw_id: int) -> list[Disposition]:
     try:
         return settle_draw(draw_id, now=now_ms())
     except (OSError, ValueError) as error:
-        raise ActionRefused(f"not settled: {explain(error)}") from None
+        raise ActionRefused(say("not settled: {why}", why=explain(error))) from None
 
 
 def explain(error: Exception) -> str:

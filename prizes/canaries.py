@@ -13,6 +13,7 @@ from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.core.plain_text import check_plain
 from engagement.counts import details_of
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.ledger.core.canaries import (
     LONGEST_NAME,
@@ -23,6 +24,7 @@ from engagement.ledger.core.canaries import (
     parse_canaries,
 )
 from engagement.models import LedgerEntry, Segment
+from engagement.phrases import phase_text
 from prizes.models import Party
 from prizes.on_air import COMMITTED, MOST_COMMITMENTS, OPENED, commitments_for, told_of
 from prizes.parties import read_digest
@@ -41,14 +43,30 @@ def commit_canaries(
     now = now_ms() if now is None else now
     segment, name, digest = lock_segment(segment_id), _read_name(name), read_digest(commitment)
     if not may_commit(segment):
-        raise Conflict(f"canaries of {segment} are taken from its arming until its freeze")
+        raise Conflict(
+            say("canaries of {segment} are taken from its arming until its freeze", segment=segment)
+        )
     if not 1 <= count <= MOST_CANARIES:
-        raise ActionRefused(f"expected 1 to {MOST_CANARIES} canaries, got {count}")
+        raise ActionRefused(
+            say(
+                "expected 1 to {most_canaries} canaries, got {count}",
+                most_canaries=MOST_CANARIES,
+                count=count,
+            )
+        )
     known = commitments_for(segment.show_id, segment.key)
     if any(row.committed["name"] == name for row in known):
-        raise Conflict(f"{name} has committed to canaries of {segment} already")
+        raise Conflict(
+            say("{name} has committed to canaries of {segment} already", name=name, segment=segment)
+        )
     if len(known) >= MOST_COMMITMENTS:
-        raise ActionRefused(f"{segment} has {MOST_COMMITMENTS} commitments already")
+        raise ActionRefused(
+            say(
+                "{segment} has {most_commitments} commitments already",
+                segment=segment,
+                most_commitments=MOST_COMMITMENTS,
+            )
+        )
     details = {"count": count, "commitment": digest}
     return _write(segment, COMMITTED, name, details, actor=actor, now=now)
 
@@ -61,12 +79,20 @@ def open_canaries(
     now = now_ms() if now is None else now
     segment, name, digits = lock_segment(segment_id), _read_name(name), read_digest(salt)
     if segment.phase not in OVER:
-        raise ActionRefused(f"{segment} is {segment.phase}: canaries are opened after the publication")
+        raise ActionRefused(
+            say(
+                "{segment} is {phase}: canaries are opened after the publication",
+                segment=segment,
+                phase=phase_text(segment.phase),
+            )
+        )
     row = told_of(segment.show, segment.key, name)
     if row is None:
-        raise ActionRefused(f"{name} has committed to no canaries of {segment}")
+        raise ActionRefused(
+            say("{name} has committed to no canaries of {segment}", name=name, segment=segment)
+        )
     if row.opened is not None:
-        raise Conflict(f"{name} has opened the canaries of {segment} already")
+        raise Conflict(say("{name} has opened the canaries of {segment} already", name=name, segment=segment))
     rows = _read_rows(canaries)
     fault = explain_opening(segment.show.slug, row.committed, bytes.fromhex(digits), canaries)
     if fault:
@@ -86,9 +112,21 @@ def _read_name(typed: str) -> str:
     try:
         check_plain("name", name)
     except ValueError as error:
-        raise ActionRefused(f"expected a name of 1 to {LONGEST_NAME} characters; {error}") from None
+        raise ActionRefused(
+            say(
+                "expected a name of 1 to {longest_name} characters; {error}",
+                longest_name=LONGEST_NAME,
+                error=error,
+            )
+        ) from None
     if not 1 <= len(name) <= LONGEST_NAME:
-        raise ActionRefused(f"expected a name of 1 to {LONGEST_NAME} characters, got {typed[:80]!r}")
+        raise ActionRefused(
+            say(
+                "expected a name of 1 to {longest_name} characters, got {typed}",
+                longest_name=LONGEST_NAME,
+                typed=repr(typed[:80]),
+            )
+        )
     return name
 
 

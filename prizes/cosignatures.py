@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, F, OuterRef, Subquery
 
 from engagement.actions import ActionRefused
+from engagement.languages import say
 from engagement.ledger.core.cosignatures import Cosigned
 from engagement.ledger.witnessed import Below, Witnessing, WitnessState
 from engagement.models import LedgerCheckpoint, Show
@@ -21,7 +22,12 @@ def witness_rules(show: Show) -> dict[str, Any]:
     needed, unwitnessed = _quorum_of(show, len(witnesses))
     if needed > len(witnesses):
         raise ActionRefused(
-            f"{show} has {len(witnesses)} witnesses, and {needed} have to cosign: add some, or change the quorum"
+            say(
+                "{show} has {count} witnesses, and {needed} have to cosign: add some, or change the quorum",
+                show=show,
+                count=len(witnesses),
+                needed=needed,
+            )
         )
     return {"witnesses": witnesses, "quorum": needed, "unwitnessed": unwitnessed}
 

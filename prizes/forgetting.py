@@ -10,6 +10,7 @@ from engagement import tally
 from engagement.actions import ActionRefused
 from engagement.clock import now_ms
 from engagement.core.digests import derive_pseudonym, derive_salt
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.models import Segment, Show
 from engagement.revoking import PSEUDONYM, revoke_passes
@@ -30,7 +31,7 @@ def pseudonym_of(show: Show, uid: int) -> str:
     """The pseudonym of a user of the host app, 28 hex digits."""
     refuse_without_key(show)
     if not 0 <= uid < 1 << 64:
-        raise ActionRefused(f"expected an id of 0 to 2**64 - 1, got {uid}")
+        raise ActionRefused(say("expected an id of 0 to 2**64 - 1, got {uid}", uid=uid))
     return derive_pseudonym(show.slug, uid, derive_salt(open_secret(show.k_show), show.slug, uid)).hex()
 
 
@@ -44,9 +45,11 @@ def forget_viewer(
     """
     now = now_ms() if now is None else now
     if not PSEUDONYM.fullmatch(viewer):
-        raise ActionRefused(f"expected a pseudonym of 28 hex digits, got {viewer[:40]!r}")
+        raise ActionRefused(
+            say("expected a pseudonym of 28 hex digits, got {viewer}", viewer=repr(viewer[:40]))
+        )
     if not reason.strip():
-        raise ActionRefused("to forget a viewer needs a reason")
+        raise ActionRefused(say("to forget a viewer needs a reason"))
     removed: list[Segment] = []
     with transaction.atomic():
         show = lock_idle_show(show_id, why="used to forget a viewer")

@@ -13,8 +13,10 @@ from engagement.actions import ActionRefused, Conflict, lock_segment
 from engagement.clock import from_ms, now_ms
 from engagement.core.digests import commit
 from engagement.core.phases import CALLED_OFF, Phase
+from engagement.languages import say
 from engagement.ledger.append import SYSTEM, append_entry
 from engagement.models import LedgerEntry, Segment
+from engagement.phrases import phase_text
 from engagement.vault import lock_secret, open_secret
 from prizes.core.digests import HOUSE, reveal_deadline_ms
 from prizes.models import Commitment, Draw, Party, PrizeList, Reveal
@@ -43,10 +45,15 @@ def commit_party(
     segment = lock_segment(prize_list.segment_id)
     prize_list = PrizeList.objects.select_related("segment__show").get(pk=prize_list.pk)
     if party.show_id != segment.show_id:
-        raise ActionRefused(f"{party} is no party of {segment.show}")
+        raise ActionRefused(say("{party} is no party of {show}", party=party, show=segment.show))
     if segment.phase != Phase.DRAFT:
         raise Conflict(
-            f"{segment} is {segment.phase}: {_why_fixed(segment)}, no commitment is taken any more"
+            say(
+                "{segment} is {phase}: {why}, no commitment is taken any more",
+                segment=segment,
+                phase=phase_text(segment.phase),
+                why=_why_fixed(segment),
+            )
         )
     made = {"commitment": read_digest(commitment), "draw_id": draw_id_of(prize_list)}
     row, created = Commitment.objects.get_or_create(prize_list=prize_list, party=party, defaults=made)
@@ -61,14 +68,14 @@ def commit_party(
 
 def _why_fixed(segment: Segment) -> str:
     armed = segment.draws.exists()  # a draft that was called off never was
-    return "its parties were fixed when it was armed" if armed else "nothing is drawn"
+    return say("its parties were fixed when it was armed") if armed else say("nothing is drawn")
 
 
 def read_digest(typed: str) -> str:
     """64 hex digits as somebody may type them; raises ActionRefused."""
     digits = "".join(typed.split()).lower()
     if len(digits) != 64 or not set(digits) <= HEX:
-        raise ActionRefused(f"expected 64 hex digits, got {len(digits)} characters")
+        raise ActionRefused(say("expected 64 hex digits, got {count} characters", count=len(digits)))
     return digits
 
 
@@ -83,8 +90,13 @@ def promised_by_parties(prize_list: PrizeList) -> list[dict[str, str]]:
     names = sorted(party.name for party in prize_list.segment.show.parties.all())
     if missing := [name for name in names if name not in promised]:
         raise ActionRefused(
-            f"{prize_list.segment} cannot be armed: no commitment to {draw_id} from {', '.join(missing)}. "
-            "They commit on their page (/parties/) or with manage.py commit; or remove them from the show's parties."
+            say(
+                "{segment} cannot be armed: no commitment to {draw_id} from {list}. They commit on their "
+                "page (/parties/) or with manage.py commit; or remove them from the show's parties.",
+                segment=prize_list.segment,
+                draw_id=draw_id,
+                list=", ".join(missing),
+            )
         )
     return [{"name": name, "commitment": promised[name]} for name in names]
 
@@ -102,7 +114,14 @@ def reveal_secret(draw_id: int, party: str, secret: bytes, *, actor: str, now: i
         draw = _lock_draw(draw_id)
         promised = commitments_of(draw)
         if party not in promised:
-            raise ActionRefused(f"{draw} has no party {party!r}, only {', '.join(promised)}")
+            raise ActionRefused(
+                say(
+                    "{draw} has no party {party}, only {list}",
+                    draw=draw,
+                    party=repr(party),
+                    list=", ".join(promised),
+                )
+            )
         fits = len(secret) == 32 and commit(draw.draw_id, party, secret).hex() == promised[party]
         known = draw.revealed.filter(party=party).first()
         if known and fits:
@@ -149,18 +168,28 @@ def reveal_deadline(draw: Draw) -> int | None:
 def _lock_draw(draw_id: int) -> Draw:
     segment_id = Draw.objects.filter(pk=draw_id).values_list("segment", flat=True).first()
     if segment_id is None:
-        raise ActionRefused(f"there is no draw {draw_id}")
+        raise ActionRefused(say("there is no draw {draw_id}", draw_id=draw_id))
     lock_segment(segment_id)
     return Draw.objects.select_related("segment__show", "segment__freeze").get(pk=draw_id)
 
 
 def _refuse_early(draw: Draw) -> None:
     if draw.segment.phase in CALLED_OFF:
-        raise ActionRefused(f"{draw.segment} is {draw.segment.phase}: nothing is drawn")
+        raise ActionRefused(
+            say(
+                "{segment} is {phase}: nothing is drawn",
+                segment=draw.segment,
+                phase=phase_text(draw.segment.phase),
+            )
+        )
     if draw.segment.phase in (Phase.ARMED, Phase.OPEN):
         raise ActionRefused(
-            f"too early: {draw.segment} is {draw.segment.phase}, secrets are taken once its windows have ended. "
-            "Keep yours to yourself until then"
+            say(
+                "too early: {segment} is {phase}, secrets are taken once its windows have ended. Keep "
+                "yours to yourself until then",
+                segment=draw.segment,
+                phase=phase_text(draw.segment.phase),
+            )
         )
 
 

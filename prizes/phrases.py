@@ -1,9 +1,10 @@
 """What the pages of draws say of one of a few values: sentences, chips and reasons, by the words of the record."""
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from prizes.core.dispositions import CLAIMED, DISQUALIFIED, FORFEITED, WON
-from prizes.models import Draw
+from prizes.models import Beacon, Draw
 
 # What the second argument of a void win or a disqualification may be (prizes/core/record.py).
 REASONS = {
@@ -21,6 +22,17 @@ BECAME = {
     CLAIMED: _("claimed"),
     FORFEITED: _("forfeited: {reason}"),
     DISQUALIFIED: _("disqualified: {reason}"),
+}
+STATUSES = {
+    WON: pgettext_lazy("status of a win", "won"),
+    CLAIMED: pgettext_lazy("status of a win", "claimed"),
+    FORFEITED: pgettext_lazy("status of a win", "forfeited"),
+    DISQUALIFIED: pgettext_lazy("status of a win", "disqualified"),
+}
+BEACONS = {
+    Beacon.DRAND: pgettext_lazy("beacon", "drand"),
+    Beacon.LOCAL: pgettext_lazy("beacon", "local"),
+    Beacon.DICE: pgettext_lazy("beacon", "dice"),
 }
 STRENGTHS = {
     "public": _("public"),
@@ -258,3 +270,18 @@ WHYS = {
         "receipt, proves to anybody that the organiser did not keep its word."
     ),
 }
+
+
+def beacon_text(kind: str) -> str:
+    """Where the random number of a prize list comes from, in a word or two."""
+    return str(BEACONS[Beacon(kind)])
+
+
+def status_text(status: str) -> str:
+    """How a win stands, in a word."""
+    return str(STATUSES[status])
+
+
+def reason_text(reason: str) -> str:
+    """Why a prize was lost; what somebody has typed stands there as it was typed."""
+    return str(REASONS.get(reason, reason))

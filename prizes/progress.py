@@ -8,15 +8,23 @@ from typing import Any
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from engagement.languages import mark, retell
+
 KEEP_S = 10  # a step that says nothing for longer is not shown any more
 EVERY_S = 0.25
+TEXTS = (
+    mark("freezing shards"),
+    mark("making the roll of {draw}"),
+    mark("ranking {draw}"),
+    mark("second check of {draw}"),
+)
 
 
 def read_progress(segment: int) -> dict[str, Any] | None:
     """{"text", "done", "total"} of the step that runs for a segment; None while none does, or nobody knows."""
     with suppress(RedisError, OSError):
         found = cache.get(_key(segment))
-        return found if isinstance(found, dict) else None
+        return {**found, "text": retell(found["text"], TEXTS)} if isinstance(found, dict) else None
     return None
 
 

@@ -8,6 +8,7 @@ from django.db.models import Max
 
 from engagement.actions import ActionRefused
 from engagement.clock import from_ms, now_ms
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.models import Show
 from engagement.show_keys import DESTROYED, erase_show_key, lock_idle_show
@@ -34,13 +35,18 @@ def destroy_show_key(show_id: int, *, actor: str, reason: str, now: int | None =
     """For good. ActionRefused before its time, without a reason, and while anything is under way."""
     now = now_ms() if now is None else now
     if not reason.strip():
-        raise ActionRefused("to destroy the key needs a reason")
+        raise ActionRefused(say("to destroy the key needs a reason"))
     show = lock_idle_show(show_id, why="destroyed")
     until = kept_until(show)
     if from_ms(now) < until:
         raise ActionRefused(
-            f"the key of {show} is kept until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {settings.RETENTION_DAYS} "
-            "days after the last thing that happened in it (RETENTION_DAYS)"
+            say(
+                "the key of {show} is kept until {until} UTC, {retention_days} days after the last thing "
+                "that happened in it (RETENTION_DAYS)",
+                show=show,
+                until=f"{until.astimezone(UTC):%Y-%m-%d %H:%M}",
+                retention_days=settings.RETENTION_DAYS,
+            )
         )
     append_entry(show, "destroy key", actor=actor, reason=reason.strip(), now=now)
     erase_show_key(show)
@@ -49,4 +55,4 @@ def destroy_show_key(show_id: int, *, actor: str, reason: str, now: int | None =
 def refuse_without_key(show: Show) -> None:
     """What needs pseudonyms of this show is over."""
     if show.k_show == DESTROYED:
-        raise ActionRefused(f"the key of {show} was destroyed: nobody can play in it any more")
+        raise ActionRefused(say("the key of {show} was destroyed: nobody can play in it any more", show=show))

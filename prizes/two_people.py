@@ -1,6 +1,7 @@
 """When somebody counts as a second person: another account, at another login."""
 
 from engagement.actions import ActionRefused
+from engagement.languages import say
 
 VALID_MS = (
     86_400_000  # how long a request about a draw that is over waits; those of a show on air are shorter
@@ -36,12 +37,15 @@ def refuse_same(*, asked_by: str, asked_session: str, actor: str, session: str) 
     On a terminal nobody logs in, and whoever is there is often in the control room, too: there one only asks.
     """
     if names_of(actor) & names_of(asked_by):
-        raise ActionRefused(f"{actor} has asked for it: a second person has to decide")
+        raise ActionRefused(say("{actor} has asked for it: a second person has to decide", actor=actor))
     if account_of(actor).startswith(TERMINAL):
         raise ActionRefused(
-            f"{asked_by} has asked for it: a second person has to decide, in the control room"
+            say(
+                "{asked_by} has asked for it: a second person has to decide, in the control room",
+                asked_by=asked_by,
+            )
         )
     if session and session == asked_session:
         raise ActionRefused(
-            "it was asked for at this login: a second person has to decide, at a login of their own"
+            say("it was asked for at this login: a second person has to decide, at a login of their own")
         )

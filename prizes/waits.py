@@ -4,6 +4,7 @@ from typing import Any
 
 from engagement.clock import from_ms
 from engagement.core.phases import Phase
+from engagement.languages import say
 from prizes.core.digests import HOUSE
 from prizes.models import Beacon, Draw
 from prizes.parties import commitments_of, reveal_deadline
@@ -42,8 +43,12 @@ def countdown(draw: Draw, now: int) -> str:
     """What is to be said of drand's round: when it is due, or for how long it has been late."""
     number, due = round_of(draw), beacon_due_at(draw)
     if now < due:
-        return f"drand round {number} is due in {_seconds(due - now)}"
-    return f"drand round {number} is {_seconds(now - due)} late; waiting, no other round is ever taken"
+        return say("drand round {number} is due in {time}", number=number, time=_seconds(due - now))
+    return say(
+        "drand round {number} is {time} late; waiting, no other round is ever taken",
+        number=number,
+        time=_seconds(now - due),
+    )
 
 
 def _lines_of_beacon(draw: Draw, now: int) -> list[str]:
@@ -60,11 +65,14 @@ def _line_of_dice(draw: Draw) -> str:
     """Who has typed, never what: whoever types second must not see it."""
     names = sorted(entry.operator for entry in draw.dice_entries.all())
     if not names:
-        return f"waiting for the dice: two operators type the {throws_of(draw)} throws that were made on air"
+        return say(
+            "waiting for the dice: two operators type the {throws} throws that were made on air",
+            throws=throws_of(draw),
+        )
     if len(names) == 1:
-        return f"waiting for the dice: typed by {names[0]}; a second operator is missing"
-    several = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{several} have typed different throws: compare and type again"
+        return say("waiting for the dice: typed by {names}; a second operator is missing", names=names[0])
+    several = say("{some} and {last}", some=", ".join(names[:-1]), last=names[-1])
+    return say("{several} have typed different throws: compare and type again", several=several)
 
 
 def _lines_of_parties(draw: Draw, now: int) -> list[str]:
@@ -73,11 +81,17 @@ def _lines_of_parties(draw: Draw, now: int) -> list[str]:
         return []
     there = [row["name"] for row in parties if row["revealed_at"] is not None]
     absent = [row["name"] for row in parties if row["revealed_at"] is None and row["name"] != HOUSE]
-    lines = [f"revealed: {', '.join(there)}"] if there else []
+    lines = [say("revealed: {parties}", parties=", ".join(there))] if there else []
     if absent and draw.seal:
-        lines.append(f"absent, with an empty field in the seal: {', '.join(absent)}")
+        lines.append(say("absent, with an empty field in the seal: {parties}", parties=", ".join(absent)))
     elif absent:
-        lines.append(f"waiting for the secrets of {', '.join(absent)}{_until(draw, now)}")
+        lines.append(
+            say(
+                "waiting for the secrets of {parties} {until}",
+                parties=", ".join(absent),
+                until=_until(draw, now),
+            )
+        )
     return lines
 
 
@@ -85,9 +99,11 @@ def _until(draw: Draw, now: int) -> str:
     deadline = reveal_deadline(draw)
     if deadline is None:
         seconds = draw.promised["reveal_deadline_s"]
-        return f", until {seconds} s before the end of the seal margin"
-    left = f", {_seconds(deadline - now)} left" if now < deadline else ""
-    return f" until {from_ms(deadline):%H:%M:%S} UTC{left}"
+        return say("until {seconds} s before the end of the seal margin", seconds=seconds)
+    at = f"{from_ms(deadline):%H:%M:%S}"
+    if now >= deadline:
+        return say("until {at} UTC", at=at)
+    return say("until {at} UTC, {time} left", at=at, time=_seconds(deadline - now))
 
 
 def _seconds(ms: int) -> str:

@@ -21,14 +21,21 @@ from gala.catalogues import FOLDER, LOCALES, ROOT, compile_all, read_catalogue
 APPS = ("engagement", "gala", "prizes")
 DOMAINS = ("django", "djangojs")
 Keywords = dict[str, tuple[int | tuple[int, str], ...] | None]
-PYTHON: Keywords = {
+PYTHON_ALONE: Keywords = {
     "gettext": None,
     "_": None,
     "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
     "pgettext_lazy": ((1, "c"), 2),
 }
-SCRIPT: Keywords = {"say": None, "mark": None, "sayCount": (1, 2), "sayIn": ((1, "c"), 2)}
+PYTHON: Keywords = {**PYTHON_ALONE, "say": None, "mark": None}
+SCRIPT: Keywords = {
+    "say": None,
+    "mark": None,
+    "markIn": ((1, "c"), 2),
+    "sayCount": (1, 2),
+    "sayIn": ((1, "c"), 2),
+}
 HEADER = """msgid ""
 msgstr ""
 "Language: {locale}\\n"
@@ -56,7 +63,8 @@ def texts_of(domain: str) -> Catalog:
             _add(found, path, "javascript", text, SCRIPT)
     else:
         for path, text in sources(".py"):
-            _add(found, path, "python", text, PYTHON)
+            speaks = "from engagement.languages import" in text  # another `say` writes on a terminal
+            _add(found, path, "python", text, PYTHON if speaks else PYTHON_ALONE)
         for path, text in sources(".html", ".txt"):
             _add(found, path, "javascript", templatize(text, origin=path), PYTHON)
     for word in (*COLOURS, *THINGS):

@@ -6,8 +6,12 @@ Who they are, and when they are asked, the draw side knows: prizes/apps.py sets 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from engagement.languages import mark, say
 from engagement.ledger.core.cosignatures import add_lines
 from engagement.models import LedgerCheckpoint, Show
+
+WAITS = mark("A seal needs {quorum} of them; without, the draw waits.")
+GOES_ON = mark("A seal needs {quorum} of them; without, the draw goes on, and is labelled as not witnessed.")
 
 
 class WitnessState(NamedTuple):
@@ -34,9 +38,14 @@ class Witnessing(NamedTuple):
     def summary(self) -> str:
         """Who has signed all that there is, in a sentence."""
         there = sum(row.size == self.size for row in self.witnesses)
-        many = f"{there} of {len(self.witnesses)} witnesses have cosigned all {self.size} entries."
-        without = "waits" if self.unwitnessed == "wait" else "goes on, and is labelled as not witnessed"
-        return f"{many} A seal needs {self.quorum} of them; without, the draw {without}."
+        many = say(
+            "{count} of {named} witnesses have cosigned all {size} entries.",
+            count=there,
+            named=len(self.witnesses),
+            size=self.size,
+        )
+        needs = WAITS if self.unwitnessed == "wait" else GOES_ON
+        return f"{many} {say(needs, quorum=self.quorum)}"
 
 
 class StamperState(NamedTuple):

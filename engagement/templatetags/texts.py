@@ -7,11 +7,13 @@ from django.templatetags.static import static
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from engagement import languages
+from engagement import languages, phrases
 
 register = template.Library()
 register.filter("grouped", languages.group)
 register.filter("name_text", languages.name_text)
+register.filter("phase_text", phrases.phase_text)
+register.filter("kind_text", phrases.kind_text)
 
 
 @register.simple_tag

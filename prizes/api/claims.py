@@ -10,6 +10,7 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict, Field
 
 from engagement.actions import DatabaseRestored
+from engagement.languages import say
 from engagement.refusals import refuse
 from prizes.models import Disposition, Draw, Win
 from prizes.results import describe_prize_of, moment_of
@@ -144,7 +145,7 @@ def _published(draw_id: int) -> Draw:
     published = Draw.objects.select_related("show", "segment").filter(step=Draw.Step.PUBLISHED)
     draw = published.filter(pk=draw_id).first()
     if draw is None:
-        raise ClaimRefused("not_published", f"draw {draw_id} is not published")
+        raise ClaimRefused("not_published", say("draw {draw_id} is not published", draw_id=draw_id))
     return draw
 
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import UNDER_WAY
+from engagement.languages import say
 from engagement.ledger.append import append_entry
 from engagement.models import Show
 from engagement.roles import DIRECTOR
@@ -81,7 +82,9 @@ def alarm() -> str:
     if row is None or row.used_ms is None:
         return ""
     at = f"{from_ms(row.used_ms):%Y-%m-%d %H:%M:%S} UTC"
-    return (
-        f"The break-glass account was used at {at}, from {row.used_from}. It is spent: find out why, and make "
-        "another sheet (manage.py break_glass)."
+    return say(
+        "The break-glass account was used at {at}, from {place}. It is spent: find out why, and make another "
+        "sheet (manage.py break_glass).",
+        at=at,
+        place=row.used_from,
     )

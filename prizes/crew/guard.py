@@ -9,13 +9,16 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from engagement.languages import mark, say
 from engagement.refusals import refuse, wants_json
 from prizes.logins import used_second_factor
 
 RUNS = "engagement.run_segment"  # an operator, a director, or a superuser
 OPEN = ("/account/", "/login/", "/logout/", "/invitations/")
 API = "/api/"
-MISSING = "Nothing was done: your role needs a second factor, which this login has not used. Set it up under Account."
+MISSING = mark(
+    "Nothing was done: your role needs a second factor, which this login has not used. Set it up under Account."
+)
 
 
 class SecondFactor:
@@ -44,5 +47,5 @@ class SecondFactor:
         if used_second_factor(request) or not request.user.has_perm(RUNS):
             return None
         if request.path_info.startswith(API) or wants_json(request) or request.method != "GET":
-            return refuse(403, "second_factor", MISSING, ok=False)
+            return refuse(403, "second_factor", say(MISSING), ok=False)
         return redirect("account")

@@ -20,7 +20,9 @@ from engagement.clock import now_ms
 from engagement.core.digests import canonical_json, commit, parse_canonical
 from engagement.core.phases import Phase
 from engagement.fair_play.promised import promise_of
+from engagement.languages import say
 from engagement.models import Segment, Show, new_play
+from engagement.phrases import phase_text
 from engagement.pictures.models import describe_picture
 from engagement.vault import lock_secret, open_secret
 from prizes.core.digests import (
@@ -46,7 +48,14 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase != Phase.DRAFT:
-        raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} is {phase} already: {change}",
+                segment=segment,
+                phase=phase_text(segment.phase),
+                change=last_change(segment),
+            )
+        )
     refuse_without_key(segment.show)
     lists = _complete_prize_lists(segment)
     check_exclusions(segment)
@@ -69,13 +78,19 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
 
 def _complete_prize_lists(segment: Segment) -> list[PrizeList]:
     if not segment.show.feeds.exists():
-        raise ActionRefused(f"{segment} cannot be armed: the show has no feeds")
+        raise ActionRefused(say("{segment} cannot be armed: the show has no feeds", segment=segment))
     lists = list(segment.prize_lists.select_related("segment__show").prefetch_related("prizes__picture"))
     if not any(prize_list.prizes.all() for prize_list in lists):
-        raise ActionRefused(f"{segment} cannot be armed: it has no prizes")
+        raise ActionRefused(say("{segment} cannot be armed: it has no prizes", segment=segment))
     for prize_list in lists:
         if not prize_list.prizes.all():
-            raise ActionRefused(f"{segment} cannot be armed: prize list {prize_list.number} has no prizes")
+            raise ActionRefused(
+                say(
+                    "{segment} cannot be armed: prize list {number} has no prizes",
+                    segment=segment,
+                    number=prize_list.number,
+                )
+            )
         _refuse_too_dear(segment, list(prize_list.prizes.all()))
     refuse_second_chances(segment, lists)
     return lists
@@ -86,8 +101,15 @@ def _refuse_too_dear(segment: Segment, prizes: list[Prize]) -> None:
     for prize in prizes:
         if prize.value_minor > most:
             raise ActionRefused(
-                f"{segment} cannot be armed: {prize} is worth {prize.value_minor} {prize.currency} in minor units, "
-                f"and no prize of this show may be worth more than {most}"
+                say(
+                    "{segment} cannot be armed: {prize} is worth {value_minor} {currency} in minor units, "
+                    "and no prize of this show may be worth more than {most}",
+                    segment=segment,
+                    prize=prize,
+                    value_minor=prize.value_minor,
+                    currency=prize.currency,
+                    most=most,
+                )
             )
 
 
@@ -100,8 +122,12 @@ def check_exclusions(segment: Segment) -> None:
         found = str(error)
     if found:
         raise ActionRefused(
-            f"{segment} cannot be armed: its exclusions are not those of the ledger ({found}). "
-            "Add them in the administration, or remove them there and add them again."
+            say(
+                "{segment} cannot be armed: its exclusions are not those of the ledger ({found}). Add "
+                "them in the administration, or remove them there and add them again.",
+                segment=segment,
+                found=found,
+            )
         )
 
 
@@ -144,7 +170,14 @@ def _precommit(segment: Segment, prize_list: PrizeList, now: int) -> Draw:
     try:
         rules = _rules(segment, prize_list, draw_id, parties, excluded)
     except ValueError as error:
-        raise ActionRefused(f"{segment} cannot be armed: prize list {prize_list.number}: {error}") from None
+        raise ActionRefused(
+            say(
+                "{segment} cannot be armed: prize list {number}: {error}",
+                segment=segment,
+                number=prize_list.number,
+                error=error,
+            )
+        ) from None
     return Draw(
         show=segment.show,
         segment=segment,

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from engagement.actions import ActionRefused, lock_segment, record_change
 from engagement.clock import from_ms, now_ms
+from engagement.languages import say
 from engagement.ledger.append import SYSTEM, append_entry
 from prizes.core.digests import (
     MIN_DICE_THROWS,
@@ -49,12 +50,15 @@ def enter_dice(segment_id: int, typed: str, *, actor: str, now: int | None = Non
     draw = next((draw for draw in sealed if draw.beacon_kind == Beacon.DICE), None)
     if draw is None:
         raise ActionRefused(
-            f"{segment} does not wait for dice: they are thrown after the seal, where the rules say dice"
+            say(
+                "{segment} does not wait for dice: they are thrown after the seal, where the rules say dice",
+                segment=segment,
+            )
         )
     try:
         digits = read_dice(typed, throws_of(draw))
     except ValueError as error:
-        raise ActionRefused(f"dice: {error}") from None
+        raise ActionRefused(say("dice: {error}", error=error)) from None
     DiceEntry.objects.update_or_create(draw=draw, operator=actor, defaults={"digits": digits})
     typed_by = sorted(draw.dice_entries.filter(digits=digits).values_list("operator", flat=True))
     if len({account_of(operator) for operator in typed_by}) < 2:
@@ -78,8 +82,13 @@ def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, n
     """
     if draw.seal and draw.beacon_kind == Beacon.DRAND and now < beacon_due_at(draw):
         raise ActionRefused(
-            f"{draw}: drand's round {round_of(draw)} is not due before {from_ms(beacon_due_at(draw)):%H:%M:%S} "
-            "UTC: is the clock of this server right?"
+            say(
+                "{draw}: drand's round {round} is not due before {at} UTC: is the clock of this server "
+                "right?",
+                draw=draw,
+                round=round_of(draw),
+                at=f"{from_ms(beacon_due_at(draw)):%H:%M:%S}",
+            )
         )
     written = (
         Draw.objects.filter(pk=draw.pk, beacon_value="")
@@ -135,7 +144,7 @@ def enter_beacon(segment_id: int, typed: str, *, actor: str, now: int | None = N
     rows = Draw.objects.filter(segment=segment_id).select_related("segment__freeze", "segment__show")
     waiting = [draw for draw in rows if waits_for_drand(draw, now)]
     if not waiting:
-        raise ActionRefused("No draw of this segment waits for a round of drand that is due.")
+        raise ActionRefused(say("No draw of this segment waits for a round of drand that is due."))
     taken, refusals = _take_pasted(waiting, typed, actor=actor, now=now)
     if not taken:
         _refuse_beacon(refusals, actor=actor, now=now)
@@ -172,7 +181,7 @@ def _refuse_beacon(refusals: list[tuple[Draw, str]], *, actor: str, now: int) ->
             append_entry(
                 draw.segment.show, "beacon refused", actor=actor, now=now, reason=reason, details=details
             )
-    raise ActionRefused("beacon: " + "; ".join(reason for _, reason in refusals))
+    raise ActionRefused(say("beacon: {why}", why="; ".join(reason for _, reason in refusals)))
 
 
 def _tell_trouble(draw: Draw, troubles: list[str]) -> None:

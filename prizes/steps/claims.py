@@ -15,6 +15,7 @@ from django.db.models import Min
 from engagement.actions import ActionRefused, Conflict, change_wins, lock_segment, record_change
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import derive_pseudonym, derive_salt
+from engagement.languages import say
 from engagement.ledger.append import SYSTEM
 from engagement.models import Segment
 from engagement.passes import ANY_TIME, BadPass, check_pass
@@ -36,6 +37,7 @@ from prizes.core.dispositions import (
 from prizes.core.record import STATUSES
 from prizes.models import MAX_ATTEMPTS, Disposition, Disqualification, Draw, Prize, Win
 from prizes.names import give_names
+from prizes.phrases import status_text
 from prizes.publication import read_drawn
 from prizes.results import claim_s_of, describe_result, describe_wins
 from prizes.steps.dispositions import write_disposition
@@ -69,10 +71,10 @@ def identify(draw: Draw, token: str, salt: str) -> str:
     except BadPass as error:
         raise ClaimRefused("bad_pass", str(error)) from None
     if draw.show.k_show == DESTROYED:
-        raise ClaimRefused("too_late", "the show is over: who its viewers were is not kept any more")
+        raise ClaimRefused("too_late", say("the show is over: who its viewers were is not kept any more"))
     derived = derive_salt(open_secret(draw.show.k_show), slug, uid)
     if not hmac.compare_digest(derived.hex(), salt):
-        raise ClaimRefused("wrong_salt", "the salt is not that of the viewer of this pass")
+        raise ClaimRefused("wrong_salt", say("the salt is not that of the viewer of this pass"))
     return derive_pseudonym(slug, uid, derived).hex()
 
 
@@ -99,7 +101,7 @@ def decline_prize(draw_id: int, pseudonym: str, *, now: int | None = None) -> Wi
     draw = _lock(draw_id)
     win = win_of(draw, pseudonym)
     if win.status == Win.Status.CLAIMED:
-        raise ClaimRefused("claimed", "the prize is claimed already")
+        raise ClaimRefused("claimed", say("the prize is claimed already"))
     _refuse_unless_open(win, now)
     declined = _dispose(draw, win, FORFEITED, DECLINED, actor=WINNER, now=now)
     _retell(draw, [declined, *_move_up(draw, now)])
@@ -110,17 +112,17 @@ def win_of(draw: Draw, pseudonym: str) -> Win:
     """What a viewer has won in a draw, kept or lost; raises ClaimRefused for all others."""
     win = draw.wins.select_related("prize").filter(pseudonym=pseudonym).first()
     if win is None:
-        raise ClaimRefused("not_a_winner", "this viewer has won nothing in this draw")
+        raise ClaimRefused("not_a_winner", say("this viewer has won nothing in this draw"))
     return win
 
 
 def _refuse_unless_open(win: Win, now: int) -> None:
     if win.status == Win.Status.DISQUALIFIED:
-        raise ClaimRefused("disqualified", "this win was disqualified")
+        raise ClaimRefused("disqualified", say("this win was disqualified"))
     if win.status == Win.Status.FORFEITED and _reason_of(win) == DECLINED:
-        raise ClaimRefused("declined", "this prize was declined")
+        raise ClaimRefused("declined", say("this prize was declined"))
     if win.status == Win.Status.FORFEITED or is_late(win, now):
-        raise ClaimRefused("too_late", "the time to claim this prize is over")
+        raise ClaimRefused("too_late", say("the time to claim this prize is over"))
 
 
 def _reason_of(win: Win) -> str:
@@ -175,13 +177,21 @@ def ask_disqualification(
     now = now_ms() if now is None else now
     if reason not in STATUSES[DISQUALIFIED]:
         expected = ", ".join(STATUSES[DISQUALIFIED])
-        raise ActionRefused(f"a disqualification needs one of these reasons: {expected}; got {reason!r}")
+        raise ActionRefused(
+            say(
+                "a disqualification needs one of these reasons: {expected}; got {reason}",
+                expected=expected,
+                reason=repr(reason),
+            )
+        )
     draw, win = _lock_win(win_id)
     if win.status not in Win.HELD:
-        raise Conflict(f"{win} is {win.status} already")
+        raise Conflict(say("{win} is {status} already", win=win, status=status_text(win.status)))
     _drop_expired(win, now)
     if pending := win.disqualifications.filter(approved=None).first():
-        raise Conflict(f"{pending.asked_by} has asked for it already; somebody else has to decide")
+        raise Conflict(
+            say("{asked_by} has asked for it already; somebody else has to decide", asked_by=pending.asked_by)
+        )
     fields = {"asked_by": actor, "asked_session": session, "asked_at": from_ms(now)}
     asked = Disqualification.objects.create(win=win, reason=reason, **fields)
     details = {"draw": draw.draw_id, "pseudonym": win.pseudonym}
@@ -197,15 +207,20 @@ def decide_disqualification(
     now = now_ms() if now is None else now
     asked = Disqualification.objects.filter(pk=disqualification_id).first()
     if asked is None:
-        raise ActionRefused(f"nobody has asked for disqualification {disqualification_id}")
+        raise ActionRefused(
+            say(
+                "nobody has asked for disqualification {disqualification_id}",
+                disqualification_id=disqualification_id,
+            )
+        )
     refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
     if asked.approved is None and to_ms(asked.asked_at) <= now - VALID_MS:
-        raise ActionRefused("it was asked for more than a day ago: ask again")
+        raise ActionRefused(say("it was asked for more than a day ago: ask again"))
     draw, win = _lock_win(asked.win_id)
     decided = {"approved": approve, "decided_by": actor, "decided_at": from_ms(now)}
     if not Disqualification.objects.filter(pk=asked.pk, approved=None).update(**decided):
         asked.refresh_from_db()
-        raise Conflict(f"{asked.decided_by} has decided already")
+        raise Conflict(say("{decided_by} has decided already", decided_by=asked.decided_by))
     if approve:
         actors = f"{asked.asked_by} and {actor}"
         lost = _dispose(draw, win, DISQUALIFIED, asked.reason, actor=actors, now=now)
@@ -230,7 +245,7 @@ def _lock(draw_id: int) -> Draw:
     """The published draw, with its show locked until the transaction ends."""
     draw = Draw.objects.filter(pk=draw_id, step=Draw.Step.PUBLISHED).only("segment").first()
     if draw is None:
-        raise ClaimRefused("not_published", f"draw {draw_id} is not published")
+        raise ClaimRefused("not_published", say("draw {draw_id} is not published", draw_id=draw_id))
     lock_segment(draw.segment_id)
     return Draw.objects.select_related("segment__show", "show").get(pk=draw_id)
 
@@ -238,7 +253,7 @@ def _lock(draw_id: int) -> Draw:
 def _lock_win(win_id: int) -> tuple[Draw, Win]:
     win = Win.objects.filter(pk=win_id).first()
     if win is None:
-        raise ActionRefused(f"there is no win {win_id}")
+        raise ActionRefused(say("there is no win {win_id}", win_id=win_id))
     draw = _lock(win.draw_id)
     win.refresh_from_db()
     return draw, win
@@ -249,7 +264,7 @@ def _dispose(draw: Draw, win: Win, status: str, reason: str, *, actor: str, now:
     before = [Win.Status.WON] if status != DISQUALIFIED else Win.HELD
     if not Win.objects.filter(pk=win.pk, status__in=before).update(status=status):
         win.refresh_from_db()
-        raise Conflict(f"{win} is {win.status} already")
+        raise Conflict(say("{win} is {status} already", win=win, status=status_text(win.status)))
     win.status = status
     return write_disposition(draw, Change(win.pseudonym, win.piece_id, status, reason), actor=actor, now=now)
 

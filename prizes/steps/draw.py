@@ -14,8 +14,10 @@ from engagement.actions import ActionRefused, Conflict, change_phase, last_chang
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.core.phases import Phase
+from engagement.languages import say
 from engagement.ledger.append import SYSTEM
 from engagement.models import Segment
+from engagement.phrases import phase_text
 from prizes.audit import check_ledger, check_prior_wins, check_wins_elsewhere
 from prizes.core.digests import beacon_id, draw_key
 from prizes.core.dispositions import FORFEITED, WON, WON_ELSEWHERE, Change
@@ -61,16 +63,31 @@ def request_draw(segment_id: int, *, actor: str, now: int | None = None) -> Segm
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase in (Phase.DRAWN, Phase.PUBLISHED):
-        raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} is {phase} already: {change}",
+                segment=segment,
+                phase=phase_text(segment.phase),
+                change=last_change(segment),
+            )
+        )
     stuck = Q(attempts__gt=0) | ~Q(disagreement="")
     gave_up = segment.draws.filter(stuck, step__in=UNFINISHED)
     if segment.phase != Phase.SEALED and not (segment.phase == Phase.CLOSING and gave_up.exists()):
-        raise ActionRefused(f"{segment} is {segment.phase}: only a sealed segment can be drawn")
+        raise ActionRefused(
+            say(
+                "{segment} is {phase}: only a sealed segment can be drawn",
+                segment=segment,
+                phase=phase_text(segment.phase),
+            )
+        )
     asked = segment.draws.filter(step=Draw.Step.SEALED, requested_at=None).update(requested_at=from_ms(now))
     # Asked again, what gave up after errors is tried again, be it the seal or the draw.
     asked += gave_up.update(attempts=0, trouble="", disagreement="")
     if not asked:
-        raise Conflict(f"{segment} is being drawn already: {last_change(segment)}")
+        raise Conflict(
+            say("{segment} is being drawn already: {change}", segment=segment, change=last_change(segment))
+        )
     record_change(segment, "draw", actor=actor, now=now)
     return segment
 
@@ -153,7 +170,7 @@ def rank_part(draw_id: int, number: int) -> None:
     """Writes the best entries of one part of the roll; done again, they are the same."""
     draw = Draw.objects.get(pk=draw_id)
     if not draw.seal:  # it was queued before the database was restored
-        raise Conflict(f"{draw} is not sealed")
+        raise Conflict(say("{draw} is not sealed", draw=draw))
     first = number * ENTRIES_PER_PART
     rows = rank_roll(fetch(roll_name(draw.key)), _key(draw), _wanted(draw), first, first + ENTRIES_PER_PART)
     packed = [[row.pseudonym.hex(), row.tickets, row.ticket, row.score.hex(), row.index] for row in rows]

@@ -14,6 +14,7 @@ from engagement.clock import now_ms
 from engagement.core.counts import LONGEST_NAME, MOST_GATEWAYS
 from engagement.counts import Found, find_counts, record_counts, tell_uncounted
 from engagement.fair_play.core.origins import APP
+from engagement.languages import say
 from engagement.ledger.append import SYSTEM, time_behind
 from engagement.models import LedgerEntry, Segment
 from prizes.core.roll import pack_total
@@ -137,7 +138,7 @@ def freeze_shard(segment_id: int, number: int) -> FrozenShard:
     """Writes one shard's totals, sorted, and its part of every roll, and its counts to the database."""
     freeze = Freeze.objects.select_related("segment__show").filter(segment=segment_id).first()
     if freeze is None:  # it was queued before the database was restored
-        raise Conflict(f"segment {segment_id} is not fenced")
+        raise Conflict(say("segment {segment_id} is not fenced", segment_id=segment_id))
     done = freeze.frozen_shards.filter(number=number).first()
     if done is not None:
         return done

@@ -11,7 +11,9 @@ from engagement.actions import ActionRefused, Conflict, last_change, lock_segmen
 from engagement.clock import now_ms
 from engagement.core.messages import MAX_NAMED
 from engagement.core.phases import Phase
+from engagement.languages import say
 from engagement.models import Segment
+from engagement.phrases import phase_text
 from prizes.models import Win
 from prizes.steps.publish import drawn_of, publish_segment
 
@@ -27,19 +29,37 @@ def name_next_winner(segment_id: int, *, named: int, actor: str, now: int | None
     told = segment.announced_naming
     done, last = told.get("named", 0), (told.get("winners") or [{"at": 0}])[-1]["at"]
     if segment.phase == Phase.PUBLISHED:
-        raise Conflict(f"{segment} is published already: {last_change(segment)}")
+        raise Conflict(
+            say("{segment} is published already: {change}", segment=segment, change=last_change(segment))
+        )
     if segment.phase != Phase.DRAWN:
-        raise ActionRefused(f"{segment} is {segment.phase}: only winners of a drawn segment can be named")
+        raise ActionRefused(
+            say(
+                "{segment} is {phase}: only winners of a drawn segment can be named",
+                segment=segment,
+                phase=phase_text(segment.phase),
+            )
+        )
     if named != done:
-        raise Conflict(f"{done} winners of {segment} are named, not {named}: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{done} winners of {segment} are named, not {named}: {change}",
+                done=done,
+                segment=segment,
+                named=named,
+                change=last_change(segment),
+            )
+        )
     pressed = last - ANTICIPATION_MS
     if pressed <= now < pressed + PAUSE_MS:  # a server whose clock is behind is not kept waiting for it
-        raise Conflict(f"winner {done} of {segment} is being named: wait a moment")
+        raise Conflict(
+            say("winner {done} of {segment} is being named: wait a moment", done=done, segment=segment)
+        )
     drawn_of(segment)  # before each name: what is said on air cannot be taken back
     holding = Win.objects.filter(draw__segment=segment, status__in=Win.HELD)
     left = list(holding.filter(named_at_ms=None).order_by("draw__prize_list__number", "rank")[:2])
     if not left:
-        raise ActionRefused(f"nobody of {segment} is left to be named: publish it")
+        raise ActionRefused(say("nobody of {segment} is left to be named: publish it", segment=segment))
     win, is_last = left[0], len(left) == 1
     at, of = max(now + ANTICIPATION_MS, last + PAUSE_MS if done else 0), holding.count()
     Win.objects.filter(pk=win.pk).update(named_at_ms=at)

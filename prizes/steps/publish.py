@@ -14,7 +14,9 @@ from engagement.actions import (
 )
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import Phase
+from engagement.languages import say
 from engagement.models import Segment
+from engagement.phrases import phase_text
 from prizes.audit import check_drawn
 from prizes.models import Draw, Win
 from prizes.results import claim_s_of, describe_result, describe_wins
@@ -27,9 +29,17 @@ def publish_segment(segment_id: int, *, actor: str, now: int | None = None) -> S
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase == Phase.PUBLISHED:
-        raise Conflict(f"{segment} is published already: {last_change(segment)}")
+        raise Conflict(
+            say("{segment} is published already: {change}", segment=segment, change=last_change(segment))
+        )
     if segment.phase != Phase.DRAWN:
-        raise ActionRefused(f"{segment} is {segment.phase}: only a drawn segment can be published")
+        raise ActionRefused(
+            say(
+                "{segment} is {phase}: only a drawn segment can be published",
+                segment=segment,
+                phase=phase_text(segment.phase),
+            )
+        )
     draws = drawn_of(segment)
     for draw in draws:
         _publish_draw(draw, now)
@@ -51,7 +61,13 @@ def drawn_of(segment: Segment) -> list[Draw]:
     draws = list(segment.draws.filter(step=Draw.Step.DRAWN))
     for draw in draws:
         if failed := [check for check in check_drawn(draw) if not check.ok]:
-            raise ActionRefused(f"{draw} is not what was drawn: " + "; ".join(check.name for check in failed))
+            raise ActionRefused(
+                say(
+                    "{draw} is not what was drawn: {checks}",
+                    draw=draw,
+                    checks="; ".join(check.name for check in failed),
+                )
+            )
     return draws
 
 

@@ -7,7 +7,9 @@ from django.db import transaction
 from engagement.actions import ActionRefused, Conflict, last_change, lock_segment, record_change
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
+from engagement.languages import say
 from engagement.models import Segment
+from engagement.phrases import phase_text
 from engagement.positions import HIGHEST
 from prizes.models import Draw, Prize, PrizeList, Repeat
 from prizes.two_people import VALID_MS, refuse_same
@@ -36,18 +38,29 @@ def repeat_segment(
     segment = lock_segment(segment_id)
     if segment.phase != Phase.SPOILED:
         raise ActionRefused(
-            f"{segment} is {segment.phase}: only the prizes of a spoiled segment are drawn again"
+            say(
+                "{segment} is {phase}: only the prizes of a spoiled segment are drawn again",
+                segment=segment,
+                phase=phase_text(segment.phase),
+            )
         )
     asked = Repeat.objects.filter(segment=segment).select_related("draft").order_by("-pk").first()
     if asked is None or is_over(asked, now):
         if not reason.strip():
-            raise ActionRefused("to draw again needs a reason")
+            raise ActionRefused(say("to draw again needs a reason"))
         fields = {"asked_by": actor, "asked_session": session, "asked_at_ms": now}
         asked = Repeat.objects.create(segment=segment, reason=reason.strip(), **fields)
         record_change(segment, "ask repeat", actor=actor, now=now, reason=asked.reason)
         return asked
     if asked.draft is not None:
-        raise Conflict(f"{segment} is drawn again in {asked.draft} already: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} is drawn again in {draft} already: {change}",
+                segment=segment,
+                draft=asked.draft,
+                change=last_change(segment),
+            )
+        )
     may_agree()
     refuse_same(asked_by=asked.asked_by, asked_session=asked.asked_session, actor=actor, session=session)
     asked.draft, asked.agreed_by = _copy(segment), actor
@@ -68,7 +81,7 @@ def _copy(segment: Segment) -> Segment:
     """A draft at the end of the rundown with the same prizes, each list naming the draw that was spoiled."""
     last = segment.show.segments.order_by("-position").values_list("position", flat=True).first() or 0
     if last >= HIGHEST:
-        raise ActionRefused("the rundown has no place left")
+        raise ActionRefused(say("the rundown has no place left"))
     draft = Segment.objects.create(
         show=segment.show,
         position=last + 1,
@@ -102,6 +115,11 @@ def refuse_second_chances(segment: Segment, lists: Iterable[PrizeList]) -> None:
             ]
             if again and prize_list.repeats not in again:
                 raise ActionRefused(
-                    f"{segment} cannot be armed: {prize} is a prize of {again[0]}, which was spoiled. Two people have "
-                    "it drawn again there (Draw again)"
+                    say(
+                        "{segment} cannot be armed: {prize} is a prize of {again}, which was spoiled. Two people "
+                        "have it drawn again there (Draw again)",
+                        segment=segment,
+                        prize=prize,
+                        again=again[0],
+                    )
                 )

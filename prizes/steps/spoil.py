@@ -8,8 +8,10 @@ from django.db import transaction
 from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
+from engagement.languages import say
 from engagement.ledger.append import SYSTEM
 from engagement.models import Segment
+from engagement.phrases import phase_text
 from prizes.models import Draw
 from prizes.steps.beacon import beacon_due_at, round_of
 
@@ -20,7 +22,14 @@ def spoil_segment(segment_id: int, reason: str, *, actor: str = SYSTEM, now: int
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase != Phase.CLOSING:
-        raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} is {phase} already: {change}",
+                segment=segment,
+                phase=phase_text(segment.phase),
+                change=last_change(segment),
+            )
+        )
     draws = list(segment.draws.select_related("segment__freeze").order_by("pk"))
     facts = {**segment.announced_facts, "reason": reason}
     change_phase(segment, Phase.SPOILED, now, announced_facts=facts)
@@ -47,11 +56,15 @@ def spoil_by_hand(segment_id: int, *, actor: str, reason: str, now: int | None =
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if not reason.strip():
-        raise ActionRefused("spoil needs a reason")
+        raise ActionRefused(say("spoil needs a reason"))
     if not may_spoil(segment):
         raise ActionRefused(
-            f"{segment} is {segment.phase}: only what is frozen and cannot be sealed is spoiled by hand, "
-            "and what waits for drand is spoiled by itself when its round is out"
+            say(
+                "{segment} is {phase}: only what is frozen and cannot be sealed is spoiled by hand, and "
+                "what waits for drand is spoiled by itself when its round is out",
+                segment=segment,
+                phase=phase_text(segment.phase),
+            )
         )
     return spoil_segment(segment_id, reason.strip(), actor=actor, now=now)
 

@@ -5,7 +5,9 @@ from django.db import transaction
 from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
 from engagement.clock import now_ms
 from engagement.core.phases import CALLED_OFF, IllegalTransition, Phase
+from engagement.languages import say
 from engagement.models import Segment
+from engagement.phrases import phase_text
 from prizes.models import Freeze
 
 
@@ -19,20 +21,33 @@ def void_segment(segment_id: int, *, actor: str, reason: str, now: int | None = 
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if not reason.strip():
-        raise ActionRefused("void needs a reason")
+        raise ActionRefused(say("void needs a reason"))
     if segment.phase in CALLED_OFF:
-        raise Conflict(f"{segment} is {segment.phase} already: {last_change(segment)}")
+        raise Conflict(
+            say(
+                "{segment} is {phase} already: {change}",
+                segment=segment,
+                phase=phase_text(segment.phase),
+                change=last_change(segment),
+            )
+        )
     frozen = segment.phase == Phase.CLOSING and Freeze.objects.filter(segment=segment).exclude(
         frozen_at_ms=None
     )
     if frozen and frozen.exists():
-        raise ActionRefused(f"{segment} is frozen: after the freeze nothing can be called off")
+        raise ActionRefused(
+            say("{segment} is frozen: after the freeze nothing can be called off", segment=segment)
+        )
     try:
         facts = {**segment.announced_facts, "reason": reason.strip()}
         change_phase(segment, Phase.VOID, now, announced_facts=facts)
     except IllegalTransition:
         raise ActionRefused(
-            f"{segment} is {segment.phase}: after the freeze nothing can be called off"
+            say(
+                "{segment} is {phase}: after the freeze nothing can be called off",
+                segment=segment,
+                phase=phase_text(segment.phase),
+            )
         ) from None
     record_change(segment, "void", actor=actor, now=now, reason=reason.strip())
     return segment

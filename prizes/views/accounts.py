@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from engagement.clock import now_ms
-from engagement.languages import fill
+from engagement.languages import fill, say
 from engagement.roles import CONSOLE
 from prizes.crew import factors, sessions, throttle
 from prizes.crew.browsers import remember_browser
@@ -183,7 +183,7 @@ def _check_password(request: HttpRequest, user: User) -> str:
     if authenticate(request, username=name, password=request.POST.get("password", "")) == user:
         return ""
     throttle.note_failure(name, where, throttle.PASSWORD)
-    return "That is not the password."
+    return say("That is not the password.")
 
 
 # --- the end, and the beginning ---
@@ -202,5 +202,7 @@ class Invitation(PasswordResetConfirmView):
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
         sessions.end_all(form.user)
-        messages.success(self.request, f"The password of {form.user} is kept. Log in with it now.")
+        messages.success(
+            self.request, say("The password of {user} is kept. Log in with it now.", user=form.user)
+        )
         return answer

@@ -13,12 +13,15 @@ from django.views.decorators.http import require_POST
 
 from engagement.actions import ActionRefused
 from engagement.core.plain_text import check_plain
+from engagement.languages import mark, say
 from engagement.refusals import refuse, wants_json
 from prizes.logins import RECENT, is_recent
 
 LONGEST_REASON = 500
 
-ANOTHER = "Nothing was done: this page was loaded by {}, and you are logged in as {} now. Reload it."
+ANOTHER = mark(
+    "Nothing was done: this page was loaded by {then}, and you are logged in as {now} now. Reload it."
+)
 
 
 def button(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -32,7 +35,7 @@ def button(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseB
     def pressed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         page, now = request.POST.get("account"), request.user.get_username()
         if page and now and page != now:
-            return refuse(409, "another_account", ANOTHER.format(page, now), ok=False)
+            return refuse(409, "another_account", say(ANOTHER, then=page, now=now), ok=False)
         return view(request, *args, **kwargs)
 
     return pressed
@@ -41,9 +44,9 @@ def button(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseB
 def refuse_stranger(request: HttpRequest) -> HttpResponse:
     """403 for a script of a page."""
     if request.user.is_authenticated:
-        return refuse(403, "forbidden", "You may not do this.", ok=False)
+        return refuse(403, "forbidden", say("You may not do this."), ok=False)
     return refuse(
-        403, "logged_out", "You were logged out, so nothing is done: please log in again.", ok=False
+        403, "logged_out", say("You were logged out, so nothing is done: please log in again."), ok=False
     )
 
 
@@ -72,7 +75,12 @@ def refuse_old_login(request: HttpRequest) -> None:
         minutes = RECENT.seconds // 60
         page = reverse("confirm")
         raise ActionRefused(
-            f"to approve this, log in again, or confirm it at {page}: your login is older than {minutes} minutes"
+            say(
+                "to approve this, log in again, or confirm it at {page}: your login is older than "
+                "{minutes} minutes",
+                page=page,
+                minutes=minutes,
+            )
         )
 
 

@@ -4,8 +4,9 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
 from engagement.actions import ActionRefused
+from engagement.languages import say
 from engagement.roles import CONSOLE
-from prizes.approvals import decide
+from prizes.approvals import decide, tell_asked
 from prizes.logins import session_of
 from prizes.models import Approval
 from prizes.views.answers import answer, button, forbid, refuse_old_login
@@ -33,5 +34,11 @@ def act(request: HttpRequest, slug: str, approval_id: int, action: str) -> HttpR
         decided = decide(asked.pk, approve=approve, actor=actor, session=session_of(request))
     except ActionRefused as refusal:
         return answer(request, PAGE, slug, 409, str(refusal))
-    said = "Two people agree: {} is done." if approve else "Withdrawn: {}." if withdraws else "Refused: {}."
-    return answer(request, PAGE, slug, 200, said.format(decided))
+    asked_for = tell_asked(decided)
+    if approve:
+        said = say("Two people agree: {asked} is done.", asked=asked_for)
+    elif withdraws:
+        said = say("Withdrawn: {asked}.", asked=asked_for)
+    else:
+        said = say("Refused: {asked}.", asked=asked_for)
+    return answer(request, PAGE, slug, 200, said)

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
 from engagement.actions import ActionRefused
+from engagement.languages import say
 from engagement.ledger.core.canaries import parse_canaries
 from engagement.models import Segment
 from prizes.canaries import commit_canaries, open_canaries
@@ -28,7 +29,12 @@ def commit(request: HttpRequest, party_id: int, segment_id: int) -> HttpResponse
     def act() -> str:
         number = int(count) if count.isascii() and count.isdigit() else 0
         entry = commit_canaries(segment.pk, party.name, typed, number, actor=actor)
-        return f"Committed to {number} canaries of {segment}, entry {entry.position} of the ledger. Keep the file."
+        return say(
+            "Committed to {number} canaries of {segment}, entry {position} of the ledger. Keep the file.",
+            number=number,
+            segment=segment,
+            position=entry.position,
+        )
 
     return answer(request, act)
 
@@ -47,10 +53,14 @@ def show(request: HttpRequest, party_id: int, segment_id: int) -> HttpResponseBa
             salt, canaries = str(opening["salt"]), parse_canaries(opening["canaries"])
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ActionRefused(
-                "expected the salt and the canaries, as this page makes them of your files"
+                say("expected the salt and the canaries, as this page makes them of your files")
             ) from None
         entry = open_canaries(segment.pk, party.name, salt, canaries, actor=actor)
-        return f"Your canaries of {segment} are public now: entry {entry.position} of the ledger."
+        return say(
+            "Your canaries of {segment} are public now: entry {position} of the ledger.",
+            segment=segment,
+            position=entry.position,
+        )
 
     return answer(request, act)
 

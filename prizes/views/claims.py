@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from engagement.actions import ActionRefused
 from engagement.clock import from_ms, now_ms
 from engagement.core.names import stage_name
+from engagement.languages import name_text, say
 from engagement.models import Show
 from engagement.paging import newest_first
 from engagement.roles import CONSOLE
@@ -21,6 +22,7 @@ from prizes.core.dispositions import DISQUALIFIED, Standing
 from prizes.core.record import STATUSES
 from prizes.logins import session_of
 from prizes.models import Beacon, Disposition, Disqualification, Draw, Win
+from prizes.phrases import reason_text
 from prizes.results import free_pieces
 from prizes.steps.claims import ask_disqualification, decide_disqualification, find_waits, standing_of
 from prizes.views.answers import answer, button, forbid, read_reason, refuse_old_login
@@ -139,9 +141,9 @@ def _read_line(draw: Draw) -> dict[str, Any]:
     try:
         standing = standing_of(draw)
     except (OSError, ValueError) as error:
-        trouble = draw.trouble or f"its reserves cannot be read: {error}"
+        trouble = draw.trouble or say("its reserves cannot be read: {error}", error=error)
         return {"draw": draw, "trouble": trouble, "standing": Standing({})}
-    names = [stage_name(bytes.fromhex(viewer)) for viewer in standing.reserves[:RESERVES_SHOWN]]
+    names = [name_text(stage_name(bytes.fromhex(viewer))) for viewer in standing.reserves[:RESERVES_SHOWN]]
     more = len(standing.reserves) - len(names)
     line = {"draw": draw, "standing": standing, "reserves": names, "more": more}
     return {**line, "trouble": draw.trouble}
@@ -178,22 +180,29 @@ def _do(action: str, show: Show, request: HttpRequest) -> str:
         win = _find(Win.objects.filter(show=show), request.POST, "win")
         reason = read_reason(request.POST)
         asked = ask_disqualification(win.pk, reason, actor=actor, session=session_of(request))
-        return f"You have asked for it ({asked.reason}). Somebody else has to approve it now."
+        return say(
+            "You have asked for it ({reason}). Somebody else has to approve it now.",
+            reason=reason_text(asked.reason),
+        )
     if action == "settle":
         draw = _find(show.draws.filter(step=Draw.Step.PUBLISHED), request.POST, "draw")
-        return f"{draw} is settled: {len(settle_by_hand(draw.pk))} changes."
+        return say("{draw} is settled: {count} changes.", draw=draw, count=len(settle_by_hand(draw.pk)))
     asked = _find(Disqualification.objects.filter(win__show=show), request.POST, "disqualification")
     if action == "approve":
         refuse_old_login(request)
     session = session_of(request)
     decided = decide_disqualification(asked.pk, action == "approve", actor=actor, session=session)
-    who = f"{decided.win.name} ({decided.reason})"
-    return f"Disqualified: {who}." if decided.approved else f"Refused; all stays as it is: {who}."
+    who = f"{name_text(decided.win.name)} ({reason_text(decided.reason)})"
+    return (
+        say("Disqualified: {who}.", who=who)
+        if decided.approved
+        else say("Refused; all stays as it is: {who}.", who=who)
+    )
 
 
 def _find(rows: Any, fields: QueryDict, name: str) -> Any:
     number = fields.get(name, "")
     found = rows.filter(pk=_number(number)).first()
     if found is None:
-        raise ActionRefused(f"this show has no {name} {number[:20]!r}")
+        raise ActionRefused(say("this show has no {name} {number}", name=name, number=repr(number[:20])))
     return found

@@ -18,14 +18,17 @@ from engagement.actions import (
     open_segment,
 )
 from engagement.clock import now_ms
+from engagement.languages import mark, name_text, say
 from engagement.models import Segment, Show
 from engagement.paging import newest_first, read_number
+from engagement.phrases import action_text, phase_text
 from engagement.refusals import wants_json
 from engagement.restores import trouble
 from engagement.roles import CONSOLE
 from engagement.screens import OVERLAYS
-from prizes.approvals import VALID_MS, lamps_before, needs_two, press, tell_lamps
+from prizes.approvals import VALID_MS, lamps_before, needs_two, press, tell_asked, tell_lamps
 from prizes.crew import glass
+from prizes.lamps import tell_lamp
 from prizes.logins import session_of
 from prizes.models import Approval, DiceEntry, Stamper
 from prizes.steps.arm import arm_segment
@@ -51,6 +54,9 @@ MOST_PASTED = 2_000  # characters; a relay's answer has about 300
 
 # Most of the time nothing waits for a second person, and is not asked for every second.
 ASKED = Exists(Approval.objects.filter(show=OuterRef("pk"), approved=None))
+
+SECONDS = mark("{field}: expected {low} to {high} seconds, got {typed}")
+WINNERS = mark("{field}: expected {low} to {high} winners, got {typed}")
 
 
 class BadInput(ValueError):
@@ -145,15 +151,23 @@ def _ask(request: HttpRequest, segment: Segment, action: str, lamps: list[str]) 
         may_agree=lambda: _refuse_second(request),
     )  # fmt: skip
     if asked.approved:
-        return f"Two people agree: {asked} is done."
-    red = f" Red: {' '.join(what['lamps'])}" if lamps else ""
-    return f"You have asked to {action} {segment}; a second person has to agree within {VALID_MS // 60_000} min.{red}"
+        return say("Two people agree: {asked} is done.", asked=tell_asked(asked))
+    red = " " + say("Red: {lamps}", lamps=" ".join(map(tell_lamp, what["lamps"]))) if lamps else ""
+    return (
+        say(
+            "You have asked to {action} {segment}; a second person has to agree within {minutes} min.",
+            action=action_text(action),
+            segment=segment,
+            minutes=VALID_MS // 60_000,
+        )
+        + red
+    )
 
 
 def _refuse_second(request: HttpRequest) -> None:
     """Whoever agrees may do so, and has logged in a moment ago."""
     if not request.user.has_perm(DECIDE):
-        raise ActionRefused("it was asked for already: a director has to agree")
+        raise ActionRefused(say("it was asked for already: a director has to agree"))
     refuse_old_login(request)
 
 
@@ -162,21 +176,32 @@ def _do(action: str, segment: Segment, request: HttpRequest) -> str:
     fields, actor = request.POST, request.user.get_username()
     reason = read_reason(fields)
     if action == "arm":
-        return f"{arm_segment(segment.pk, actor=actor)} is armed: its rules and prizes are committed to."
+        return say(
+            "{segment} is armed: its rules and prizes are committed to.",
+            segment=arm_segment(segment.pk, actor=actor),
+        )
     if action == "open":
         lead_s = _number(fields, "lead", LEAD_S, 0, MAX_LEAD_S)
         opened = open_segment(segment.pk, actor=actor, lead_s=lead_s)
-        return f"{opened} opens in {lead_s} s, for {opened.window_s} s."
+        return say(
+            "{segment} opens in {lead_s} s, for {window_s} s.",
+            segment=opened,
+            lead_s=lead_s,
+            window_s=opened.window_s,
+        )
     if action == "close":
-        return f"{close_segment(segment.pk, actor=actor, reason=reason)} is closed; delayed feeds follow."
+        return say(
+            "{segment} is closed; delayed feeds follow.",
+            segment=close_segment(segment.pk, actor=actor, reason=reason),
+        )
     if action == "repeat":
         return _repeat(segment, reason, request)
     if action == "draw":
-        return f"{request_draw(segment.pk, actor=actor)} is being drawn."
+        return say("{segment} is being drawn.", segment=request_draw(segment.pk, actor=actor))
     if action == "name":
         return _name(segment, fields, actor)
     if action == "publish":
-        return f"{publish_segment(segment.pk, actor=actor)} is published."
+        return say("{segment} is published.", segment=publish_segment(segment.pk, actor=actor))
     if action == "beacon":
         return _enter_beacon(segment, fields.get("signature", ""), actor)
     return _enter_dice(segment, fields.get("digits", ""), actor)
@@ -184,10 +209,15 @@ def _do(action: str, segment: Segment, request: HttpRequest) -> str:
 
 def _name(segment: Segment, fields: Any, actor: str) -> str:
     """The press carries what its page showed: a stale one names nobody."""
-    named = _number(fields, "named", 0, 0, MOST_NAMED, "winners")
+    named = _number(fields, "named", 0, 0, MOST_NAMED, WINNERS)
     told = name_next_winner(segment.pk, named=named, actor=actor)
     naming = told.announced_naming
-    return f"Winner {naming['named']} of {naming['of']}: {naming['winners'][-1]['name']}."
+    return say(
+        "Winner {named} of {of}: {name}.",
+        named=naming["named"],
+        of=naming["of"],
+        name=name_text(naming["winners"][-1]["name"]),
+    )
 
 
 def _repeat(segment: Segment, reason: str, request: HttpRequest) -> str:
@@ -196,42 +226,70 @@ def _repeat(segment: Segment, reason: str, request: HttpRequest) -> str:
         segment.pk, actor=actor, session=session, reason=reason, may_agree=lambda: refuse_old_login(request)
     )
     if asked.draft is None:
-        return f"You have asked to draw {segment} again; a second person has to agree."
-    return f"{asked.draft} is the draft in which the prizes of {segment} are drawn again."
+        return say("You have asked to draw {segment} again; a second person has to agree.", segment=segment)
+    return say(
+        "{draft} is the draft in which the prizes of {segment} are drawn again.",
+        draft=asked.draft,
+        segment=segment,
+    )
 
 
 def _enter_beacon(segment: Segment, typed: str, actor: str) -> str:
     if len(typed) > MOST_PASTED:
-        raise BadInput(f"beacon: expected at most {MOST_PASTED} characters, got {len(typed)}")
+        raise BadInput(
+            say(
+                "beacon: expected at most {most} characters, got {count}",
+                most=MOST_PASTED,
+                count=len(typed),
+            )
+        )
     taken = enter_beacon(segment.pk, typed, actor=actor)
-    return f"The signature is right: the beacon of {', '.join(map(str, taken))} is taken."
+    return say("The signature is right: the beacon of {draws} is taken.", draws=", ".join(map(str, taken)))
 
 
 def _enter_dice(segment: Segment, typed: str, actor: str) -> str:
     digits = "".join(typed.split())
     if len(digits) > MOST_THROWS:
-        raise BadInput(f"dice: expected at most {MOST_THROWS} throws, got {len(digits)}")
+        raise BadInput(
+            say(
+                "dice: expected at most {most} throws, got {count}",
+                most=MOST_THROWS,
+                count=len(digits),
+            )
+        )
     draw = enter_dice(segment.pk, digits, actor=actor)
     if draw.beacon_value:
-        return f"Both agree: the throws of {draw} are taken."
+        return say("Both agree: the throws of {draw} are taken.", draw=draw)
     if draw.dice_entries.exclude(operator=actor).exists():
-        return f"Your throws of {draw} differ from those of another operator: compare, and type again what was wrong."
-    return f"Your throws of {draw} are kept; a second operator has to type the same."
+        return say(
+            "Your throws of {draw} differ from those of another operator: compare, and type again "
+            "what was wrong.",
+            draw=draw,
+        )
+    return say("Your throws of {draw} are kept; a second operator has to type the same.", draw=draw)
 
 
-def _number(fields: Any, name: str, default: int, low: int, high: int, what: str = "seconds") -> int:
+def _number(fields: Any, name: str, default: int, low: int, high: int, expected: str = SECONDS) -> int:
     text = fields.get(name, "").strip()
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
-        raise BadInput(f"{name}: expected {low} to {high} {what}, got {text[:20]!r}")
+        raise BadInput(say(expected, field=name, low=low, high=high, typed=repr(text[:20])))
     return int(text)
 
 
 def _look(segment_id: int) -> dict[str, Any]:
     """What is there now, for whoever cannot be told what came of a press."""
     segment = Segment.objects.get(pk=segment_id)
-    return {"phase": segment.phase, "message": f"{segment} is {segment.phase} now: {last_change(segment)}."}
+    return {
+        "phase": segment.phase,
+        "message": say(
+            "{segment} is {phase} now: {change}.",
+            segment=segment,
+            phase=phase_text(segment.phase),
+            change=last_change(segment),
+        ),
+    }
 
 
 def _answer(request: HttpRequest, slug: str, segment_id: int, status: int, message: str) -> HttpResponseBase:

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms, now_ms
+from engagement.languages import say
 from engagement.paging import newest_first
 from engagement.roles import CONSOLE
 from prizes.crew import glass, sessions, throttle
@@ -50,5 +51,5 @@ def end_session(request: HttpRequest, number: int) -> HttpResponseBase:
     row = get_object_or_404(CrewSession.objects.select_related("user"), pk=number)
     sessions.end(row)
     log.warning("a session of %s was ended by %s", row.user, request.user)
-    messages.success(request, f"The session of {row.user} has ended.")
+    messages.success(request, say("The session of {user} has ended.", user=row.user))
     return redirect("crew")

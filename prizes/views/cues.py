@@ -5,6 +5,7 @@ from django.shortcuts import get_object_or_404
 
 from engagement.actions import ActionRefused
 from engagement.cues import set_cue
+from engagement.languages import localize, mark, say
 from engagement.models import Segment, Show
 from prizes.views.answers import answer, button, forbid
 from prizes.views.buttons import RUN
@@ -12,11 +13,11 @@ from prizes.views.buttons import RUN
 PAGE = "control_room"
 MOST_DIGITS = 18
 SAID = {
-    "auto": "The screens follow the show.",
-    "announce": "The screens announce the next prizes.",
-    "prize": "The screens show the prize.",
-    "clear": "The screens are cleared.",
-    "standby": "The screens show the standby picture.",
+    "auto": mark("The screens follow the show."),
+    "announce": mark("The screens announce the next prizes."),
+    "prize": mark("The screens show the prize."),
+    "clear": mark("The screens are cleared."),
+    "standby": mark("The screens show the standby picture."),
 }
 
 
@@ -32,19 +33,23 @@ def act(request: HttpRequest, slug: str) -> HttpResponseBase:
         set_cue(show.pk, kind, prize=prize, actor=request.user.get_username())
     except ActionRefused as refusal:
         return answer(request, PAGE, slug, 409, str(refusal))
-    return answer(request, PAGE, slug, 200, SAID[kind])
+    return answer(request, PAGE, slug, 200, say(SAID[kind]))
 
 
 def _read_prize(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
-        raise ActionRefused(f"expected the number of a prize, got {text[:20]!r}")
+        raise ActionRefused(say("expected the number of a prize, got {typed}", typed=repr(text[:20])))
     return int(text)
 
 
 def list_prizes(segments: list[Segment]) -> list[dict[str, object]]:
     """The prizes of these segments that the screens can show: id, garment and celebrity."""
     return [
-        {"id": row["id"], "text": f"{row['garment']}, {row['celebrity']}"}
+        {"id": row["id"], "text": f"{_localized(row, 'garment')}, {_localized(row, 'celebrity')}"}
         for segment in segments
         for row in segment.announced_prizes
     ]
+
+
+def _localized(row: dict[str, str], field: str) -> str:
+    return localize(row[field], row.get(f"{field}_zh", ""))

@@ -7,11 +7,13 @@ from redis.exceptions import RedisError
 
 from engagement import tally
 from engagement.clock import from_ms
+from engagement.languages import say
 from engagement.models import Segment, Show
+from engagement.phrases import action_text
 from engagement.restores import trouble
 from prizes.approvals import VALID_MS, open_requests
 from prizes.cosignatures import describe_witnesses
-from prizes.lamps import NO_REDIS, alarms, gateway_troubles, late_steps
+from prizes.lamps import NO_REDIS, alarms, gateway_troubles, late_steps, tell_lamp
 from prizes.models import Approval, Draw
 from prizes.progress import read_progress
 from prizes.stamps import describe_stampers
@@ -44,7 +46,11 @@ def describe_live(show: Show, start: int | None, user: Any, now: int) -> dict[st
             *warnings,
             *late_steps(segments, now),
             *witnesses.pop("warnings"),
-            *(f"Time stamper {row.name} {row.trouble}." for row in stampers if row.trouble),
+            *(
+                say("Time stamper {name} {trouble}.", name=row.name, trouble=row.trouble)
+                for row in stampers
+                if row.trouble
+            ),
         ],
         "witnesses": witnesses,
         "stampers": [
@@ -69,7 +75,11 @@ def describe_cosigning(show: Show) -> dict[str, Any]:
             }
             for row in witnessing.witnesses
         ],
-        "warnings": [f"Witness {row.name} {row.trouble}." for row in witnessing.witnesses if row.trouble],
+        "warnings": [
+            say("Witness {name} {trouble}.", name=row.name, trouble=row.trouble)
+            for row in witnessing.witnesses
+            if row.trouble
+        ],
     }
 
 
@@ -96,7 +106,10 @@ def _describe_waits(draws: list[Draw], now: int) -> list[dict[str, Any]]:
     waits = [describe_wait(draw, now) for draw in draws]
     if len(waits) > 1:
         for draw, wait in zip(draws, waits, strict=True):
-            wait["lines"] = [f"list {draw.prize_list.number}: {line}" for line in wait["lines"]]
+            wait["lines"] = [
+                say("list {number}: {line}", number=draw.prize_list.number, line=line)
+                for line in wait["lines"]
+            ]
     return waits
 
 
@@ -107,7 +120,7 @@ def _read_redis(show: Show, segments: list[Segment], now: int) -> tuple[dict[str
         counters = tally.read_live(segment.key) if segment else {}
         gateways = tally.read_gateways(now)
     except (RedisError, OSError):
-        return {"counters": None, "gateways": []}, [NO_REDIS]
+        return {"counters": None, "gateways": []}, [say(NO_REDIS)]
     described = [_describe_gateway(name, beat, show.slug) for name, beat in sorted(gateways.items())]
     totals = {
         key: sum(gateway[key] for gateway in described) for key in ("phones", "screens", "pending", "refused")
@@ -135,7 +148,7 @@ def describe_requests(show: Show, user: Any, now: int) -> list[dict[str, Any]]:
             "until": asked.asked_at_ms + VALID_MS,
             "may_agree": decides and asked.asked_by != user.get_username(),
             "may_refuse": decides or asked.asked_by == user.get_username(),
-            "refuse": "Withdraw" if asked.asked_by == user.get_username() else "Refuse",
+            "refuse": say("Withdraw") if asked.asked_by == user.get_username() else say("Refuse"),
         }
         for asked in open_requests(show.pk, now)
     ]
@@ -143,10 +156,18 @@ def describe_requests(show: Show, user: Any, now: int) -> list[dict[str, Any]]:
 
 def tell_request(asked: Approval) -> str:
     """A request as people read it: with whom it waits for, and until when."""
-    lamps = "".join(f" Red: {lamp}" for lamp in asked.what.get("lamps", []))
+    lamps = "".join(" " + say("Red: {lamps}", lamps=tell_lamp(lamp)) for lamp in asked.what.get("lamps", []))
     reason = f" ({asked.reason})" if asked.reason else ""
-    until = f"{from_ms(asked.asked_at_ms + VALID_MS):%H:%M:%S} UTC"
-    wanted = f"A director other than {asked.asked_by} has to agree by {until}."
-    return (
-        f"{asked.asked_by} asks to {asked.action} {asked.segment or asked.subject}{reason}.{lamps} {wanted}"
+    until = say("{at} UTC", at=f"{from_ms(asked.asked_at_ms + VALID_MS):%H:%M:%S}")
+    wanted = say(
+        "A director other than {asked_by} has to agree by {until}.", asked_by=asked.asked_by, until=until
+    )
+    return say(
+        "{asked_by} asks to {action} {segment}{reason}.{lamps} {wanted}",
+        asked_by=asked.asked_by,
+        action=action_text(asked.action),
+        segment=asked.segment or asked.subject,
+        reason=reason,
+        lamps=lamps,
+        wanted=wanted,
     )

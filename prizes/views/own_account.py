@@ -17,13 +17,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from engagement.clock import from_ms
 from engagement.core.plain_text import check_plain
+from engagement.languages import mark, say
 from prizes.crew import factors, sessions
 from prizes.crew.guard import RUNS
 from prizes.logins import is_recent, remember_second_factor, used_second_factor
 from prizes.models import CrewSession
 from prizes.views.second_step import read_credential
 
-WRONG = "That was not right. Look at the clock of the phone, and type the newest code."
+WRONG = mark("That was not right. Look at the clock of the phone, and type the newest code.")
 
 
 @never_cache
@@ -69,7 +70,7 @@ def _set_up(request: HttpRequest) -> HttpResponseBase:
     """A factor was added: this session has shown it, and all others have to log in with it."""
     remember_second_factor(request)
     sessions.end_all(request.user, but=request.session.session_key)  # type: ignore[arg-type]
-    messages.success(request, "It is set up. Keep the recovery codes on paper, away from this device.")
+    messages.success(request, say("It is set up. Keep the recovery codes on paper, away from this device."))
     return redirect("recovery_codes")
 
 
@@ -83,7 +84,7 @@ def app(request: HttpRequest) -> HttpResponseBase:
             factors.finish_app(request, request.user, request.POST.get("code", ""))  # type: ignore[arg-type]
             return _set_up(request)
         except factors.WrongFactor:
-            error = WRONG
+            error = say(WRONG)
     secret, address, picture = factors.begin_app(request)
     context = {"secret": secret, "address": address, "picture": picture, "error": error}
     return render(request, "prizes/app.html", context)
@@ -101,7 +102,7 @@ def passkey(request: HttpRequest) -> HttpResponseBase:
             factors.finish_passkey(user, name, credential)
             return _set_up(request)
         except factors.WrongFactor:
-            error = "This passkey cannot be taken. Try again, or another one."
+            error = say("This passkey cannot be taken. Try again, or another one.")
         except ValueError as unseen:
             error = f"{unseen}."
     context = {"options": factors.begin_passkey(user), "error": error}
@@ -118,7 +119,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
         codes = factors.renew_codes(user)
         messages.success(
-            request, "These are new. What you have on paper of the earlier ones opens nothing any more."
+            request, say("These are new. What you have on paper of the earlier ones opens nothing any more.")
         )
     else:
         codes = factors.codes_of(user)
@@ -131,10 +132,10 @@ def remove_factor(request: HttpRequest, number: int) -> HttpResponseBase:
     user: Any = request.user
     rows = [row for row in factors.factors_of(user) if row.type != factors.Kind.RECOVERY_CODES]
     if settings.CREW_SECOND_FACTOR and user.has_perm(RUNS) and len(rows) < 2:
-        messages.error(request, "Your role needs a second factor: set up another one first.")
+        messages.error(request, say("Your role needs a second factor: set up another one first."))
     else:
         factors.remove(user, number)
-        messages.success(request, "It is removed.")
+        messages.success(request, say("It is removed."))
     return redirect("account")
 
 
@@ -149,7 +150,7 @@ class Password(PasswordChangeView):
         answer = super().form_valid(form)
         sessions.renamed(self.request, before)
         sessions.end_all(form.user, but=self.request.session.session_key)
-        messages.success(self.request, "The password is changed, and every other session has ended.")
+        messages.success(self.request, say("The password is changed, and every other session has ended."))
         return answer
 
 
@@ -162,5 +163,5 @@ password = confirmed(Password.as_view())
 def end_session(request: HttpRequest, number: int) -> HttpResponseBase:
     """One of one's own."""
     sessions.end(get_object_or_404(CrewSession, pk=number, user=request.user))
-    messages.success(request, "The session has ended.")
+    messages.success(request, say("The session has ended."))
     return redirect("account")

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from engagement.actions import ActionRefused
 from engagement.clock import from_ms, now_ms
 from engagement.core.phases import CALLED_OFF, Phase
+from engagement.languages import mark, say
 from engagement.paging import Page, newest_first
 from engagement.vault import open_secret
 from prizes.canaries import describe_for
@@ -29,7 +30,7 @@ from prizes.views.answers import button, forbid, refuse_stranger
 
 PARTIES_AT_ONCE = 10
 DRAFTS_AT_ONCE = DRAWS_AT_ONCE = 100
-NO_PARTY = (
+NO_PARTY = mark(
     "This account stands for no party of any show yet. Ask a director to name it among the parties of the show, "
     "then reload this page."
 )
@@ -84,7 +85,10 @@ def commit(request: HttpRequest, party_id: int, list_id: int) -> HttpResponseBas
 
     def act() -> str:
         row = commit_party(prize_list, party, typed, actor=actor)
-        return f"Committed for {row.draw_id}. Keep the file of your secret until the windows have ended."
+        return say(
+            "Committed for {draw_id}. Keep the file of your secret until the windows have ended.",
+            draw_id=row.draw_id,
+        )
 
     return answer(request, act)
 
@@ -102,7 +106,9 @@ def reveal(request: HttpRequest, party_id: int, draw_id: int) -> HttpResponseBas
         # Not hex at all is a slip of the hand; 64 digits that do not fit are refused in the ledger.
         secret = bytes.fromhex(read_digest(typed))
         row = reveal_secret(draw.pk, party.name, secret, actor=actor)
-        return f"Revealed: your secret of {draw} is entry {row.ledger} of the ledger."
+        return say(
+            "Revealed: your secret of {draw} is entry {ledger} of the ledger.", draw=draw, ledger=row.ledger
+        )
 
     return answer(request, act)
 
@@ -122,7 +128,7 @@ def own_parties(request: HttpRequest) -> Page:
         request, Party.objects.filter(user=request.user.pk).select_related("show"), PARTIES_AT_ONCE
     )
     if not own.rows or not request.user.is_authenticated:
-        raise PermissionDenied(NO_PARTY)
+        raise PermissionDenied(say(NO_PARTY))
     return own
 
 
@@ -130,7 +136,7 @@ def own_party(request: HttpRequest, party_id: int) -> Party:
     """One of them; raises PermissionDenied where it is none."""
     own = Party.objects.filter(pk=party_id, user=request.user.pk).select_related("show").first()
     if own is None:
-        raise PermissionDenied("this account does not stand for that party")
+        raise PermissionDenied(say("this account does not stand for that party"))
     return own
 
 
@@ -193,11 +199,16 @@ def describe_draw(draw: Draw, party: Party, now: int) -> dict[str, Any]:
 
 def _state(draw: Draw, revealed: Reveal | None, may_reveal: bool) -> str:
     if revealed:
-        return f"Revealed at {from_ms(revealed.at_ms):%H:%M:%S} UTC, entry {revealed.ledger} of the ledger."
+        return say(
+            "Revealed at {at} UTC, entry {ledger} of the ledger.",
+            at=f"{from_ms(revealed.at_ms):%H:%M:%S}",
+            ledger=revealed.ledger,
+        )
     if may_reveal:
         deadline = reveal_deadline(draw)
-        until = "" if deadline is None else f" Until {from_ms(deadline):%H:%M:%S} UTC."
-        return f"Reveal your secret now.{until}"
+        if deadline is None:
+            return say("Reveal your secret now.")
+        return say("Reveal your secret now. Until {at} UTC.", at=f"{from_ms(deadline):%H:%M:%S}")
     if draw.segment.phase in (Phase.ARMED, Phase.OPEN):
-        return "Committed. Keep your secret to yourself until the windows have ended."
-    return "Not revealed in time: the seal has an empty field in your place."
+        return say("Committed. Keep your secret to yourself until the windows have ended.")
+    return say("Not revealed in time: the seal has an empty field in your place.")

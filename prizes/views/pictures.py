@@ -13,8 +13,10 @@ from django.views.decorators.http import require_safe
 
 from engagement.actions import ActionRefused, announce_later, lock_segment
 from engagement.core.plain_text import check_plain
+from engagement.languages import mark, say
 from engagement.models import EDITABLE, Segment, Show
 from engagement.paging import newest_first
+from engagement.phrases import phase_text
 from engagement.pictures.core.kinds import BadPicture
 from engagement.pictures.core.sizes import MAX_BYTES, MAX_PIXELS
 from engagement.pictures.decoding import Busy
@@ -28,8 +30,14 @@ PAGE = "pictures"
 SEGMENTS_AT_ONCE = 20
 MOST_DIGITS = 18
 CHANGE_SHOW, CHANGE_PRIZE = "engagement.change_show", "prizes.change_prize"
-LOCKED = "The segment is {}: its prizes and their pictures are announced, and cannot be changed any more."
-KEPT, REMOVED, SAID = "The picture is kept.", "The picture is removed.", "The words are kept."
+LOCKED = mark(
+    "The segment is {phase}: its prizes and their pictures are announced, and cannot be changed any more."
+)
+KEPT, REMOVED, SAID = (
+    mark("The picture is kept."),
+    mark("The picture is removed."),
+    mark("The words are kept."),
+)
 
 
 class Place(NamedTuple):
@@ -84,9 +92,10 @@ def pictures(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _cards_of_show(show: Show, may_change: bool) -> list[Card]:
     return [
-        Card("show", "The show", "While nothing else is on", show.picture, may_change, True,
+        Card("show", say("The show"), say("While nothing else is on"), show.picture, may_change, True,
              show.picture_alt, show.picture_alt_zh),
-        Card("standby", "Standby picture", "The cue of that name: the whole wall", show.standby_picture, may_change),
+        Card("standby", say("Standby picture"), say("The cue of that name: the whole wall"),
+             show.standby_picture, may_change),
     ]  # fmt: skip
 
 
@@ -129,19 +138,19 @@ def _find_place(show: Show, sent: Any) -> Place:
     if what == "standby":
         return Place(show, "standby_picture", ())
     if what != "prize":
-        raise ActionRefused(f"expected show, standby or prize, got {what[:20]!r}")
+        raise ActionRefused(say("expected show, standby or prize, got {what}", what=repr(what[:20])))
     digits = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
     found = Prize.objects.select_related("prize_list__segment").filter(prize_list__segment__show=show)
     prize = found.filter(pk=int(number)).first() if digits else None
     if prize is None:
-        raise ActionRefused(f"this show has no prize {number[:20]!r}")
+        raise ActionRefused(say("this show has no prize {number}", number=repr(number[:20])))
     _refuse_locked(prize.prize_list.segment.phase)  # before the work
     return Place(prize, "picture", ("picture_alt", "picture_alt_zh"))
 
 
 def _refuse_locked(phase: str) -> None:
     if phase not in EDITABLE:
-        raise ActionRefused(LOCKED.format(phase))
+        raise ActionRefused(say(LOCKED, phase=phase_text(phase)))
 
 
 def _read(request: HttpRequest, place: Place) -> tuple[dict[str, Any], str]:
@@ -152,17 +161,29 @@ def _read(request: HttpRequest, place: Place) -> tuple[dict[str, Any], str]:
     file: Any = request.FILES.get("file")
     if file is None:
         if not fields or getattr(place.row, f"{place.field}_id") is None:
-            raise ActionRefused("Choose a picture first.")
+            raise ActionRefused(say("Choose a picture first."))
         return fields, SAID
     if file.size > MAX_BYTES:
-        raise BadPicture(f"Expected at most {MAX_BYTES // 1_000_000} MB, got {file.size / 1e6:.1f}.")
+        raise BadPicture(
+            say(
+                "Expected at most {most} MB, got {size}.",
+                most=MAX_BYTES // 1_000_000,
+                size=f"{file.size / 1e6:.1f}",
+            )
+        )
     return {**fields, place.field: keep_picture(file.read())}, KEPT
 
 
 def _read_words(sent: Any, name: str) -> str:
     text: str = sent.get(name.removeprefix("picture_"), "").strip()
     if len(text) > ALT_LENGTH:
-        raise ActionRefused(f"What is to be seen: expected at most {ALT_LENGTH} characters, got {len(text)}.")
+        raise ActionRefused(
+            say(
+                "What is to be seen: expected at most {most} characters, got {count}.",
+                most=ALT_LENGTH,
+                count=len(text),
+            )
+        )
     try:
         return check_plain("What is to be seen", text)
     except ValueError as error:

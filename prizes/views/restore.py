@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponseBase
 
 from engagement.actions import ActionRefused
+from engagement.languages import say
 from prizes.recovery import confirm_restore
 from prizes.views.answers import answer, button, forbid
 
@@ -20,5 +21,9 @@ def confirm(request: HttpRequest, slug: str) -> HttpResponseBase:
         return answer(request, "control_room", slug, 409, str(refusal))
     names = ", ".join(show.slug for show in shows)
     return answer(
-        request, "control_room", slug, 200, f"The restore is confirmed. Begun anew: {names or 'no show'}."
+        request,
+        "control_room",
+        slug,
+        200,
+        say("The restore is confirmed. Begun anew: {shows}.", shows=names or say("no show")),
     )

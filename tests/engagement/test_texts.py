@@ -182,6 +182,62 @@ def test_a_script_says_only_what_the_extractor_finds() -> None:
             assert made == [], path
 
 
+def english_in(template: str) -> set[str]:
+    """What a template says outside of its translations: between tags, and in attributes that people read or hear."""
+    bare = re.sub(r"\{% (blocktranslate|comment)\b.*?\{% end\1 %\}", "", template, flags=re.DOTALL)
+    bare = re.sub(r"<(script|style|code|pre)\b.*?</\1>", "", bare, flags=re.DOTALL)
+    bare = re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "\0", bare, flags=re.DOTALL)
+    tag = r"<(?:\"[^\"]*\"|[^\">])*>"  # an attribute may hold a >
+    said = re.split(tag, bare)
+    for found in re.findall(tag, bare):
+        said += re.findall(r'\b(?:placeholder|aria-label|data-label|alt|title)="([^"]*)"', found)
+    said += re.findall(r'\{%[^%]*\b(?:label|title|text)="([^"]*)"', template)
+    spoken = (" ".join(DATA_IN_PAGES.sub(" ", text).split()) for text in said)
+    return {text for text in spoken if re.search("[A-Za-z]{2}", text)}
+
+
+# Units, names of files and of fields of addresses: the same in every language.
+DATA_IN_PAGES = re.compile(r"\0|\bUTC\b|\bSHA-256\b|[\w-]+\.(?:py|jsonl?)\b|[?&]\w+=|data-\w+=|api/\S+")
+# Made once for all readers, in both languages or as data.
+IN_NO_LANGUAGE = {
+    "check_list.html", "check_list_item.html", "check_list_words.html", "report.html", "report_draw.html",
+    "test_card.html",
+}  # fmt: skip
+
+
+def test_a_template_says_nothing_that_is_not_translated() -> None:
+    found = {
+        path: left
+        for path, text in sources(".html")
+        if Path(path).name not in IN_NO_LANGUAGE and (left := english_in(text))
+    }
+    assert found == {"prizes/templates/prizes/certificate.html": {'python3 --key " "'}}  # a command
+
+
+@pytest.mark.parametrize(
+    "text", ["<p>Draw {{ n }}</p>", '<input aria-label="Reason">', '{% include "a" with label="Arm" %}']
+)
+def test_a_text_that_is_not_translated_is_found(text: str) -> None:
+    assert english_in(text)
+    assert not english_in(
+        '{% translate "Draw" %}<p>{% blocktranslate %}Draw {{ n }}{% endblocktranslate %}</p>'
+    )
+
+
+def test_a_script_says_nothing_that_is_not_translated() -> None:
+    """A string of several words is one that the extractor has found."""
+    known = {text for one in texts_of("djangojs") if one.id for text in forms_of(one)[0]}
+    for path, script in sources(".js"):
+        if path.startswith("prizes/") and not path.endswith("receipt.js"):
+            code = re.sub(r"/\*.*?\*/|(?<![:\"])//[^\n]*", "", script, flags=re.DOTALL)
+            strings = [one or other for one, other in re.findall(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`', code)]
+            sentences = [
+                text for text in strings if re.match(r"[A-Z][a-z]* [a-z]+ |[a-z]+ [a-z]+ [a-z]+ ", text)
+            ]
+            left = [text for text in sentences if not any(text.replace("\\n", "\n") in one for one in known)]
+            assert left == [], path
+
+
 # --- how they are said ---
 
 

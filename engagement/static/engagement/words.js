@@ -16,6 +16,9 @@ export function learn(catalogue) {
 /** Marks an English text that is said elsewhere, so that the catalogues get it. */
 export const mark = (text) => text;
 
+/** The same for one that is said by `sayIn`. */
+export const markIn = (context, text) => text;
+
 /** An English text in the page's language, its {placeholders} filled; numbers are written as the language does. */
 export const say = (text, values = {}) => fill(texts.get(text) ?? text, values);
 

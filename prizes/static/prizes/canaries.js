@@ -1,5 +1,6 @@
 // Canaries on the party page: their commitment is made on this device, and who they are stays here until it is opened
 // (docs/ledger.md, "Canaries").
+import { say, sayCount } from "../engagement/words.js";
 
 const MOST = 100;
 const hexOf = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -20,7 +21,7 @@ async function commitTo({ show, name, salt, pseudonyms }) {
   return hexOf(new Uint8Array(await crypto.subtle.digest("SHA-256", input)));
 }
 
-function say(form, text) {
+function tell(form, text) {
   part(form, "trouble").textContent = text;
 }
 
@@ -31,7 +32,9 @@ async function make(form) {
   const typed = part(form, "pseudonyms").value.toLowerCase().split(/\s+/).filter(Boolean);
   const pseudonyms = [...new Set(typed)].sort();
   if (!pseudonyms.length || pseudonyms.length > MOST || !pseudonyms.every((one) => /^[0-9a-f]{28}$/.test(one))) {
-    return say(form, `Expected 1 to ${MOST} numbers of 28 digits (0 to 9, a to f), one on a line.`);
+    return tell(
+      form, say("Expected 1 to {most} numbers of 28 digits (0 to 9, a to f), one on a line.", { most: MOST }),
+    );
   }
   const salt = hexOf(crypto.getRandomValues(new Uint8Array(32)));
   const commitment = await commitTo({ show, name, salt, pseudonyms });
@@ -42,7 +45,7 @@ async function make(form) {
   form.elements.commitment.value = commitment;
   form.elements.count.value = pseudonyms.length;
   part(form, "made").hidden = false;
-  return say(form, "");
+  return tell(form, "");
 }
 
 // --- opening ---
@@ -60,11 +63,13 @@ async function readObject(file) {
 async function takeFile(form) {
   const found = await readObject(part(form, "kept").files[0]);
   if (!Array.isArray(found?.pseudonyms) || (await commitTo(found)) !== form.dataset.commitment) {
-    return say(form, "This is not the file of your commitment. Nothing was sent.");
+    return tell(form, say("This is not the file of your commitment. Nothing was sent."));
   }
   kept.set(form, found);
   part(form, "told").value = found.pseudonyms.map((one) => `${one} 0`).join("\n");
-  return say(form, "Now add the files that your phones have saved, or type the shakes that each was told.");
+  return tell(
+    form, say("Now add the files that your phones have saved, or type the shakes that each was told."),
+  );
 }
 
 const rows = (form) => part(form, "told").value.split("\n").map((line) => line.trim().split(/\s+/));
@@ -81,7 +86,11 @@ async function takeStubs(form) {
     }
   }
   part(form, "told").value = [...told].map((row) => row.join(" ")).join("\n");
-  say(form, `${taken} of ${part(form, "stubs").files.length} files are of these viewers and this segment.`);
+  const { length: all } = part(form, "stubs").files;
+  tell(form, sayCount(
+    "{taken} of 1 file is of these viewers and this segment.",
+    "{taken} of {count} files are of these viewers and this segment.", all, { taken },
+  ));
 }
 
 function fill(form, event) {
@@ -89,7 +98,8 @@ function fill(form, event) {
   const whole = canaries.every(({ total }) => Number.isSafeInteger(total) && total >= 0);
   if (!kept.has(form) || !whole) {
     event.preventDefault();
-    return say(form, kept.has(form) ? "Expected a number of shakes behind each viewer." : "Choose your file first.");
+    const wanted = say("Expected a number of shakes behind each viewer.");
+    return tell(form, kept.has(form) ? wanted : say("Choose your file first."));
   }
   form.elements.opening.value = JSON.stringify({ salt: kept.get(form).salt, canaries });
   return undefined;

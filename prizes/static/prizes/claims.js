@@ -1,21 +1,22 @@
 // Winners and reserves: presses buttons without leaving the page, and shows what has changed meanwhile.
 import { request } from "../engagement/shake-client.js";
+import { mark, say } from "../engagement/words.js";
 import { bannerLine, press } from "./press.js";
 
 const REFRESH_MS = 3000;
-const LOGGED_OUT = "You were logged out: please log in again.";
-const OLD = "This page does not reach the server. What you see is old.";
+const LOGGED_OUT = mark("You were logged out: please log in again.");
+const OLD = mark("This page does not reach the server. What you see is old.");
 const byId = (id) => document.getElementById(id);
 
 async function pressed(event) {
   const form = event.target.closest("#claims form");
   if (!form) return;
   event.preventDefault();
-  say(await press(form, "Reload the page before you press again."));
+  tell(await press(form, say("Reload the page before you press again.")));
   await refresh();
 }
 
-function say({ ok, message }) {
+function tell({ ok, message }) {
   byId("said").replaceChildren(bannerLine(message, ok ? "good" : "bad"));
 }
 
@@ -25,17 +26,17 @@ async function refresh() {
     const answer = await request(location.href, { headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("claims");
-    if (!fresh) return say({ ok: false, message: answer.ok ? LOGGED_OUT : titleOf(page) });
+    if (!fresh) return tell({ ok: false, message: answer.ok ? say(LOGGED_OUT) : titleOf(page) });
     if (page.body.dataset.account !== document.body.dataset.account) return location.reload();
     byId("claims").replaceWith(document.adoptNode(fresh));
   } catch {
-    say({ ok: false, message: OLD });
+    tell({ ok: false, message: say(OLD) });
   }
   return undefined;
 }
 
 /** What the page of a failure says. */
-const titleOf = (page) => page.querySelector("h1")?.textContent ?? OLD;
+const titleOf = (page) => page.querySelector("h1")?.textContent ?? say(OLD);
 
 /** Somebody who is choosing a reason is not disturbed. */
 const busy = () => byId("claims").contains(document.activeElement) || document.hidden;

@@ -1,11 +1,14 @@
 // The control room: presses buttons without leaving the page, and asks for the live figures every second.
 import { Clock, request } from "../engagement/shake-client.js";
+import { mark, numberText, say, sayIn } from "../engagement/words.js";
+import { PHASES } from "./crew_phrases.js";
 import { bannerLine, press } from "./press.js";
 
 const POLL_MS = 1000;
 const RATE_MS = 3000; // shakes per second are measured over this time
-const CHANGED =
-  "The rundown was changed, or somebody else has logged in. This page is loaded again when its fields are empty.";
+const CHANGED = mark(
+  "The rundown was changed, or somebody else has logged in. This page is loaded again when its fields are empty.",
+);
 const clock = new Clock(); // of the server
 let latest = null;
 const answered = new Set(); // requests that were decided here
@@ -15,7 +18,7 @@ const byId = (id) => document.getElementById(id);
 const inputs = () => [...document.querySelectorAll("#rundown input")];
 const isTyping = () => inputs().some((field) => field.value !== field.defaultValue);
 const rowOf = (id) => document.querySelector(`tr[data-segment="${id}"]`);
-const numberText = (number) => (number === null || number === undefined ? "–" : number.toLocaleString("en"));
+const figureText = (number) => (number === null || number === undefined ? "–" : numberText(number));
 
 function make(tag, text, className = "") {
   const element = document.createElement(tag);
@@ -33,9 +36,9 @@ async function pressed(event) {
   const button = form.querySelector("button");
   button.disabled = true;
   try {
-    const told = await press(form, "See the phase below before you press again, or reload the page.");
+    const told = await press(form, say("See the phase below before you press again, or reload the page."));
     if (told.ok) form.reset(); // what was typed is taken, and nothing is left that a reload could lose
-    say(told);
+    tell(told);
     if (told.ok && form.closest("[data-approval]")) answered.add(form.closest("[data-approval]").dataset.approval);
   } finally {
     button.disabled = false;
@@ -52,7 +55,7 @@ function focusOn(button) {
 }
 
 /** What came of a button stays on the page, so it says when that was. */
-function say({ ok, message }, style = ok ? "good" : "bad") {
+function tell({ ok, message }, style = ok ? "good" : "bad") {
   const text = `${utcTime(clock.now())} ${message}`;
   byId("said").replaceChildren(bannerLine(text, style));
 }
@@ -69,7 +72,7 @@ async function poll() {
     else warn(answer.status === 403 ? [] : [live.message]);
   } catch {
     age(true);
-    warn(["This page does not reach the server. What you see is old."]);
+    warn([say("This page does not reach the server. What you see is old.")]);
   }
 }
 
@@ -93,7 +96,7 @@ function follow(live) {
   const isThis = live.rundown === rundown && live.account === account;
   if (!isThis && !isTyping()) return location.reload();
   hideWhatIsGone(live);
-  take(isThis ? live : { ...live, warnings: [...live.warnings, CHANGED] });
+  take(isThis ? live : { ...live, warnings: [...live.warnings, say(CHANGED)] });
   return undefined;
 }
 
@@ -113,9 +116,9 @@ function take(live) {
     form.classList.toggle("on", form.dataset.action === `cue-${live.cue}`);
   }
   for (const figure of document.querySelectorAll("[data-figure]")) {
-    figure.textContent = numberText(live.counters?.[figure.dataset.figure]);
+    figure.textContent = figureText(live.counters?.[figure.dataset.figure]);
   }
-  byId("per-second").textContent = numberText(perSecond(live));
+  byId("per-second").textContent = figureText(perSecond(live));
   live.segments.forEach(drawSegment);
   byId("gateways").replaceChildren(...live.gateways.map(gatewayRow));
   drawWitnesses(live.witnesses);
@@ -166,9 +169,10 @@ function drawRequests(requests) {
 /** A request that is gone without this page's doing: whoever asked, or meant to answer, is told. */
 function end(banner) {
   const isLate = latest.now >= Number(banner.dataset.until);
-  const what = isLate ? "Nobody has agreed in time" : "Decided in the meantime, see the ledger";
-  const message = `${what}: ${banner.querySelector("p").textContent}`;
-  if (!answered.has(banner.dataset.approval)) say({ message }, isLate ? "bad" : "note");
+  const asked = { request: banner.querySelector("p").textContent };
+  const late = say("Nobody has agreed in time: {request}", asked);
+  const message = isLate ? late : say("Decided in the meantime, see the ledger: {request}", asked);
+  if (!answered.has(banner.dataset.approval)) tell({ message }, isLate ? "bad" : "note");
   banner.remove();
 }
 
@@ -176,7 +180,7 @@ function requestBanner(place, { id, text, until, may_agree, may_refuse, refuse }
   const banner = make("div", "", "banner asked");
   Object.assign(banner.dataset, { approval: id, until });
   banner.append(make("p", text));
-  const answers = [["agree", "Agree", "", may_agree], ["refuse", refuse, "danger", may_refuse]];
+  const answers = [["agree", say("Agree"), "", may_agree], ["refuse", refuse, "danger", may_refuse]];
   for (const [action, label, style, may] of answers.filter((row) => row[3])) {
     const form = document.createElement("form");
     form.method = "post";
@@ -193,9 +197,9 @@ function drawSegment(segment) {
   const row = rowOf(segment.id);
   if (!row) return; // new: it comes with the next load
   const phase = row.querySelector(".phase");
-  phase.textContent = segment.phase;
+  phase.textContent = sayIn("phase", PHASES[segment.phase]);
   phase.dataset.phase = segment.phase;
-  row.querySelector(".entries").textContent = segment.entries === null ? "" : numberText(segment.entries);
+  row.querySelector(".entries").textContent = segment.entries === null ? "" : figureText(segment.entries);
   const seal = row.querySelector(".seal");
   seal.textContent = segment.seal.slice(0, 20);
   seal.title = segment.seal;
@@ -222,7 +226,7 @@ function drawProgress(line, progress) {
 
 function drawLinks(row, draws) {
   const links = draws.map(({ number, address }) => {
-    const link = make("a", `Draw ${number}`);
+    const link = make("a", say("Draw {number}", { number: String(number) }));
     link.href = address;
     return link;
   });
@@ -233,8 +237,8 @@ function drawLinks(row, draws) {
 function gatewayRow({ name, phones, screens, pending, lag_ms, connections }) {
   const row = document.createElement("tr");
   row.append(make("td", name, "mono"));
-  for (const figure of [phones, screens, pending]) row.append(make("td", numberText(figure), "number"));
-  row.append(make("td", `${numberText(lag_ms)} ms`, "number"), make("td", numberText(connections), "number"));
+  for (const figure of [phones, screens, pending]) row.append(make("td", figureText(figure), "number"));
+  row.append(make("td", `${figureText(lag_ms)} ms`, "number"), make("td", figureText(connections), "number"));
   return row;
 }
 
@@ -249,17 +253,17 @@ const momentText = (at) => (at === null ? "" : `${new Date(at).toISOString().sli
 
 function stamperRow({ name, draw, at, trouble }) {
   const row = document.createElement("tr");
-  row.append(make("td", name), make("td", draw ?? "none", "mono"), make("td", momentText(at), "number"));
+  row.append(make("td", name), make("td", draw ?? say("none"), "mono"), make("td", momentText(at), "number"));
   row.append(make("td", trouble || "–", trouble ? "bad" : ""));
   return row;
 }
 
 function witnessRow({ name, size, at, trouble, whole }) {
   const row = document.createElement("tr");
-  row.append(make("td", name), make("td", size === null ? "none" : numberText(size), "number"));
+  row.append(make("td", name), make("td", size === null ? say("none") : figureText(size), "number"));
   row.append(make("td", momentText(at), "number"));
   if (trouble) row.append(make("td", trouble, "bad"));
-  else row.append(make("td", whole ? "up to date" : "is asked", whole ? "good" : ""));
+  else row.append(make("td", whole ? say("up to date") : say("is asked"), whole ? "good" : ""));
   return row;
 }
 
@@ -277,12 +281,12 @@ function tick() {
 function clockText({ phase, air }, now) {
   if (air === null) return "";
   const { opens_at, closes_at, ends_at } = air;
-  if (phase === "armed" && now < opens_at) return `opens in ${secondsText(opens_at - now)}`;
+  if (phase === "armed" && now < opens_at) return say("opens in {time}", { time: secondsText(opens_at - now) });
   if (["armed", "open"].includes(phase)) {
-    if (now < closes_at) return `closes in ${secondsText(closes_at - now)}`;
-    return now < ends_at ? `last feed ends in ${secondsText(ends_at - now)}` : "closing";
+    if (now < closes_at) return say("closes in {time}", { time: secondsText(closes_at - now) });
+    return now < ends_at ? say("last feed ends in {time}", { time: secondsText(ends_at - now) }) : say("closing");
   }
-  return `${utcTime(opens_at)} to ${utcTime(closes_at)}`;
+  return say("{from} to {until}", { from: utcTime(opens_at), until: utcTime(closes_at) });
 }
 
 /** As in the ledger, and as the actions say it. */

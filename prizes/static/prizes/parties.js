@@ -1,6 +1,7 @@
 // The party page: makes secrets and commitments on this device (docs/draw.md, section 1), and counts down to the
 // deadline.
 import { Clock, request } from "../engagement/shake-client.js";
+import { say } from "../engagement/words.js";
 
 const POLL_MS = 2000;
 const SECRET_BYTES = 32;
@@ -57,7 +58,7 @@ async function readFile(input) {
   }
   const field = input.form.querySelector("[name=secret]");
   field.value = isHex(secret) ? secret : "";
-  const wrong = "This is not the file of a secret: expected 64 hex digits, or a field “secret” with them.";
+  const wrong = say("This is not the file of a secret: expected 64 hex digits, or a field “secret” with them.");
   complain(isHex(secret) ? "" : wrong);
 }
 
@@ -70,7 +71,11 @@ async function checkBeforeReveal(event) {
   const typed = form.querySelector("[name=secret]").value.replaceAll(/\s/g, "").toLowerCase();
   const fits = isHex(typed) && (await commitTo(drawId, party, bytesOf(typed))) === commitment;
   if (fits) form.submit();
-  else complain(`This is not the secret of ${drawId}: it does not fit your commitment. Nothing was sent.`);
+  else {
+    complain(
+      say("This is not the secret of {draw}: it does not fit your commitment. Nothing was sent.", { draw: drawId }),
+    );
+  }
 }
 
 // --- live ---
@@ -79,7 +84,9 @@ async function poll() {
   try {
     const answer = await request(document.body.dataset.live, { headers: { Accept: "application/json" } });
     if (answer.status === 403) {
-      return lose("Please log in again. If you have just made a secret, save it before you leave this page.");
+      return lose(
+        say("Please log in again. If you have just made a secret, save it before you leave this page."),
+      );
     }
     const live = await answer.json();
     if (!live.ok) return lose(live.message);
@@ -87,7 +94,7 @@ async function poll() {
     live.draws.forEach(show);
     lose("");
   } catch {
-    lose("This page does not reach the server. What you see is old, and nothing that you press here arrives.");
+    lose(say("This page does not reach the server. What you see is old, and nothing that you press here arrives."));
   }
   return undefined;
 }
@@ -103,14 +110,15 @@ function show({ id, party_id, text, may_reveal, reveal_by }) {
 
 /** Not reloaded by itself: a secret that was just made would be lost. */
 function tellOfNews() {
-  if (!complaint) complain("Segments were armed in the meantime. Save your secrets, then reload this page.");
+  if (!complaint) complain(say("Segments were armed in the meantime. Save your secrets, then reload this page."));
 }
 
 function tick() {
   for (const article of document.querySelectorAll("article[data-draw]")) {
     const deadline = deadlines.get(article);
     const left = deadline === undefined ? 0 : deadline - clock.now();
-    article.querySelector(".left").textContent = left > 0 ? `${Math.ceil(left / 1000)} s left` : "";
+    const seconds = Math.ceil(left / 1000);
+    article.querySelector(".left").textContent = left > 0 ? say("{seconds} s left", { seconds }) : "";
   }
 }
 
@@ -144,10 +152,10 @@ if (window.crypto?.subtle) {
   }
 } else {
   for (const button of document.querySelectorAll("button.make")) button.disabled = true;
-  complain(
-    "Browsers make secrets only on pages that come over https, or from localhost. Open this page so, or compute " +
-      "the commitment elsewhere.",
-  );
+  complain(say(
+    "Browsers make secrets only on pages that come over https, or from localhost. Open this page so, or compute "
+    + "the commitment elsewhere.",
+  ));
 }
 for (const input of document.querySelectorAll("input.file")) input.addEventListener("change", () => readFile(input));
 document.addEventListener("submit", checkBeforeReveal);

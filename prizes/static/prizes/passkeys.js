@@ -1,6 +1,7 @@
 // Passkeys: the browser makes one, or signs with it, and the form sends what it says.
+import { mark, say } from "../engagement/words.js";
 
-const TROUBLE = "The passkey was not used. Is this page opened by its name, over https?";
+const TROUBLE = mark("The passkey was not used. Is this page opened by its name, over https?");
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   const said = form.querySelector("[role=alert]");
@@ -14,7 +15,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
       form.elements.credential.value = JSON.stringify(credential);
       form.submit();
     } catch (error) {
-      said.textContent = error.name === "InvalidStateError" ? "This one is set up already." : TROUBLE;
+      said.textContent = error.name === "InvalidStateError" ? say("This one is set up already.") : say(TROUBLE);
       said.hidden = false;
     }
   });

@@ -1,5 +1,6 @@
 // A button of the crew's pages, pressed without leaving the page.
 import { request } from "../engagement/shake-client.js";
+import { say } from "../engagement/words.js";
 
 const ANSWER_MS = 30000; // some steps take their time
 
@@ -27,7 +28,7 @@ export async function press(form, advice) {
     const answer = await request(form.action, options, { answerMs: ANSWER_MS });
     return await answer.json();
   } catch {
-    return { ok: false, message: `No answer came: nobody can say yet whether it was done. ${advice}` };
+    return { ok: false, message: say("No answer came: nobody can say yet whether it was done. {advice}", { advice }) };
   }
 }
 
