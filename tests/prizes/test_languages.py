@@ -1,15 +1,18 @@
 """Every page for viewers, and the way in for the crew, in each language: nothing English is left there."""
 
 import re
+from functools import cache
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils.html import escape
+from django.utils.translation import override
 
 from engagement.languages import TAGS
 from gala.catalogues import key_of
-from prizes.models import Draw
+from prizes.lamps import tell_lamp
+from prizes.models import Draw, Party
 from tests.catalogues import texts_of
 from tests.prizes.published import make_draw
 from tests.prizes.published import own_folder as own_folder
@@ -42,13 +45,19 @@ def draw() -> Draw:
     return make_draw().draw
 
 
+@cache
+def english_texts() -> list[str]:
+    """What a page in another language must not say; sources are read once."""
+    return [escape(text) for text in map(key_of, texts_of("django")) if "%" not in text and len(text) > 4]
+
+
 def address(path: str, draw: Draw) -> str:
     return path.format(show=draw.show.slug, draw=draw.pk)
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_wholly_in_its_language_and_says_what_that_depends_on(path: str, draw: Draw) -> None:
-    english = [escape(text) for text in map(key_of, texts_of("django")) if "%" not in text and len(text) > 4]
+    english = english_texts()
     for (language, tag), said in zip(TAGS.items(), PAGES[path], strict=True):
         answer = Client().get(address(path, draw), headers={"Accept-Language": tag})
         page = " ".join(answer.text.split())
@@ -59,6 +68,60 @@ def test_a_page_is_wholly_in_its_language_and_says_what_that_depends_on(path: st
             assert left == [], language
         asked = Client().get(f"{address(path, draw)}?lang={language}", headers={"Accept-Language": "en"})
         assert f'<html lang="{tag}"' in asked.text and "Accept-Language" not in asked.get("Vary", "")
+
+
+# The pages of the crew and of parties -> what each says in Simplified and in Hong Kong's Chinese.
+CREW_PAGES = {
+    "/console/": ("节目场次", "節目場次"),
+    "/console/{show}/": ("全部公布", "全部公布"),
+    "/console/{show}/claims/": ("候补队列", "候補隊列"),
+    "/console/{show}/fair-play/": ("尚无统计。", "尚無統計。"),
+    "/console/{show}/ledger/": ("最新检查点", "最新檢查點"),
+    "/console/{show}/codes/": ("播出口令", "播出口令"),
+    "/console/{show}/pictures/": ("备用画面", "備用畫面"),
+    "/crew/": ("谁已登录", "誰已登入"),
+    "/account/": ("第二重验证", "第二重驗證"),
+    "/account/app/": ("验证器应用", "驗證器應用程式"),
+    "/account/passkey/": ("通行密钥", "通行密鑰"),
+    "/account/password/": ("再输入一次", "再輸入一次"),
+    "/parties/": ("您的密值", "你的密值"),
+}
+
+
+@pytest.mark.parametrize("path", CREW_PAGES)
+def test_a_page_of_the_crew_is_wholly_in_its_language(path: str, draw: Draw) -> None:
+    dora = User.objects.create_superuser("dora", password="long enough a word")
+    Party.objects.create(show=draw.show, name="notary", title="Notary", user=dora)
+    client = Client()
+    client.force_login(dora)
+    english = english_texts()
+    for language, said in zip(("zh-hans", "zh-hk"), CREW_PAGES[path], strict=True):
+        answer = client.get(address(path, draw), headers={"Accept-Language": TAGS[language]})
+        page = " ".join(answer.text.split())
+        assert f'<html lang="{TAGS[language]}"' in page and said in page, language
+        assert {"Accept-Language", "Cookie"} <= set(answer["Vary"].split(", "))
+        assert [text for text in english if f">{text}<" in DATA.sub("", page)] == [], language
+
+
+def test_a_button_answers_in_the_language_of_whoever_has_pressed_it(draw: Draw) -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("dora", password="long enough a word"))
+    button = f"/console/{draw.show.slug}/segments/{draw.segment_id}/arm/"
+    for language, said in (
+        ("zh-Hans", "已是“已公布”"),
+        ("zh-TW", "已是「已公布」"),
+        ("en", "is published"),
+    ):
+        headers = {"Accept": "application/json", "Accept-Language": language}
+        answer = client.post(button, {"lead": "5"}, headers=headers)
+        assert answer.status_code == 409 and said in answer.json()["message"]
+
+
+def test_what_is_kept_of_a_red_lamp_is_told_to_each_in_their_own_language() -> None:
+    with override("zh-hans"):
+        kept = "Gateway one has not written for 5.3 s."
+        assert tell_lamp(kept) == "网关 one 已有 5.3 秒未写入。"
+        assert tell_lamp("somebody has typed this") == "somebody has typed this"
 
 
 def test_each_page_offers_the_other_languages_in_their_own_words(draw: Draw) -> None:
