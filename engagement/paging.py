@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 MOST_DIGITS = 18  # of a row's number
+LARGEST_SMALL = 32_767  # that a small number of the database can be
 
 
 class Page(NamedTuple):
@@ -33,6 +34,22 @@ def newest_first(request: HttpRequest, rows: QuerySet[Any], most: int, name: str
         shown,
         "" if len(found) == len(shown) else _query(request, name, shown[-1].pk),
         "" if before is None else _query(request, name),
+    )
+
+
+def in_order(request: HttpRequest, rows: QuerySet[Any], most: int, field: str, name: str = "after") -> Page:
+    """The first rows by a field of small numbers that no two of them share; with `?after=7` those behind 7.
+
+    `older` of the page leads to the next rows, `newest` to the first ones.
+    """
+    after = read_number(request, name)
+    behind = rows if after is None else rows.filter(**{f"{field}__gt": min(after, LARGEST_SMALL)})
+    found = list(behind.order_by(field)[: most + 1])
+    shown = found[:most]
+    return Page(
+        shown,
+        "" if len(found) == len(shown) else _query(request, name, getattr(shown[-1], field)),
+        "" if after is None else _query(request, name),
     )
 
 

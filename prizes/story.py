@@ -5,15 +5,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext, ngettext
 
 from engagement.actions import is_about
 from engagement.clock import from_ms
 from engagement.languages import fill
-from engagement.models import LedgerEntry
+from engagement.models import LedgerEntry, Segment
 from prizes.core.digests import beacon_strength, drand_time
 from prizes.core.dispositions import SKIPPED, WON
 from prizes.core.odds import place_odds
+from prizes.garments import announced_prizes, name_pieces, words_of
 from prizes.models import Beacon, Draw, Win
 from prizes.parties import reveal_deadline
 from prizes.phrases import BECAME, REASONS, STRENGTHS
@@ -54,11 +56,18 @@ def money(value_minor: int, currency: str) -> str:
 # --- the promise --------------------------------------------------------------------------------------------
 
 
-def describe_promise(rules: dict[str, Any]) -> dict[str, Any]:
+def describe_promise(draw: Draw, rules: dict[str, Any]) -> dict[str, Any]:
     """What was fixed when the segment was armed, for a page."""
-    prizes = rules["prizes"]
+    words = {str(row["id"]): words_of(row) for row in announced_prizes(draw)}
     return {
-        "prizes": [{**prize, "value": money(prize["value_minor"], prize["currency"])} for prize in prizes],
+        "prizes": [
+            {
+                **prize,
+                **words.get(prize["id"].rpartition("-")[0], {}),
+                "value": money(prize["value_minor"], prize["currency"]),
+            }
+            for prize in rules["prizes"]
+        ],
         "tickets": "; ".join(
             fill(gettext("{shakes} shakes or more: {tickets}"), shakes=shakes, tickets=count)
             for shakes, count in rules["tickets"]
@@ -160,14 +169,30 @@ def _named_round(draw: Draw) -> int:
 
 def void_reason(draw: Draw) -> str:
     """Why the segment was called off, or spoiled, as the ledger tells it."""
-    voided = LedgerEntry.objects.filter(
-        show=draw.show_id,
+    return void_reasons({draw.segment: draw.committed_ledger}).get(draw.segment_id, "")
+
+
+def void_reasons(armed: dict[Segment, int]) -> dict[int, str]:
+    """Segment -> why it was called off, in one query. `armed`: segments of one show, and where the ledger has their
+    arming.
+    """
+    if not armed:
+        return {}
+    about = Q()
+    for segment in armed:
+        about |= Q(details__contains=f'"segment":{segment.pk}')
+    told = LedgerEntry.objects.filter(
+        about,
+        show=next(iter(armed)).show_id,
         action__in=("void", "spoil"),
-        position__gt=draw.committed_ledger,
-        details__contains=f'"segment":{draw.segment_id}',
-    )
-    told = voided.order_by("-position")
-    return next((entry.reason for entry in told if is_about(entry, draw.segment)), "")
+        position__gt=min(armed.values()),
+    ).order_by("position")
+    return {
+        segment.pk: entry.reason
+        for entry in told
+        for segment, position in armed.items()
+        if entry.position > position and is_about(entry, segment)
+    }
 
 
 # --- the beacon ---------------------------------------------------------------------------------------------
@@ -216,13 +241,14 @@ def _one_in(tickets: int, classes: tuple[tuple[int, int], ...], places: int) -> 
 
 def describe_outcome(draw: Draw, rules: dict[str, Any], record: PublishedRecord | None) -> dict[str, Any]:
     """Who won what and what became of it; what only the record tells is None where it is not stored."""
+    named = name_pieces(draw, rules)
     titles = {
-        row["id"]: fill(gettext("{title}, size {size}"), title=row["title"], size=row["size"])
+        row["id"]: fill(gettext("{title}, size {size}"), title=named[row["id"]], size=row["size"])
         for row in rules["prizes"]
     }
-    told = dispositions_of(draw)
     wins = list(draw.wins.order_by("rank"))
     value = None if record is None else record.value
+    told = dispositions_of(draw) if value is None else value["dispositions"]
     passed_over = sum(row["status"] == SKIPPED for row in told)
     used = passed_over + sum(row["status"] == WON for row in told)  # strictly in order
     return {

@@ -64,6 +64,7 @@ urlpatterns = [
         "parties/<int:party_id>/segments/<int:segment_id>/canaries/open/", canaries.show, name="canaries_open"
     ),
     path("draws/", draws.draws, name="draws"),
+    path("shows/<slug:slug>/draws/", draws.show_draws, name="show_draws"),
     path("draws/<int:draw_id>/", draws.draw_page, name="draw_page"),
     path("draws/<int:draw_id>/certificate/", certificates.certificate, name="certificate"),
     path("draws/<int:draw_id>/code.svg", certificates.code, name="draw_qr"),

@@ -12,6 +12,7 @@ from tests.tokens import (
     SHEET,
     STAGE,
     STAGE_PAIRS,
+    TOKEN,
     contrast,
     read_tokens,
     write_page,
@@ -40,6 +41,15 @@ def test_every_token_that_is_used_is_there_and_every_token_has_a_word() -> None:
     assert used - own == set()
     assert [token.name for token in read_tokens(STAGE).values() if not token.what] == []
     assert set(read_tokens(PAPER)) - set(known) == set()
+
+
+def test_what_is_printed_is_paper() -> None:
+    printed = re.search(
+        r"@media print \{\n  :root \{\n(.*?)^  \}", SHEET.read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert printed
+    found = {row["name"]: row["value"] for row in TOKEN.finditer(printed[1])}
+    assert found == {token.name: token.value for token in read_tokens(PAPER).values()}
 
 
 @pytest.mark.parametrize(

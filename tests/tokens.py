@@ -14,6 +14,8 @@ STAGE_PAIRS = [
     *((text, ground, 7.0) for text in ("ink", "soft", "accent", "good", "bad") for ground in ("ground", "card")),
     *((text, ground, 7.0) for text in ("ink", "accent") for ground in ("glow", "ember")),
     ("on-accent", "accent", 7.0), ("on-air", "air", 7.0), ("on-rehearsal", "rehearsal", 7.0),
+    ("good", "good-ground", 4.5), ("bad", "bad-ground", 4.5), ("warn", "warn-ground", 4.5),
+    ("soft", "quiet-ground", 4.5), ("ink", "bad-ground", 7.0),
 ]  # fmt: skip
 TEXTS = ("ink", "soft", "accent", "good", "bad", "warn")
 PAPER_PAIRS = [
@@ -32,7 +34,7 @@ class Token(NamedTuple):
 
 
 def read_tokens(block: str) -> dict[str, Token]:
-    """The tokens of one block, such as `:root` or `:root[data-ground="paper"]`; those of all blocks of that name."""
+    """The tokens of one block, such as `:root` or that of PAPER; those of all blocks of that name."""
     found = {}
     for body in re.findall(
         r"^" + re.escape(block) + r" \{\n(.*?)^\}", SHEET.read_text(), re.MULTILINE | re.DOTALL
@@ -42,7 +44,7 @@ def read_tokens(block: str) -> dict[str, Token]:
     return found
 
 
-STAGE, PAPER = ":root", ':root[data-ground="paper"]'
+STAGE, PAPER = ":root", ':root[data-ground="paper"], main[data-ground="paper"]'
 
 
 def luminance(colour: str) -> float:
@@ -70,7 +72,7 @@ def write_page() -> str:
         "",
         "Made by `make tokens` from `engagement/static/engagement/tokens.css`; no other style sheet names a colour.",
         "In a style sheet the name stands behind two hyphens: `var(…)`.",
-        "*Stage* is what viewers and the hall see, *paper* the pages of the crew and of draws.",
+        "*Stage* is what viewers and the hall see, *paper* the pages of the crew and what is printed.",
         "",
         "| colour | stage | paper | what it is for |",
         "| --- | --- | --- | --- |",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -15,25 +16,40 @@ from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import LedgerCheckpoint
 from engagement.qr import qr_code
 from engagement.views import render_page
-from prizes.models import Beacon, Draw, known
+from prizes.garments import announced_prizes, show_prizes, words_of
+from prizes.models import Beacon, Draw, Win, known
+from prizes.results import list_holders
+from prizes.story import describe_beacon
 from prizes.verdict import describe_verdict
 from prizes.views.draws import stored_record
+
+# What one sheet has room for, with titles as long as they may be.
+PRIZES_ON_SHEET, NAMES_ON_SHEET = 2, 6
+FEW = 6  # witnesses and time stampers that need no smaller letters
 
 
 @require_safe
 @never_cache
 def certificate(request: HttpRequest, draw_id: int) -> HttpResponse:
-    """What fixes a sealed draw, to compare with later: seal, digests, key, checkpoints, witnesses."""
+    """What was won by whom, and what fixes the draw, to compare with later: seal, beacon, digests, key, witnesses."""
     draw = get_object_or_404(Draw.objects.select_related("show", "segment__freeze"), pk=draw_id)
     if not draw.seal:
         raise Http404("a draw has a certificate from its seal on")
     record = stored_record(draw) if draw.step == Draw.Step.PUBLISHED else None
     origin = request.build_absolute_uri("/")
+    winners = list_holders(draw) if record else None
+    witnessed = describe_verdict(draw, record, origin)
+    prizes = show_prizes(draw)
     context = {
         "draw": draw,
+        "prizes": prizes[:PRIZES_ON_SHEET],
+        "more_prizes": len(prizes[PRIZES_ON_SHEET:]),
+        "photo": next((row["photo"] for row in prizes if row["photo"]), None),
+        "beacon": describe_beacon(draw, draw.promised, told=record is not None),
+        "crowded": len(witnessed.witnesses) + len(witnessed.stamps) > FEW,
         "rehearsal": draw.beacon_kind == Beacon.LOCAL,
-        "verdict": describe_verdict(draw, record, origin),
-        "winners": draw.wins.count() if record else None,
+        "verdict": witnessed,
+        "winners": _name_winners(draw, winners) if winners is not None else None,
         "record": record,
         "sealed_at": from_ms(known(draw.sealed_at_ms)),
         "key": format_vkey(keys_of(draw.show)[0]),
@@ -42,6 +58,19 @@ def certificate(request: HttpRequest, draw_id: int) -> HttpResponse:
         "printed_at": f"{now():%Y-%m-%d %H:%M:%S}",
     }
     return render_page(request, "prizes/certificate.html", draw.draw_id, draw.draw_id, **context)
+
+
+def _name_winners(draw: Draw, holders: QuerySet[Win]) -> dict[str, Any]:
+    """Who holds the prizes now, under the names that were said; the first of them, and how many there are beside."""
+    first = list(holders[:NAMES_ON_SHEET])
+    words = {row["id"]: words_of(row) for row in announced_prizes(draw)}
+    several = len(words) > 1
+    rows = [
+        {"name": win.name, "garment": words[win.prize_id]["garment"] if several else ""}
+        for win in first
+        if win.prize_id in words
+    ]
+    return {"rows": rows, "more": holders.count() - len(rows)}
 
 
 def _checkpoints(draw: Draw, record: dict[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -17,12 +18,13 @@ from engagement.core.phases import CALLED_OFF
 from engagement.languages import fill
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
-from engagement.models import RollVisibility
-from engagement.paging import newest_first
+from engagement.models import RollVisibility, Show
+from engagement.paging import in_order, newest_first
 from engagement.views import render_page
 from prizes import files
 from prizes.core.receipt import roll_bytes
 from prizes.downloads import ASK_AGAIN, answer_document
+from prizes.garments import show_prizes
 from prizes.models import Beacon, Draw
 from prizes.on_air import FIGURES, uncounted_of
 from prizes.publication import BrokenRecord, PublishedRecord, record_of
@@ -35,18 +37,22 @@ from prizes.story import (
     group,
     timeline,
     void_reason,
+    void_reasons,
 )
 from prizes.verdict import describe_verdict
 
 TOLD = (Draw.Step.DRAWN, Draw.Step.PUBLISHED)
 DRAWS_AT_ONCE = 50
+SEGMENTS_AT_ONCE = 30
+OTHERS_AT_ONCE = 20  # further draws of the same segment
+LONG = ("excluded", "classes", "prior", "house_secret")  # columns that lists do not tell
 
 
 @require_safe
 @never_cache
 def draws(request: HttpRequest) -> HttpResponseBase:
     """What is published and what is promised, the newest first; older ones on further pages."""
-    listed = Draw.objects.select_related("show", "segment")
+    listed = Draw.objects.select_related("show", "segment").defer(*LONG)
     published = listed.filter(step=Draw.Step.PUBLISHED)
     promised = listed.exclude(step=Draw.Step.PUBLISHED).exclude(segment__phase__in=CALLED_OFF)
     called_off = listed.filter(segment__phase__in=CALLED_OFF)
@@ -56,6 +62,25 @@ def draws(request: HttpRequest) -> HttpResponseBase:
         "called_off": newest_first(request, called_off, DRAWS_AT_ONCE, "called_off_before"),
     }
     return render_page(request, "prizes/draws.html", "", "", **context)
+
+
+@require_safe
+@never_cache
+def show_draws(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """What was promised in a show, segment by segment: also what was called off or spoiled, with its reason."""
+    show = get_object_or_404(Show, slug=slug)
+    armed = show.segments.filter(Exists(Draw.objects.filter(segment=OuterRef("pk"))))
+    told = Draw.objects.defer(*LONG).order_by("prize_list__number")
+    page = in_order(request, armed.prefetch_related(Prefetch("draws", told)), SEGMENTS_AT_ONCE, "position")
+    off = {row: row.draws.all()[0].committed_ledger for row in page.rows if row.phase in CALLED_OFF}
+    reasons = void_reasons(off)
+    rows = [
+        {"segment": row, "called_off": row.phase in CALLED_OFF, "reason": reasons.get(row.pk, "")}
+        for row in page.rows
+    ]
+    return render_page(
+        request, "prizes/show_draws.html", show.title, show.title_zh, show=show, rows=rows, page=page
+    )
 
 
 @require_safe
@@ -77,7 +102,9 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "publish_by": _publish_by(draw),
         "uncounted": _say_uncounted(draw),
         "void_reason": void_reason(draw) if draw.segment.phase in CALLED_OFF else None,
-        "promise": describe_promise(rules),
+        "promise": describe_promise(draw, rules),
+        "prizes": show_prizes(draw),
+        "beside": list(_beside(draw)),
         "timeline": timeline(draw),
         "studio": get_current_timezone_name(),
         "beacon": describe_beacon(draw, rules, told),
@@ -90,6 +117,12 @@ def draw_page(request: HttpRequest, draw_id: int) -> HttpResponseBase:
         "origin": request.build_absolute_uri("/"),
     }
     return render_page(request, "prizes/draw.html", draw.draw_id, draw.draw_id, **context)
+
+
+def _beside(draw: Draw) -> QuerySet[Draw]:
+    """The other draws of the segment, each with a seal of its own."""
+    others = draw.segment.draws.exclude(pk=draw.pk).select_related("segment").defer(*LONG)
+    return others.order_by("prize_list__number")[:OTHERS_AT_ONCE]
 
 
 def _publish_by(draw: Draw) -> str:

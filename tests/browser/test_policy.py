@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 PUBLIC = (
     "/", "/play/{show}/", "/stage/{show}/", "/stage/{show}/?card=1", "/stage/{show}/?overlay=counter",
     "/stage/{show}/?overlay=none", "/host/{show}/", "/draws/", "/draws/{draw}/", "/draws/{draw}/certificate/",
+    "/shows/{show}/draws/",
     "/draws/{draw}/claim/", "/login/", "/login/second/", "/invitations/MQ/x-1/", "/stub/", "/nothing/", "/healthz",
     "/api/draws/{draw}/record",
 )  # fmt: skip

@@ -13,14 +13,14 @@ from engagement.core.names import stage_name
 from engagement.models import Segment
 from gala.catalogues import key_of
 from prizes import files
-from prizes.models import Disposition, Draw, Prize, Win
+from prizes.models import Disposition, Draw, Prize, PrizeList, Win
 from prizes.software import VERIFIER
 from prizes.steps.claims import claim_prize, decline_prize
 from prizes.steps.publish import publish_segment
 from prizes.steps.void import void_segment
 from prizes.story import group, money, span
 from prizes.views import draws as public_views
-from tests.cast import AUDITOR, OPERATOR, armed_segment, make_show
+from tests.cast import AUDITOR, OPERATOR, arm, armed_segment, make_segment, make_show
 from tests.catalogues import texts_of
 from tests.prizes.pipeline import ended, run_all
 from tests.prizes.published import THROWS, Stored, crew, make_draw
@@ -38,7 +38,7 @@ def page_at(stored: Stored, client: Client | None = None) -> str:
 
 def table(page: str, name: str) -> list[list[str]]:
     """The cells of the body of a table, without markup."""
-    body = re.search(rf'<table id="{name}">.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
+    body = re.search(rf'<table id="{name}"[^>]*>.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
     assert body, f"there is no table {name}"
     rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
     return [
@@ -114,13 +114,77 @@ def test_the_index_lists_what_is_published_and_what_is_promised() -> None:
     void = make_draw("committed", show=show)
     Segment.objects.filter(pk=void.draw.segment_id).update(phase="void")
     page = unescape(Client().get("/draws/").text)
-    assert [row[0] for row in table(page, "published")] == [published.draw.draw_id]
-    assert [row[0] for row in table(page, "promised")] == [promised.draw.draw_id]
+    what = "Coat, worn by Star 1, and one more"
+    assert [row[0] for row in table(page, "published")] == [f"{what} {published.draw.draw_id}"]
+    assert [row[0] for row in table(page, "promised")] == [f"{what} {promised.draw.draw_id}"]
     assert f'href="/api/draws/{promised.draw.pk}/precommitment"' in page
     assert page.count("REHEARSAL") == 1
     assert (
         Client().get("/draws/987654/").status_code == Client().get(f"/draws/{'9' * 30}/").status_code == 404
     )
+
+
+def test_a_show_lists_its_segments_with_what_was_called_off_and_why() -> None:
+    show = make_show(title="Night of Coats", title_zh="大衣之夜")
+    drawn, void = make_draw(show=show, title="Red carpet"), make_draw("committed", show=show, title="Duet")
+    spoiled = make_draw("committed", show=show, title="Finale", beacon="local")
+    make_segment(show, title="Secret guest")  # nothing is promised of it yet
+    void_segment(void.draw.segment_id, actor="dirk", reason="The lights went out.")
+    times = {"opens_at": from_ms(0), "closes_at": from_ms(1)}
+    Segment.objects.filter(pk=spoiled.draw.segment_id).update(phase="spoiled", **times)
+    page = " ".join(unescape(Client().get(f"/shows/{show.slug}/draws/").text).split())
+    sections = re.findall(r'<section class="card segment.*?</section>', page)
+    assert [title for row in sections for title in re.findall("<bdi>(.*?)</bdi></h2>", row)] == [
+        "Red carpet",
+        "Duet",
+        "Finale",
+    ]
+    assert drawn.draw.seal[:8] in sections[0] and "Called off" not in sections[0]
+    assert "Called off before the freeze" in sections[1] and "Reason: The lights went out." in sections[1]
+    assert "Spoiled: it got no seal in time" in sections[2] and "REHEARSAL" in sections[2]
+    assert "Secret guest" not in page
+    assert Client().get("/shows/nothing/draws/").status_code == 404
+
+
+def test_a_show_with_many_segments_has_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public_views, "SEGMENTS_AT_ONCE", 2)
+    show = make_show()
+    for number in (1, 2, 3):
+        make_draw("committed", show=show, title=f"Part {number}")
+    first = Client().get(f"/shows/{show.slug}/draws/").text
+    assert "Part 2" in first and "Part 3" not in first and 'href="?after=2"' in first
+    for nonsense in ("x", "-1", "9" * 30, "1 OR 1"):
+        assert "Part 1" in Client().get(f"/shows/{show.slug}/draws/", {"after": nonsense}).text
+    last = Client().get(f"/shows/{show.slug}/draws/?after=2").text
+    assert "Part 3" in last and "Part 2" not in last and "first segments" in last
+    assert "Nothing is promised" in Client().get(f"/shows/{show.slug}/draws/?after={'9' * 18}").text
+
+
+def test_each_seal_of_a_segment_says_what_it_is_for() -> None:
+    segment = make_segment(make_show(), prizes=1, beacon="dice")
+    second = PrizeList.objects.create(segment=segment, number=2)
+    Prize.objects.create(
+        prize_list=second, celebrity="Lin Yao", celebrity_zh="林遥", brand="Northlight",
+        garment="Silver coat", garment_zh="银色大衣", size="M", value_minor=1,
+    )  # fmt: skip
+    coat = arm(segment).draws.get(prize_list=second)
+    page = " ".join(unescape(Client().get(f"/draws/{coat.pk}/").text).split())
+    assert "<h1>Silver coat, worn by Lin Yao</h1>" in page
+    assert "Coat, worn by Star 1" in page.split('id="beside"')[1].split("</ul>")[0]
+    assert "<h1>林遙台上穿的銀色大衣</h1>" in Client().get(f"/draws/{coat.pk}/?lang=zh-hk").text
+
+
+def test_the_pictures_of_the_prizes_are_shown_in_sizes_for_a_page() -> None:
+    stored = make_draw()
+    segment, base = stored.draw.segment, f"/pictures/{'5f' * 32}/"
+    sizes = [[720, 480], [1240, 827], [1920, 1280]]
+    for row in segment.announced_prizes:
+        row["picture"] = {"base": base, "sizes": sizes, "alt": 'A "coat"'}
+    segment.save()
+    for path in ("", "certificate/"):
+        page = Client().get(f"/draws/{stored.draw.pk}/{path}").text
+        assert f"{base}720.webp 720w, {base}1240.webp 1240w" in page and "1920" not in page
+        assert f'src="{base}1240.jpg" width="1240" height="827" alt="A &quot;coat&quot;"' in page
 
 
 def test_a_draw_that_was_called_off_says_why() -> None:

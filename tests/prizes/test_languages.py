@@ -24,6 +24,12 @@ PAGES = {
     "/play/{show}/": ("You have won!", "恭喜您中奖！", "恭喜您中獎了！", "恭喜你中獎！"),
     "/stage/{show}/": ("Scan to join", "扫码参与", "掃碼參加", "掃碼參加"),
     "/draws/": ("Published draws", "已公布的抽奖", "已公布的抽獎", "已公布的抽獎"),
+    "/shows/{show}/draws/": (
+        "All that was promised",
+        "本场晚会承诺过的一切",
+        "本場晚會承諾過的一切",
+        "本場晚會承諾過的一切",
+    ),
     "/draws/{draw}/": ("How do we know?", "我们怎么知道？", "我們怎麼知道？", "我們怎麼知道？"),
     "/draws/{draw}/claim/": ("Your prize", "您的奖品", "您的獎品", "你的獎品"),
     "/draws/{draw}/certificate/": (
