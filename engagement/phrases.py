@@ -36,6 +36,16 @@ ACTIONS = {
     "forget": pgettext_lazy("asks to do it", "forget"),
 }
 
+CHECKS = {
+    "guards": pgettext_lazy("check of a ledger", "guards"),
+    "chain": pgettext_lazy("check of a ledger", "chain"),
+    "tree": pgettext_lazy("check of a ledger", "tree"),
+    "signatures": pgettext_lazy("check of a ledger", "signatures"),
+    "roots": pgettext_lazy("check of a ledger", "roots"),
+    "consistency": pgettext_lazy("check of a ledger", "consistency"),
+    "latest": pgettext_lazy("check of a ledger", "latest"),
+}
+
 
 def phase_text(phase: str) -> str:
     """A phase for people, in the language of the page."""
@@ -50,3 +60,8 @@ def action_text(action: str) -> str:
 def kind_text(kind: str) -> str:
     """A kind of pass for people; one that this version does not know stands there as it is."""
     return str(KINDS.get(kind, kind))
+
+
+def check_text(name: str) -> str:
+    """What a check of the ledger is called on pages; one of a file stands there as it is."""
+    return str(CHECKS.get(name, name))

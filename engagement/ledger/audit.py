@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from engagement.languages import say
 from engagement.ledger.append import GENESIS, explain_entry
 from engagement.ledger.checkpoints import keys_of, origin_of
 from engagement.ledger.core.checkpoints import Checkpoint, VerifierKey, open_note, parse_checkpoint
@@ -118,9 +119,14 @@ def _explain_note(row: LedgerCheckpoint, keys: Iterable[VerifierKey], origin: st
     try:
         signed = parse_checkpoint(open_note(row.note, keys))
     except ValueError as error:
-        return f"checkpoint {row.size}: {error}"
+        return say("checkpoint {size}: {error}", size=row.size, error=error)
     if (signed.origin, signed.size, signed.root.hex()) != (origin, row.size, row.root):
-        return f"checkpoint {row.size}: its note is that of {signed.origin} at {signed.size} entries"
+        return say(
+            "checkpoint {size}: its note is that of {origin} at {signed} entries",
+            size=row.size,
+            origin=signed.origin,
+            signed=signed.size,
+        )
     return ""
 
 
@@ -149,7 +155,12 @@ class Findings:
         if step.entry is not None:
             self.entries += 1
             self._say("chain", step.chain)
-            self._say("tree", "" if step.keeps_nodes else f"entry {step.entry.position} keeps other nodes")
+            self._say(
+                "tree",
+                ""
+                if step.keeps_nodes
+                else say("entry {position} keeps other nodes", position=step.entry.position),
+            )
         if step.row is not None:
             self._take_row(step, step.row)
 
@@ -159,7 +170,9 @@ class Findings:
         before = 0 if step.before is None else step.before.size
         self._say(
             "consistency",
-            "" if step.continues else f"checkpoint {row.size} does not continue checkpoint {before}",
+            ""
+            if step.continues
+            else say("checkpoint {size} does not continue checkpoint {before}", size=row.size, before=before),
         )
         if step.holds and not self.bad:
             self.good = row.size
@@ -175,15 +188,29 @@ class Findings:
         if self.bad:
             self._say("roots", explain_rewrite(entries, self.good, self.bad))
         if signed != entries:
-            self._say("latest", f"the latest checkpoint covers {signed} of {entries} entries")
+            self._say(
+                "latest",
+                say(
+                    "the latest checkpoint covers {signed} of {entries} entries",
+                    signed=signed,
+                    entries=entries,
+                ),
+            )
         return [
             check_guards(),
-            self._check("chain", f"{entries} entries follow from one another"),
-            self._check("tree", f"{entries} entries keep the nodes of their tree"),
-            self._check("signatures", f"{rows} checkpoints, signed with our key"),
-            self._check("roots", f"{rows} checkpoints are of these entries"),
-            self._check("consistency", f"each of {rows} checkpoints continues the one before"),
-            self._check("latest", f"the latest checkpoint covers {signed} of {entries} entries"),
+            self._check("chain", say("{entries} entries follow from one another", entries=entries)),
+            self._check("tree", say("{entries} entries keep the nodes of their tree", entries=entries)),
+            self._check("signatures", say("{rows} checkpoints, signed with our key", rows=rows)),
+            self._check("roots", say("{rows} checkpoints are of these entries", rows=rows)),
+            self._check("consistency", say("each of {rows} checkpoints continues the one before", rows=rows)),
+            self._check(
+                "latest",
+                say(
+                    "the latest checkpoint covers {signed} of {entries} entries",
+                    signed=signed,
+                    entries=entries,
+                ),
+            ),
         ]
 
     def _check(self, name: str, fine: str) -> Check:
@@ -204,17 +231,32 @@ def audit_ledger(show: Show, kept: Iterable[KeptNote] = (), *, start: int = 0) -
 
 def check_guards() -> Check:
     missing = sorted({f"{guard.event.lower()} of {guard.table}" for guard in missing_guards(connection)})
-    found = f"not refused by the database: {', '.join(missing)}; migrate puts the triggers back"
-    return Check("guards", not missing, found if missing else "the database refuses changes")
+    found = say(
+        "not refused by the database: {missing}; migrate puts the triggers back", missing=", ".join(missing)
+    )
+    return Check("guards", not missing, found if missing else say("the database refuses changes"))
 
 
 def explain_rewrite(entries: int, good: int, bad: int) -> str:
     """What differs, where the ledger is as it was signed at `good` entries and not as it was at `bad`."""
     if bad > entries:
-        return f"signed were {bad} entries, there are {entries}: the last ones were removed"
+        return say(
+            "signed were {bad} entries, there are {entries}: the last ones were removed",
+            bad=bad,
+            entries=entries,
+        )
     first, last = good, bad - 1
-    where = f"entry {first} is" if first == last else f"one of the entries {first} to {last} is"
-    return f"{where} not the one that was signed: it was rewritten, or one was removed or added there"
+    if first == last:
+        return say(
+            "entry {first} is not the one that was signed: it was rewritten, or one was removed or added there",
+            first=first,
+        )
+    return say(
+        "one of the entries {first} to {last} is not the one that was signed: it was rewritten, or one was removed or "
+        "added there",
+        first=first,
+        last=last,
+    )
 
 
 # --- checkpoints from outside ---

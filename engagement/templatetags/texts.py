@@ -14,6 +14,7 @@ register.filter("grouped", languages.group)
 register.filter("name_text", languages.name_text)
 register.filter("phase_text", phrases.phase_text)
 register.filter("kind_text", phrases.kind_text)
+register.filter("check_text", phrases.check_text)
 
 
 @register.simple_tag
