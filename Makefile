@@ -40,7 +40,7 @@ $(shell [ ! -x $(PY) ] || [ "$$($(PYTHON) -V 2>&1)" = "$$($(PY) -V 2>&1)" ] || r
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help show test test-postgres test-bench test-coverage test-python bench bench-deps bench-draw \
+.PHONY: help show test test-postgres test-nightly test-bench test-coverage test-python bench bench-deps bench-draw \
   bench-logins bench-sybil soak fuzz supply lint lock drawings screenshots texts tokens schema types clean
 
 help: ## this list
@@ -52,16 +52,20 @@ show: $(VENV)/runtime ## a whole gala night on this machine; ARGS="--once --json
 test: $(VENV)/dev ## the whole test suite; ARGS="tests/gala -k embedded" for a part
 ifeq ($(strip $(ARGS)),)
 	@$(PYTEST) $(WORKERS) -q --cov --cov-report=term-missing:skip-covered $(CORE)
-	@if [ -n "$$DATABASE_URL" ]; then $(STEADY) $(WORKERS) $(OTHERS); \
+	@if [ -n "$$DATABASE_URL" ]; then $(STEADY) $(WORKERS) -m "not nightly" $(OTHERS); \
 	elif $(PY) -m tests.postgres; then \
-	  $(STEADY) $(WORKERS) -q -m sqlite $(OTHERS) && $(PY) -m tests.postgres $(STEADY) $(WORKERS) $(OTHERS); \
-	else echo "Everything runs on SQLite."; $(STEADY) $(WORKERS) -m "not postgres" $(OTHERS); fi
+	  $(STEADY) $(WORKERS) -q -m "sqlite and not nightly" $(OTHERS) && \
+	  $(PY) -m tests.postgres $(STEADY) $(WORKERS) -m "not nightly" $(OTHERS); \
+	else echo "Everything runs on SQLite."; $(STEADY) $(WORKERS) -m "not postgres and not nightly" $(OTHERS); fi
 else
 	@$(PYTEST) $(ARGS)
 endif
 
 test-postgres: $(VENV)/dev ## a part of the suite on a PostgreSQL of its own; ARGS as for test
 	@$(PY) -m tests.postgres $(PYTEST) $(if $(strip $(ARGS)),$(ARGS),$(WORKERS) $(OTHERS))
+
+test-nightly: $(VENV)/dev ## the long tests that `make test` leaves out; on PostgreSQL
+	@$(PY) -m tests.postgres $(PYTEST) $(WORKERS) -m nightly $(OTHERS)
 
 test-bench: $(VENV)/dev ## the tests of the benchmarks, with the servers that are here; 1,000 winners
 	@WINNERS=1000 $(PYTEST) $(WORKERS) tests/bench tests/engagement/gateway/test_budget.py

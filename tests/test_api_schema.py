@@ -19,7 +19,7 @@ from tests.servers import running_gateway
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CHECKS = [not_a_server_error, content_type_conformance]
-EXAMPLES = 20  # of each endpoint and mode
+EXAMPLES = 10  # of each endpoint and mode
 
 
 def test_whatever_is_asked_of_the_api_is_answered_as_it_promises(tmp_path: Path) -> None:

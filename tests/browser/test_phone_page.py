@@ -71,7 +71,7 @@ def whole_segment(page: Page, gateway: Gateway) -> None:
     wait(400)
 
 
-@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("width", [320, pytest.param(390, marks=pytest.mark.nightly)])
 def test_nothing_jumps_over_a_whole_segment(page: Page, gateway: Gateway, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 568 if width == 320 else 844})
     gateway.greeting = gateway.welcome(state(20) | {"segment": None}, total=0)
@@ -139,7 +139,10 @@ def test_with_reduced_motion_nothing_rises_and_nothing_moves(page: Page, gateway
     page.emulate_media(reduced_motion="no-preference")
 
 
-@pytest.mark.parametrize("size", [(320, 568), (390, 844), (768, 1024)])
+LARGER = [pytest.param(size, marks=pytest.mark.nightly) for size in ((390, 844), (768, 1024))]
+
+
+@pytest.mark.parametrize("size", [(320, 568), *LARGER])
 def test_the_last_seconds_fill_the_page_and_tick_in_the_hand(
     page: Page, gateway: Gateway, size: tuple[int, int]
 ) -> None:

@@ -163,7 +163,7 @@ def faults(texts: list[dict[str, Any]], *, least: float = 1 / 25) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ["hd", pytest.param("uhd", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 def test_every_scene_is_read_from_the_last_row_and_keeps_to_the_safe_area(
     pages: Callable[[str], Page], night: Night, locale: str, size: str

@@ -12,6 +12,7 @@ from tests.flow.test_gala_night import wait_until
 pytestmark = pytest.mark.flow
 
 
+@pytest.mark.nightly
 def test_a_full_disk_is_three_tries_then_a_person_makes_room_and_presses_draw(
     night: Night, tmp_path: Path
 ) -> None:

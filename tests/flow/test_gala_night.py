@@ -131,6 +131,7 @@ def wait_until(condition, night: Night, seconds: float = 60) -> None:
 # --- what cannot start says so in one line, with status 2 ---
 
 
+@pytest.mark.nightly
 def test_a_show_runs_on_an_address_of_ipv6(night: Night) -> None:
     with night.show("--once", "--host", "::1", "--phones", "10", "--seconds", "3") as show:
         address = f"http://[::1]:{night.port}"

@@ -15,7 +15,7 @@ from tests.flow.night import Night, interrupt
 from tests.flow.test_gala_night import frozen_totals
 from tests.flow.test_stubs import gateways
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.nightly]
 
 PHONES = 60
 LIFETIME_S = 10  # and the leeway

@@ -48,7 +48,10 @@ class Spy:
 
 # The numbers of their databases, and whether they share the secret.
 @pytest.fixture(
-    params=[(0, 1, True), (0, 0, False)], ids=["two numbers, one secret", "one number, two secrets"]
+    params=[
+        pytest.param((0, 1, True), id="two numbers, one secret", marks=pytest.mark.nightly),
+        pytest.param((0, 0, False), id="one number, two secrets"),
+    ]
 )
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     one, two, share = request.param

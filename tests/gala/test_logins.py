@@ -1,7 +1,6 @@
 """What costs a password hash: one at a time, apart from the pages, and phones do not feel it."""
 
 import asyncio
-import json
 import os
 import shutil
 import subprocess
@@ -20,7 +19,6 @@ from gala.entrypoints import ROOT
 from gala.hash_process import NICE
 from gala.hashing import QuietHasher
 from gala.logins import OF_ONE, QUEUE, LoginDoor, costs_a_hash
-from tests.bench import logins as bench
 from tests.cast import armed_segment, make_show, put_on_air
 from tests.client import TestPhone
 from tests.gala.test_limiter import Answer, ask, get, read_whole
@@ -160,16 +158,3 @@ def test_what_django_has_hashed_stays_good() -> None:
     old = PBKDF2PasswordHasher().encode("a coat of silver thread", "salt", 1000)
     assert QuietHasher().verify("a coat of silver thread", old)
     assert QuietHasher().encode("a coat of silver thread", "salt", 1000) == old
-
-
-def test_the_bench_of_logins_runs_and_loses_nothing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Its short form. Acks wait for the next write in any case: a quarter of a second, and not one hash more."""
-    monkeypatch.setattr(bench, "pin", lambda: 0)
-    monkeypatch.setattr(bench, "SETTLE_S", 1.0)
-    options = ["--phones", "200", "--turns", "2", "--seconds", "5", "--warm-up", "1"]
-    assert bench.main([*options, "--json", str(tmp_path / "figures.json")]) == 0
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert figures["answers"]["503"] > figures["answers"]["200"] > 0
-    assert figures["p99_with_logins_ms"] < figures["p99_alone_ms"] + 250, figures

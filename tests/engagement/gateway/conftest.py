@@ -15,7 +15,7 @@ from engagement.models import Segment
 from tests.cast import DEMO_STATE, armed_segment, gateways_were_here, make_show, put_on_air
 from tests.servers import running_gateway
 
-EVERY_SERVER = ["uvicorn", "plain uvicorn", "daphne"]
+EVERY_SERVER = ["uvicorn", pytest.param("plain uvicorn", marks=pytest.mark.nightly), "daphne"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
