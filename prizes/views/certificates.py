@@ -25,7 +25,6 @@ from prizes.views.draws import stored_record
 
 # What one sheet has room for, with titles as long as they may be.
 PRIZES_ON_SHEET, NAMES_ON_SHEET = 2, 6
-FEW = 6  # witnesses and time stampers that need no smaller letters
 
 
 @require_safe
@@ -46,7 +45,6 @@ def certificate(request: HttpRequest, draw_id: int) -> HttpResponse:
         "more_prizes": len(prizes[PRIZES_ON_SHEET:]),
         "photo": next((row["photo"] for row in prizes if row["photo"]), None),
         "beacon": describe_beacon(draw, draw.promised, told=record is not None),
-        "crowded": len(witnessed.witnesses) + len(witnessed.stamps) > FEW,
         "rehearsal": draw.beacon_kind == Beacon.LOCAL,
         "verdict": witnessed,
         "winners": _name_winners(draw, winners) if winners is not None else None,

@@ -34,6 +34,22 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
+SHEETS = {"A4": 1, "Letter": 1}
+
+
+def sheets(page: Page, path: Path) -> dict[str, int]:
+    """How many sheets a printer needs, by the size of its paper."""
+    return {
+        size: len(
+            re.findall(
+                rb"/Type\s*/Page\b",
+                page.pdf(path=f"{path}-{size}.pdf", format=size, prefer_css_page_size=True),
+            )
+        )
+        for size in SHEETS
+    }
+
+
 @pytest.mark.parametrize("size", ["phone", pytest.param("desk", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("language", ["zh", pytest.param("en", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", SCENES)
@@ -77,8 +93,7 @@ def test_the_certificate_is_one_sheet_of_paper(
     page.click("#print")
     expect(page).to_have_title("printed")
     page.screenshot(path=shots / f"certificate-{name}-{language}-desk.png", full_page=True)
-    paper = page.pdf(path=shots / f"certificate-{name}-{language}.pdf", prefer_css_page_size=True)
-    assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1
+    assert sheets(page, shots / f"certificate-{name}-{language}") == SHEETS
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 688, "height": 1025})  # A4 at 96 dpi, without its margins
     expect(page.locator(".top")).to_be_hidden()
@@ -100,12 +115,43 @@ def test_it_stays_one_sheet_with_long_names_and_the_most_witnesses(
                 const place = document.querySelector(list), first = place.firstElementChild;
                 place.replaceChildren(...Array.from({ length }, () => first.cloneNode(true)));
             }
-            document.querySelector(".sheet h1").textContent = "The night of the thousand and one coats. ".repeat(3);
+            const long = "The night of the thousand and one coats. ";
+            document.querySelector(".sheet h1").textContent = long.repeat(3);
+            document.querySelector(".sheet .segment").textContent = long.repeat(3);
+            for (const prize of document.querySelectorAll(".prize strong")) prize.textContent = long.repeat(2);
+            const names = document.querySelector("#winners ul"), first = names.firstElementChild;
+            first.append(` ${long}`);
+            names.replaceChildren(...Array.from({ length: 6 }, () => first.cloneNode(true)));
+            const texts = ".sheet dt, .sheet h2, .sheet footer, .compare p:not(.command), #sentence";
+            for (const text of document.querySelectorAll(texts)) {
+                const said = text.textContent.trim(); // two fifths longer
+                text.textContent = said + " " + said.slice(0, Math.ceil(said.length * 0.4));
+            }
         }""",
         [MOST_WITNESSES, MOST_STAMPERS],
     )
-    paper = page.pdf(path=shots / "certificate-long.pdf", prefer_css_page_size=True)
+    found = sheets(page, shots / "certificate-long")
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 688, "height": 1025})
     page.screenshot(path=shots / "certificate-long.png", full_page=True)
-    assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1
+    assert found == SHEETS
+
+
+@pytest.mark.parametrize("width", [320, pytest.param(1440, marks=pytest.mark.nightly)])
+def test_the_pages_hold_names_of_emoji_and_from_right_to_left(
+    open_page: Callable[..., Page], scenes: dict[str, dict[str, Any]], width: int
+) -> None:
+    draw = scenes["rehearsal"]["draw"]
+    page = open_page(f"/draws/{draw}/?lang=en", viewport={"width": width, "height": 800})
+    for path in (f"/draws/{draw}/", page.locator(".kicker a").get_attribute("href"), "/draws/", "/stub/"):
+        page.goto(page.url.partition("/draws/")[0].partition("/shows/")[0].partition("/stub/")[0] + str(path))
+        page.evaluate(
+            """() => {
+                const names = ["👗".repeat(120), "معطف المساء الفضي ".repeat(7), "x".repeat(120)];
+                const places = document.querySelectorAll("bdi, h1, .seals a, td > a:first-child, .said-name");
+                places.forEach((place, number) => { place.textContent = names[number % 3]; });
+            }"""
+        )
+        assert fits(page), path
+        if str(path).startswith("/shows"):
+            expect(page.locator(".rehearsal").first).to_be_visible()
