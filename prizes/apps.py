@@ -37,7 +37,7 @@ WRITTEN_ONCE = (
 )
 
 
-WHO_WON = ("show_id", "draw_id", "prize_id", "piece", "rank", "pseudonym")
+WHO_WON = ("show_id", "draw_id", "prize_id", "piece", "rank", "pseudonym", "name")
 ASKED = (
     "show_id", "segment_id", "action", "subject", "what", "reason", "asked_by", "asked_session", "asked_at_ms",
 )  # fmt: skip
@@ -83,6 +83,7 @@ class PrizesConfig(AppConfig):
             guards.keep_rows("prizes_freeze"),
             guards.append_only("prizes_frozenshard"),
             guards.frozen_columns("prizes_win", WHO_WON),
+            guards.frozen_columns("prizes_win", ["named_at_ms"], once_set=True),
             guards.keep_rows("prizes_win"),
             guards.keep_rows("prizes_disqualification"),
             guards.keep_rows("prizes_repeat"),

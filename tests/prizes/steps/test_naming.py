@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
 
 from engagement.actions import ActionRefused, Conflict, describe_show
 from engagement.clock import now_ms
@@ -100,10 +101,17 @@ def test_a_server_whose_clock_is_behind_names_the_next_one_behind_the_last(segme
     assert [row["at"] for row in told["winners"]] == [last, last + PAUSE_MS]
 
 
+def test_what_a_winner_is_called_and_when_the_wall_says_so_cannot_be_changed(segment: Segment) -> None:
+    name(segment, 0, now_ms())
+    for change in ({"name": "Amber Comet 12"}, {"named_at_ms": 1}):
+        with pytest.raises(IntegrityError, match="cannot change any more"), transaction.atomic():
+            Win.objects.exclude(named_at_ms=None).update(**change)
+
+
 def test_only_winners_of_a_drawn_segment_are_named_and_each_of_them_once(segment: Segment) -> None:
     now = now_ms()
     name(segment, 0, now)
-    Win.objects.filter(draw__segment=segment).update(named_at_ms=now)
+    Win.objects.filter(draw__segment=segment, named_at_ms=None).update(named_at_ms=now)
     with pytest.raises(ActionRefused, match=r"nobody .* is left"):
         name(segment, 1, now + 60_000)
     Segment.objects.filter(pk=segment.pk).update(phase=Phase.SEALED)
