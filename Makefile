@@ -119,7 +119,7 @@ lock: $(VENV)/dev ## compile requirements*.in into requirements*.txt, exact and 
 texts: $(VENV)/dev ## take new texts of the sources into the catalogues, compile these, and tell what they lack
 	@$(PY) -m tests.catalogues
 
-screenshots: $(VENV)/dev ## pictures of every moment of the phone in var/screens; ARGS="--only won --size 390x844"
+screenshots: $(VENV)/dev ## every moment of phone, wall, overlay and host in var/screens; ARGS=--help says of what
 	@$(PY) -m tests.screens var/screens $(ARGS)
 
 types: ## write shake-client.d.ts from the comments of the client library, with TypeScript's compiler

@@ -1,204 +1,216 @@
-"""`python -m tests.screens FOLDER`: pictures of every moment of the phone page, in each language and size.
+"""`python -m tests.screens FOLDER`: phone, wall, overlay and host's screen in every moment, in each language and size.
 
-Pages, passes and files come from a real gateway; what the show does is told by a script, because no night reaches all
-of its moments in a minute. `--only won,lost`, `--size 390x844` and `--language en` take a part of them.
+Pages, passes and files come from a real gateway; what the show does is told by a script (tests/browser/moments.py).
+Beside the pictures there is a sheet for each language, with the four screens side by side in each moment, as WebP.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import CHROMIUM, FLAGS, ROOT, Night
-from tests.browser.test_phone_protocol import VIEWER, Gateway, now_ms, state
+from tests.browser.conftest import CHROMIUM, FLAGS, Night, log_in
+from tests.browser.moments import MOMENTS, TOTALS, dressed, pulse, serve_drawings
+from tests.browser.test_phone_protocol import Gateway
 from tests.migrated import make_once
+from tests.sheets import write_sheets
 
-SIZES = ((320, 568), (390, 844), (768, 1024))
-LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
-DRAWINGS = ROOT / "gala/drawings"
-SEAL = "c0ffee42" + "5a" * 28
-TICKETS = [[10, 1], [20, 2], [30, 3], [40, 4], [47, 5]]
-Told = dict[str, Any]
-
-
-def prize(number: int = 3, **fields: Any) -> Told:
-    told = {"id": number, "celebrity": "Lin Yao", "celebrity_zh": "林遥", "brand": "Northlight", "size": "M"}
-    told |= {"garment": "Silver coat", "garment_zh": "银色大衣", "quantity": 1, "currency": "CNY"}
-    return told | {"value_minor": 250_000, "picture": picture("coat")} | fields
-
-
-def picture(name: str) -> Told:
-    """One of the drawings of the demo, at an address of its own."""
-    return {"base": f"/pictures/{name}/", "sizes": [[800, 1000]]}
-
-
-def serve_drawings(route: Route) -> None:
-    name = route.request.url.split("/")[-2]
-    route.fulfill(path=DRAWINGS / f"{name}.webp", content_type="image/webp")
-
-
-def segment(phase: str, seq: int = 20, **fields: Any) -> Told:
-    """A state in which everything is there that this phase may have."""
-    rules = {"prizes": [prize()], "tickets": TICKETS}
-    past = (
-        {"opens_at": now_ms() - 60_000, "closes_at": now_ms() - 30_000}
-        if phase != "armed"
-        else {"opens_at": None}
-    )
-    told = state(seq, "Red carpet", title_zh="红毯时刻", **{**rules, "phase": phase, **past, **fields})
-    return told | {"next": {"title": "Midnight duet", "title_zh": "午夜对唱", "opens_at": None}}
-
-
-def window(opens_ms: int, length_ms: int = 30_000) -> Told:
-    return {"opens_at": now_ms() + opens_ms, "closes_at": now_ms() + opens_ms + length_ms}
-
-
-def naming(number: int, viewer: str = "ab" * 14, name: str = "Amber Comet 47") -> Told:
-    winner = {"number": number, "at": now_ms() - 100, "pseudonym": viewer, "name": name, "prize": 3}
-    return {"of": 5, "named": number, "winners": [winner], "prizes": [prize()]}
-
-
-def published(viewer: str, *, more: bool = True) -> Told:
-    winners = [(viewer, "Scarlet Eagle 47"), ("cd" * 14, "Quiet Harbour 12"), ("ef" * 14, "Golden Kite 80")]
-    found = {
-        "draw": 7, "segment": 1, "seal": SEAL, "strength": "public", "record_url": "/api/draws/7/record",
-        "claim_url": "/draws/7/claim/", "claim_by": now_ms() + 84_000_000, "published_at": 1, "shown_at": 1,
-        "winners": [{"pseudonym": who, "name": name, "prize": 3} for who, name in winners], "winners_total": 5,
-        "winners_url": "/api/draws/7/winners", "prizes": [prize()],
-    }  # fmt: skip
-    told = segment("published", entries=8_123_456, seal=SEAL) | {"results": [found]}
-    return told if more else told | {"more_to_come": False, "next": None}
-
-
-def pulse(gateway: Gateway) -> None:
-    live = {"phones": 8_734_512, "shakes": 181_000_000, "per_second": 4_100_000, "leaders": []}
-    gateway.say("pulse", epoch=5, seq=20, segment=1, **live)
-
-
-def taps(page: Page, gateway: Gateway) -> None:
-    for _ in range(6):
-        page.locator("#tap").dispatch_event("pointerdown")
-        page.wait_for_timeout(60)
-    gateway.say("ack", segment=1, total=41)
-    page.locator("#tap").dispatch_event("pointerdown")
-    page.wait_for_timeout(60)
-
-
-def elsewhere(page: Page, gateway: Gateway) -> None:
-    held = "JSON.stringify({ tab: 'another', at: Date.now() })"
-    page.evaluate(f"setInterval(() => localStorage.setItem('shake.night.turn', {held}), 50)")
-    page.wait_for_timeout(300)
-
-
-Act = Callable[[Page, Gateway], None]
-
-
-def stay(page: Page, gateway: Gateway) -> None:
-    pulse(gateway)
-
-
-def lose(page: Page, gateway: Gateway) -> None:
-    taps(page, gateway)
-    gateway.greeting = lambda socket: None
-    gateway.say("pace", report_every_ms=200, jitter_ms=50, spread_ms=60_000)
-    gateway.sockets[-1].close(code=1011)
-    page.wait_for_timeout(250)
-
-
-def ask_sensor(page: Page, gateway: Gateway) -> None:
-    pulse(gateway)
-    page.evaluate(
-        "document.getElementById('sensor').hidden = false; document.getElementById('how').textContent = ''"
-    )
-
-
-def claimed(page: Page, gateway: Gateway) -> None:
-    gateway.say("won", draw=7, prize=prize(), claim_url="/draws/7/claim/", claim_by=now_ms() + 84_000_000,
-                status="claimed", shown_at=now_ms() - 100)  # fmt: skip
-
-
-def put_away(page: Page, gateway: Gateway) -> None:
-    gateway.say(
-        "won", draw=6, prize=prize(), claim_url="/draws/6/claim/", claim_by=now_ms() + 84_000_000, shown_at=0
-    )
-
-
-# Moment -> the state, and what happens then.
-MOMENTS: dict[str, tuple[Callable[[], Told], Act]] = {
-    "idle": (lambda: state(20) | {"segment": None, "next": None, "picture": picture("show")}, stay),
-    "idle-sensor": (lambda: state(20) | {"segment": None, "next": None, "picture": picture("show")}, ask_sensor),
-    "armed": (lambda: segment("armed", prizes=[prize(quantity=2), prize(4)]), stay),
-    "soon": (lambda: segment("armed", **window(47_500)), ask_sensor),
-    "cue": (lambda: segment("armed", **window(3_600)), stay),
-    "cue-two": (lambda: segment("armed", **window(10_400)), lambda page, _: page.wait_for_timeout(600)),
-    "open": (lambda: segment("open", **window(-6_000)), taps),
-    "open-start": (lambda: segment("open", **window(-100)), stay),
-    "elsewhere": (lambda: segment("open", **window(-6_000)), elsewhere),
-    "closing": (lambda: segment("closing"), lambda page, gateway: gateway.say("ack", segment=1, total=41)),
-    "sealed": (lambda: segment("sealed", seal=SEAL, entries=8_123_456, beacon_at=now_ms() + 40_000), stay),
-    "beacon": (lambda: segment("sealed", seal=SEAL, beacon_at=now_ms() + 11_000), stay),
-    "drawn": (lambda: segment("drawn", seal=SEAL, prizes=[prize(quantity=5)]), stay),
-    "naming": (lambda: segment("drawn", naming=naming(2)), stay),
-    "naming-you": (lambda: segment("drawn", naming=naming(2, VIEWER, "Scarlet Eagle 47")), stay),
-    "lost": (lambda: published("ab" * 14), stay),
-    "lost-last": (lambda: published("ab" * 14, more=False), stay),
-    "won": (lambda: published(VIEWER), stay),
-    "claimed": (lambda: published("ab" * 14), claimed),
-    "win-strip": (lambda: segment("armed", **window(47_500)), put_away),
-    "void": (lambda: segment("void", reason="the host fell ill"), stay),
-    "offline": (lambda: segment("open", **window(-6_000)), lose),
-    "rehearsal": (lambda: segment("armed", rehearsal=True), stay),
-    "rehearsal-open": (lambda: segment("open", rehearsal=True, **window(-6_000)), taps),
+LANGUAGES = {"en": "en-GB", "zh-hans": "zh-CN", "zh-hant": "zh-TW", "zh-hk": "zh-HK"}
+SIZES = {
+    "phone": ((320, 568), (390, 844), (768, 1024)),
+    "wall": ((1920, 1080), (3840, 2160)),
+    "overlay": ((1920, 1080),),
+    "host": ((1600, 900),),
+}
+# Moments that all four screens have, and the overlay that has something to say in them.
+SHARED = {
+    "idle": "join", "armed": "prize", "soon": "counter", "cue": "counter", "open": "counter", "closing": "counter",
+    "sealed": "counter", "beacon": "counter", "drawn": "winner", "naming": "winner", "published": "winner",
+    "void": "counter", "offline": "counter", "rehearsal-open": "counter",
 }  # fmt: skip
-QUICK = {"cue": 150, "cue-two": 150, "open": 60, "rehearsal-open": 60, "offline": 60}  # ms until the picture
-TOTALS = {"open-start": 0, "idle": 0, "closing": 41}
+QUICK_MS = {
+    "cue": 150,
+    "cue-two": 150,
+    "open": 60,
+    "rehearsal-open": 60,
+    "offline": 60,
+}  # until a phone's picture
+SETTLED_MS, NAMED_MS, LOST_MS = 950, 2_500, 5_600  # and until that of a screen that has lost its connection
+SLOW_4G = {"latency": 150, "downloadThroughput": 1_638_400 / 8, "uploadThroughput": 768_000 / 8}
+AT_REST = """() => document.getAnimations().every(
+  (one) => one.playState !== "running" || one.effect.getTiming().iterations === Infinity)"""
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
 
 
-def open_moment(browser: Browser, night: Night, name: str, language: str, size: tuple[int, int]) -> Page:
-    """A phone on which this moment is shown."""
-    context = browser.new_context(
-        locale=LANGUAGES[language], timezone_id="Asia/Shanghai", has_touch=True, is_mobile=True, device_scale_factor=2,
-        viewport={"width": size[0], "height": size[1]},
-    )  # fmt: skip
-    page = context.new_page()
-    page.route("**/pictures/**", serve_drawings)
-    gateway = Gateway(page)
-    told, act = MOMENTS[name]
-    state_now = told()
-    gateway.greeting = gateway.welcome(state_now, total=TOTALS.get(name, 34))
+class Shot(NamedTuple):
+    """One picture."""
+
+    screen: str
+    moment: str
+    language: str
+    size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        return f"{self.moment}-{self.screen}-{self.language}-{self.size[0]}.png"
+
+
+class Studio:
+    """A browser before a night; whoever looks at the host's screen is logged in."""
+
+    def __init__(self, browser: Browser, night: Night) -> None:
+        self.browser, self.night = browser, night
+        self._login: Any = None
+        self._code = f"http://{night.address}/stage/night/join.svg"  # no draw is here that has one
+
+    def take(self, shot: Shot, folder: Path) -> Path:
+        """Draws it; where it is."""
+        page = self.open_page(shot)
+        page.route("**/pictures/**", serve_drawings)
+        gateway = Gateway(page)
+        page.route("**/draws/7/code.svg", lambda route: route.continue_(url=self._code))
+        if shot.screen == "phone":
+            take_phone(page, gateway, self.night, shot)
+        else:
+            self._take_screen(page, gateway, shot)
+        page.screenshot(path=folder / shot.name, omit_background=shot.screen == "overlay")
+        page.context.close()
+        return folder / shot.name
+
+    def open_page(self, shot: Shot) -> Page:
+        """An empty page as large as the picture, in its language."""
+        options: dict[str, Any] = {"viewport": {"width": shot.size[0], "height": shot.size[1]}}
+        if shot.screen == "phone":
+            options |= {"has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+        if shot.screen == "host":
+            options["storage_state"] = self._logged_in()
+        context = self.browser.new_context(
+            locale=LANGUAGES[shot.language], timezone_id="Asia/Shanghai", **options
+        )
+        return context.new_page()
+
+    def _logged_in(self) -> Any:
+        if self._login is None:
+            context = self.browser.new_context(locale="en-GB")
+            page = context.new_page()
+            page.goto(f"http://{self.night.address}/login/")
+            log_in(page, self.night, "operator")
+            page.wait_for_url("**/console/**")
+            self._login = context.storage_state()
+            context.close()
+        return self._login
+
+    def _take_screen(self, page: Page, gateway: Gateway, shot: Shot) -> None:
+        told = dressed(MOMENTS[shot.moment][0]())
+        gateway.greeting = gateway.welcome(told, viewer="")
+        paths = {"wall": "/stage/night/", "host": "/host/night/"}
+        overlay = f"/stage/night/?overlay={SHARED[shot.moment]}&key=alpha"
+        page.goto(f"http://{self.night.address}{paths.get(shot.screen, overlay)}")
+        gateway.wait_for("hello")
+        pulse(gateway)
+        if shot.moment == "offline":
+            gateway.greeting = lambda socket: None
+            gateway.sockets[-1].close(code=1011)
+            page.wait_for_timeout(LOST_MS)
+        page.wait_for_timeout(NAMED_MS if shot.moment in ("naming", "published") else SETTLED_MS)
+
+
+def take_phone(page: Page, gateway: Gateway, night: Night, shot: Shot) -> None:
+    state, act = MOMENTS[shot.moment]
+    gateway.greeting = gateway.welcome(dressed(state()), total=TOTALS.get(shot.moment, 34))
     page.goto(f"http://{night.address}/play/night/?feed=app")
     gateway.wait_for("hello")
     page.wait_for_timeout(200)
     act(page, gateway)
-    page.wait_for_timeout(QUICK.get(name, 950))
-    return page
+    if shot.moment in ("won", "claimed"):
+        page.locator("#won").wait_for()
+    page.wait_for_timeout(QUICK_MS.get(shot.moment, SETTLED_MS))
+    if shot.moment not in QUICK_MS:
+        page.wait_for_function(AT_REST)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--size", default="")
-    parser.add_argument("--language", default="")
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    names = asked.only.split(",") if asked.only else list(MOMENTS)
-    sizes = [size for size in SIZES if not asked.size or asked.size == f"{size[0]}x{size[1]}"]
-    languages = [asked.language] if asked.language else list(LANGUAGES)
+def first_paint(studio: Studio) -> float:
+    """When a phone on slow 4G with a processor of a quarter of this one shows something, ms: the second best of 4."""
+    return sorted(paint_once(studio) for _ in range(4))[1]  # the very first waits for the server to begin
+
+
+def paint_once(studio: Studio) -> float:
+    page = studio.open_page(Shot("phone", "idle", "en", (390, 844)))
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", {"offline": False, **SLOW_4G})
+    session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    page.goto(f"http://{studio.night.address}/play/night/?feed=app", wait_until="load")
+    page.wait_for_function(f"() => {PAINTED}")
+    painted = float(page.evaluate(PAINTED))
+    page.context.close()
+    return painted
+
+
+@contextmanager
+def open_studio() -> Iterator[Studio]:
+    """A night of its own, and a browser."""
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         night = Night(Path(scratch) / "night", make_once(Path(scratch) / "migrated"))
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        for size in sizes:
-            for language in languages:
-                for name in names:
-                    page = open_moment(browser, night, name, language, size)
-                    page.screenshot(path=asked.folder / f"{name}-{language}-{size[0]}.png")
-                    page.context.close()
-        browser.close()
-        night.stop()
+        try:
+            yield Studio(browser, night)
+        finally:
+            browser.close()
+            night.stop()
+
+
+def shots(screens: list[str], moments: list[str], languages: list[str], sizes: list[str]) -> list[Shot]:
+    """Every picture that was asked for."""
+    return [
+        Shot(screen, moment, language, wide)
+        for language in languages
+        for moment in moments
+        for screen in screens
+        if screen == "phone" or moment in SHARED
+        for wide in SIZES[screen]
+        if f"{wide[0]}x{wide[1]}" in sizes
+    ]
+
+
+def parse() -> argparse.Namespace:
+    def some(known: Any) -> Any:
+        def chosen(text: str) -> list[str]:
+            if unknown := [one for one in text.split(",") if one not in known]:
+                raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {unknown[0]!r}")
+            return text.split(",")
+
+        return {"type": chosen, "default": list(known), "metavar": "A,B", "help": f"of {', '.join(known)}"}
+
+    every_size = [f"{wide}x{high}" for sizes in SIZES.values() for wide, high in sizes]
+    parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", **some(MOMENTS))
+    parser.add_argument("--screen", **some(SIZES))
+    parser.add_argument("--language", **some(LANGUAGES))
+    parser.add_argument("--size", **some(dict.fromkeys(every_size)))
+    parser.add_argument("--no-paint", action="store_true", help="do not measure the first paint")
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = parse()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with open_studio() as studio:
+        if not asked.no_paint:
+            print(
+                f"First paint on slow 4G with a 4 x slower processor: {first_paint(studio):.0f} ms",
+                flush=True,
+            )
+        wanted = shots(asked.screen, asked.only, asked.language, asked.size)
+        for shot in wanted:
+            studio.take(shot, asked.folder)
+    sheets = write_sheets(asked.folder, asked.language)
+    print(f"{len(wanted)} pictures in {asked.folder}; sheets: {', '.join(path.name for path in sheets)}")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,12 @@ def monitor(browser: Any) -> Iterator[Page]:
 def test_everybody_reads_what_to_say_and_only_the_crew_has_a_button(monitor: Page, night: Night) -> None:
     screen = Screen(monitor, night, "/host/night/", state(10, segment("armed")))
     say, clock = monitor.locator("#say"), monitor.locator("#window")
-    told = "Silver coat, worn by Lin Yao · Northlight · CN¥2,500.00 · 2 to win"
+    told = "Silver coat · worn by Lin Yao · Northlight · CN¥2,500.00 · 2 to win"
     expect(monitor.locator("#prizes")).to_contain_text(told)
     expect(monitor.locator("#next")).to_contain_text("This is the last one.")
+    screen.show(None)
+    expect(say).to_have_text("Nothing is armed.")
+    expect(monitor.locator("#next")).to_contain_text("–")
     screen.show(open_for(50_000), next={"title": "Midnight duet", "title_zh": "", "opens_at": None})
     expect(say).to_have_text("Keep shaking!")
     expect(clock).to_contain_text("left 4")

@@ -8,6 +8,7 @@ machine, so that nothing has to be looked at in time.
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -139,7 +140,7 @@ def put_to_sleep(phone: Page) -> CDPSession:
     return session
 
 
-def shake_through_troubles(cast: Cast, gala: Night) -> dict[str, int]:
+def shake_through_troubles(cast: Cast, gala: Night, shots: Path) -> dict[str, int]:
     """Shakes of each phone; none is lost, whatever happens around it."""
     shaker, tapper, sleeper = cast.phones.values()
     tap(sleeper, 4)
@@ -159,6 +160,7 @@ def shake_through_troubles(cast: Cast, gala: Night) -> dict[str, int]:
         expect(cast.phones[name].locator("#acknowledged")).to_contain_text(str(total), timeout=20_000)
         expect(cast.phones[name].locator("#own")).to_have_text(str(total))
     expect(cast.wall.locator("#shakes")).to_have_text(str(sum(totals.values())))
+    cast.room.screenshot(path=shots / "control-room.png")
     return totals
 
 
@@ -212,7 +214,9 @@ def check_who_was_told_when(cast: Cast, names: list[str]) -> None:
     assert winners == len(names) == 2
 
 
-def test_a_night_from_the_directors_click_to_the_winners_phones(look_at: OpenPage, gala: Night) -> None:
+def test_a_night_from_the_directors_click_to_the_winners_phones(
+    look_at: OpenPage, gala: Night, shots: Path
+) -> None:
     segment = gala.passwords["segment"]
     cast = assemble(look_at, gala)
     refuse_the_sensor(cast.phones["tapper"])
@@ -222,7 +226,7 @@ def test_a_night_from_the_directors_click_to_the_winners_phones(look_at: OpenPag
     press(cast.room, segment, "Open", lead="3")
     for phone in cast.phones.values():
         expect(phone.locator("#moment")).to_have_text(re.compile("Shake!|搖"))
-    totals = shake_through_troubles(cast, gala)
+    totals = shake_through_troubles(cast, gala, shots)
     press(cast.room, segment, "Close now")
     wait_for_phase(cast.room, segment, "drawn")
     counted = dict(counted_by(phone) for phone in cast.phones.values())

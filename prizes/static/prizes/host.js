@@ -32,7 +32,7 @@ const SAYS = {
   }),
   drawn: ({ winners }) => ({ say: say("It is drawn"), more: winners }),
   naming: ({ winner, garment, wearer, nth, awaits }) =>
-    awaits ? { say: nth } : { say: winner, more: `${nth} · ${garment}, ${wearer}` },
+    awaits ? { say: nth } : { say: winner, more: `${nth} · ${garment} · ${wearer}` },
   published: () => ({ say: say("Anybody can check this draw: the code is on the wall.") }),
   void: ({ reason }) => ({ say: say("This round does not count"), more: reason }),
   standby: () => ({ say: say("The standby picture is on the screens.") }),
@@ -45,7 +45,7 @@ function draw(view) {
   const seals = sealsOf(state.segment).map(eightDigits).join(" · ");
   const said = { more: "", ...SAYS[scene]({ ...words, seal: seals }) };
   const title = localized(state, "title");
-  const next = words.next || say("This is the last one.");
+  const next = words.next || (state.segment ? say("This is the last one.") : "–");
   const texts = { ...said, ...windowTexts(view), next, what: whatText(scene) };
   fill(title ? { ...texts, title } : texts);
   byId("time").textContent = secondsText(now);
@@ -75,7 +75,7 @@ function drawPrizes({ scene, state }) {
   setRows("prizes", prizes, (prize) => {
     const { garment, wearer, brand, value, pieces } = prizeWords(prize);
     const row = make("li");
-    row.append(make("strong", "", garment), make("span", "", `, ${wearer} · ${brand} · ${value} · ${pieces}`));
+    row.append(make("strong", "", garment), make("span", "", ` · ${wearer} · ${brand} · ${value} · ${pieces}`));
     return row;
   });
 }
