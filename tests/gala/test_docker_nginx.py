@@ -93,6 +93,19 @@ def test_probes_for_the_inside_stay_inside(proxy: Proxy) -> None:
     assert answers == {"/healthz": 200, "/readyz": 404, "/metrics": 404}
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"), [("/metrics", None, 404), ("/login/", "x" * 70_000, 413), ("/", "", 403)]
+)
+def test_what_nginx_answers_itself_may_load_nothing_and_the_gateways_answers_keep_their_headers(
+    proxy: Proxy, path: str, body: str | None, status: int
+) -> None:
+    answer = ask(proxy, path, "GET" if body is None else "POST", body)
+    assert answer.status == status
+    policy = answer.headers["content-security-policy"]
+    assert (policy == "default-src 'none'; frame-ancestors 'none'") is (status != 403), policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_its_own_health_check_is_true(proxy: Proxy) -> None:
     kind, *command = SERVICES["nginx"]["healthcheck"]["test"]
     assert (kind, command[-1]) == ("CMD", "https://localhost/healthz")
