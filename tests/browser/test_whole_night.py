@@ -146,6 +146,7 @@ def shake_through_troubles(cast: Cast, gala: Night, shots: Path) -> dict[str, in
     tap(sleeper, 4)
     tap(tapper, 3)
     expect(sleeper.locator("#acknowledged")).to_have_text("4 of them are counted")
+    expect(tapper.locator("#acknowledged")).to_contain_text("3")
     asleep = put_to_sleep(sleeper)
     give_back = cut_off(tapper)
     shake(shaker, 3)
