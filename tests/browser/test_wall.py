@@ -47,7 +47,8 @@ MEASURE = """() => {
     const range = document.createRange();
     range.selectNodeContents(node);
     const lines = [...range.getClientRects()].filter(({ width }) => width > 1);
-    for (const line of lines) {
+    const end = box.matches(".ends") ? box.getBoundingClientRect().bottom : Infinity;
+    for (const line of lines.filter(({ top, height }) => top + height / 2 < end)) {
       const base = line.top + ink.fontBoundingBoxAscent;
       found.push({
         text: node.data, capitals: capital.actualBoundingBoxAscent / innerHeight,
@@ -55,7 +56,7 @@ MEASURE = """() => {
         top: (base - ink.actualBoundingBoxAscent) / innerHeight,
         bottom: (base + ink.actualBoundingBoxDescent) / innerHeight,
         of: [...document.querySelectorAll("body *")].indexOf(box),
-        isCut: box.scrollWidth > box.clientWidth + 2 && style.display !== "inline",
+        isCut: box.scrollWidth > box.clientWidth + 2 && style.display !== "inline" && !box.matches(".ends"),
       });
     }
   }
@@ -82,22 +83,22 @@ LONGER = """
 """
 
 
-def moments() -> dict[str, tuple[dict[str, Any] | None, dict[str, Any]]]:
+def moments(prize: dict[str, Any] = PICTURED) -> dict[str, tuple[dict[str, Any] | None, dict[str, Any]]]:
     """The segment and the rest of a state for every scene."""
     now, sealed = now_ms(), {"seal": SEAL, "entries": 1_204}
     return {
         "idle": (None, {"picture": PICTURE}),
         "announce": (None, {"cue": {"kind": "announce", "at": 0}, "next": COMING}),
-        "armed": (segment("armed", prizes=[PICTURED], rehearsal=True), {}),
-        "prize": (None, {"cue": {"kind": "prize", "at": 0, "prize": 3, "shown": PRIZE}}),
-        "soon": (segment("armed", prizes=[PICTURED], opens_at=now + 95_000, closes_at=now + 155_000), {}),
-        "cue": (segment("armed", prizes=[PICTURED], opens_at=now + 9_000, closes_at=now + 69_000), {}),
+        "armed": (segment("armed", prizes=[prize], rehearsal=True), {}),
+        "prize": (None, {"cue": {"kind": "prize", "at": 0, "prize": 3, "shown": prize}}),
+        "soon": (segment("armed", prizes=[prize], opens_at=now + 95_000, closes_at=now + 155_000), {}),
+        "cue": (segment("armed", prizes=[prize], opens_at=now + 9_000, closes_at=now + 69_000), {}),
         "open": (segment("open", opens_at=now - 1_000, closes_at=now + 99_000, rehearsal=True), {}),
-        "closing": (segment("closing", prizes=[PICTURED], opens_at=now - 9_000, closes_at=now - 1_000), {}),
+        "closing": (segment("closing", prizes=[prize], opens_at=now - 9_000, closes_at=now - 1_000), {}),
         "sealed": (segment("sealed", **sealed), {}),
         "beacon": (segment("sealed", beacon_at=now + 12_000, **sealed), {}),
         "drawn": (segment("drawn", **sealed), {}),
-        "naming": (segment("drawn", naming=naming(("Sapphire Butterfly 88", now - 5_000), prize=PICTURED)), {}),
+        "naming": (segment("drawn", naming=naming(("Sapphire Butterfly 88", now - 5_000), prize=prize)), {}),
         "published": (segment("published"), {"results": [result(*NAMES)], "more_to_come": True}),
         "void": (segment("void", reason="The host fell ill, and nobody could go on with it."), {}),
         "standby": (None, {"cue": {"kind": "standby", "at": 0}}),
@@ -127,10 +128,10 @@ def wall(pages: Callable[[str], Page], night: Night) -> Iterator[Screen]:
     page.goto("about:blank")
 
 
-def look_at_everything(wall: Screen) -> dict[str, list[dict[str, Any]]]:
+def look_at_everything(wall: Screen, prize: dict[str, Any] = PICTURED) -> dict[str, list[dict[str, Any]]]:
     """Scene -> its texts, once each has come to rest."""
     found = {}
-    for scene, (shown, more) in moments().items():
+    for scene, (shown, more) in moments(prize).items():
         wall.show(shown, **more)
         wall.pulse(12_345_678, leaders=LEADERS)
         wall.wait_for_scene(scene)
@@ -182,6 +183,15 @@ def test_nothing_is_cut_where_texts_are_two_fifths_longer(browser: Any, night: N
     seen = look_at_everything(Screen(page, night, "/stage/night/", state(10, None)))
     context.close()
     assert {scene: faults(texts) for scene, texts in seen.items() if faults(texts)} == {}
+
+
+@pytest.mark.parametrize(
+    "odd", ["🧥" * 80, "معطف المسرح الذهبي مع خيوط الفضة من تصميم الدار الكبرى في المدينة القديمة", "W" * 80]
+)
+def test_the_longest_garment_stays_in_its_place_and_ends_with_an_ellipsis(wall: Screen, odd: str) -> None:
+    prize = {**PICTURED, "garment": odd, "celebrity": odd, "garment_zh": "", "celebrity_zh": ""}
+    seen = {scene: faults(texts) for scene, texts in look_at_everything(wall, prize).items()}
+    assert {scene: found for scene, found in seen.items() if found} == {}
 
 
 def test_a_screen_that_stands_upright_keeps_to_its_safe_area(wall: Screen) -> None:
@@ -332,6 +342,19 @@ def test_the_winners_come_page_by_page_with_confetti_once_and_the_code_of_the_dr
     assert wall.page.locator("#confetti").evaluate("canvas => canvas.width") == HD["width"]
     expect(wall.page.locator(".page")).to_contain_text("of 5")
     expect(wall.page.locator("#winners")).to_contain_text(NAMES[4], timeout=10_000)
+
+
+def test_confetti_goes_with_the_winners_that_it_fell_for(wall: Screen) -> None:
+    painted = """canvas => new Uint32Array(
+      canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer).some((pixel) => pixel)"""
+    wall.show(segment("published"), results=[result(*NAMES)])
+    wall.wait_for_scene("published")
+    wall.page.wait_for_timeout(800)
+    assert wall.page.locator("#confetti").evaluate(painted)
+    wall.show(None, cue={"kind": "standby", "at": 0})
+    wall.wait_for_scene("standby")
+    wall.page.wait_for_timeout(100)
+    assert not wall.page.locator("#confetti").evaluate(painted)
 
 
 def test_void_tells_why_and_spoiled_what_it_means(wall: Screen) -> None:

@@ -6,8 +6,11 @@ const COLOURS = ["--accent", "--good", "--ink", "--soft", "--light"];
 const GRAVITY = 0.55; // heights of the canvas per s²
 const DRAG = 0.9; // of its speed a piece keeps e^-DRAG in a second
 
-/** @param {HTMLCanvasElement} canvas it is as large as the screen */
-export function throwConfetti(canvas) {
+/**
+ * @param {HTMLCanvasElement} canvas it is as large as the screen
+ * @param {() => boolean} goesOn asked before each frame; where it says no, all of it is gone
+ */
+export function throwConfetti(canvas, goesOn) {
   const scale = Math.min(devicePixelRatio, 2);
   canvas.width = canvas.clientWidth * scale;
   canvas.height = canvas.clientHeight * scale;
@@ -17,7 +20,7 @@ export function throwConfetti(canvas) {
   const began = performance.now();
   const frame = (now) => {
     const seconds = (now - began) / 1000;
-    const isOver = now - began > LASTS_MS;
+    const isOver = now - began > LASTS_MS || !goesOn();
     paint(canvas, isOver ? [] : pieces, seconds);
     if (!isOver) requestAnimationFrame(frame);
   };

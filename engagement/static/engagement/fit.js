@@ -1,4 +1,5 @@
-// Text that has to fit its box: it becomes smaller until it does, and never smaller than the hall can read.
+// Text that has to fit its box: it becomes smaller until it does, and never smaller than the hall can read; what is
+// longer ends with an ellipsis.
 
 const LEAST_REM = 5.7; // capitals of 1/25 of the height, in the fonts of this site
 const STEP = 0.96;
@@ -19,13 +20,23 @@ function fit(element, least) {
   if (element.dataset.fitted === key) return;
   element.dataset.fitted = key;
   element.style.fontSize = "";
-  element.classList.remove("breaks");
+  element.classList.remove("breaks", "ends");
   let size = parseFloat(getComputedStyle(element).fontSize);
   while (isTooLarge(element) && size > least) {
     size = Math.max(least, size * STEP);
     element.style.fontSize = `${size}px`;
   }
   element.classList.toggle("breaks", isTooLarge(element)); // within a word, where nothing else helps
+  if (isTooLarge(element)) end(element);
+}
+
+/** The lines that there is room for, the last one with an ellipsis. */
+function end(element) {
+  const { lineHeight, maxHeight } = getComputedStyle(element);
+  const lines = Math.max(1, Math.floor((parseFloat(maxHeight) + 1) / parseFloat(lineHeight)));
+  if (Number.isNaN(lines)) return;
+  element.style.setProperty("--lines", String(lines));
+  element.classList.add("ends");
 }
 
 /** Line boxes count, and not the letters' own height, which is larger. */

@@ -58,7 +58,9 @@ function draw(view) {
 }
 
 function enter(next) {
-  if (next === "published" && scene !== "" && !isStill()) throwConfetti(byId("confetti"));
+  if (next === "published" && scene !== "" && !isStill()) {
+    throwConfetti(byId("confetti"), () => scene === "published");
+  }
   scene = next;
   body.dataset.scene = next;
   sounds.enter(next);
