@@ -1,17 +1,18 @@
 """Which language a page speaks: the one that was asked for, else what the browser prefers, else that of the feed."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language, gettext, override, pgettext
 
 from engagement.chinese import to_traditional
+from engagement.middleware import Around
 
 # Code, as in settings.LANGUAGES -> what `<html lang>` says, by which browsers choose the shapes of Han letters. The
 # first one is for whoever prefers none of them.
@@ -170,29 +171,17 @@ def preferred_language(accepted: str, otherwise: str = "") -> str:
 # --- every page ---
 
 
-class Languages:
+class Languages(Around):
     """Middleware, around everything else, refusals and failures too: each page is made in the language of its reader.
 
     A language that was asked for is kept by the browser, in a cookie of this installation.
     """
 
-    sync_capable = async_capable = True
+    def enter(self, request: HttpRequest) -> AbstractContextManager[Any]:
+        return override(choose_language(request))
 
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self._wait(request)
-        with override(choose_language(request)):
-            return finish_page(request, self.get_response(request))
-
-    async def _wait(self, request: HttpRequest) -> HttpResponse:
-        with override(choose_language(request)):
-            waited: Awaitable[HttpResponse] = self.get_response(request)
-            return finish_page(request, await waited)
+    def finish(self, request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+        return finish_page(request, answer)
 
 
 def finish_page(request: HttpRequest, answer: HttpResponse) -> HttpResponse:

@@ -4,10 +4,9 @@ and as a page for people. Neither needs the database, a session, or to know who 
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import DataError, InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -16,6 +15,7 @@ from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from engagement.languages import mark, say, tell_language
+from engagement.middleware import Around
 from engagement.outcomes import Came, Outcome, current, watched
 from engagement.refusals import refuse, wants_json
 
@@ -56,26 +56,14 @@ STALE = mark(
 )
 
 
-class Refusals:
-    """Middleware, around everything else: notes what a request changes, and sees that a failure tells of it."""
+class Refusals(Around):
+    """Middleware, around all but the language: notes what a request changes, and sees that a failure tells of it."""
 
-    sync_capable = async_capable = True
+    def enter(self, request: HttpRequest) -> AbstractContextManager[Any]:
+        return watched()
 
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self._wait(request)
-        with watched():
-            return as_json(request, self.get_response(request))
-
-    async def _wait(self, request: HttpRequest) -> HttpResponse:
-        with watched():
-            waited: Awaitable[HttpResponse] = self.get_response(request)
-            return as_json(request, await waited)
+    def finish(self, request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+        return as_json(request, answer)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """What a view raises; None where it is a fault of ours that has changed nothing, which `fail` answers."""
