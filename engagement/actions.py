@@ -152,7 +152,7 @@ def last_change(segment: Segment) -> str:
                 "{action} by {actor} at {at} UTC",
                 action=entry.action,
                 actor=entry.actor,
-                at=f"{from_ms(entry.at_ms):%H:%M:%S}",
+                at=from_ms(entry.at_ms).strftime("%H:%M:%S"),
             )
     return say("nothing was recorded")
 
@@ -314,7 +314,7 @@ def _refuse_unless_armed(segment: Segment) -> None:
             say(
                 "{segment} is scheduled already, for {opens_at} UTC: {change}",
                 segment=segment,
-                opens_at=f"{segment.opens_at:%H:%M:%S}",
+                opens_at=segment.opens_at.strftime("%H:%M:%S"),
                 change=last_change(segment),
             )
         )
@@ -334,8 +334,8 @@ def _refuse_overlap(segment: Segment) -> None:
                     "and the grace included",
                     segment=segment,
                     other=other,
-                    begin=f"{from_ms(theirs.opens_at):%H:%M:%S}",
-                    end=f"{from_ms(theirs.grace_ends_at):%H:%M:%S}",
+                    begin=from_ms(theirs.opens_at).strftime("%H:%M:%S"),
+                    end=from_ms(theirs.grace_ends_at).strftime("%H:%M:%S"),
                 )
             )
 

@@ -36,6 +36,7 @@ from engagement.fair_play.core.promise import WAYS
 from engagement.fair_play.models import FairPlay
 from engagement.fair_play.promised import BY_TWO, OF_SHOW, read_promised, tell_changes
 from engagement.models import EDITABLE, Feed, LedgerCheckpoint, LedgerEntry, Segment, Show
+from engagement.phrases import unseen_text
 from engagement.positions import OrderedFormSet, give_place, rows_in_the_way
 from engagement.restores import trouble_of
 
@@ -103,7 +104,7 @@ def _plain(field: str, *, lines: bool) -> Callable[[str], None]:
         try:
             check_plain(field, text, lines=lines)
         except ValueError as error:
-            raise ValidationError(str(error), code="unseen") from None
+            raise ValidationError(unseen_text(error), code="unseen") from None
 
     return check
 

@@ -121,7 +121,7 @@ def explain(restore: Restore) -> str:
     return say(
         "The database is older than what was announced from it: {shows}. {advice}",
         shows="; ".join(rows),
-        advice=f"{say(ADVICE)} {say(WAITS)}",
+        advice=" ".join((say(ADVICE), say(WAITS))),
     )
 
 

@@ -72,7 +72,7 @@ def _describe(viewer: str, kind: str, before: int, now: int) -> dict[str, str | 
         raise ActionRefused(
             say(
                 "expected a time that has been, got {at} UTC",
-                at=f"{from_ms(max(0, before)):%Y-%m-%d %H:%M:%S}",
+                at=from_ms(max(0, before)).strftime("%Y-%m-%d %H:%M:%S"),
             )
         )
     return {"kind": kind, "before": before}

@@ -68,7 +68,9 @@ def _describe_feed(show: Show, name: str) -> str:
     if feed is None:
         return gettext("studio time")
     return fill(
-        gettext("{name}, {seconds} s late"), name=feed.title or feed.name, seconds=f"{feed.delay_ms / 1000:g}"
+        gettext("{name}, {seconds} s late"),
+        name=feed.title or feed.name,
+        seconds=format(feed.delay_ms / 1000, "g"),
     )
 
 

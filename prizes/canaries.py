@@ -24,7 +24,7 @@ from engagement.ledger.core.canaries import (
     parse_canaries,
 )
 from engagement.models import LedgerEntry, Segment
-from engagement.phrases import phase_text
+from engagement.phrases import phase_text, unseen_text
 from prizes.models import Party
 from prizes.on_air import COMMITTED, MOST_COMMITMENTS, OPENED, commitments_for, told_of
 from prizes.parties import read_digest
@@ -110,13 +110,13 @@ def may_commit(segment: Segment) -> bool:
 def _read_name(typed: str) -> str:
     name = typed.strip()
     try:
-        check_plain("name", name)
+        check_plain(say("name"), name)
     except ValueError as error:
         raise ActionRefused(
             say(
                 "expected a name of 1 to {longest_name} characters; {error}",
                 longest_name=LONGEST_NAME,
-                error=error,
+                error=unseen_text(error),
             )
         ) from None
     if not 1 <= len(name) <= LONGEST_NAME:

@@ -85,7 +85,7 @@ def gateway_troubles(gateways: dict[str, dict[str, Any]], lag_ms: int = LAG_MS) 
     if not gateways:
         return [say(NO_GATEWAY)]
     return [
-        say(SILENT, gateway=name, seconds=f"{beat['lag_ms'] / 1000:.1f}")
+        say(SILENT, gateway=name, seconds=format(beat["lag_ms"] / 1000, ".1f"))
         for name, beat in sorted(gateways.items())
         if beat["lag_ms"] > lag_ms
     ]

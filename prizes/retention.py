@@ -44,7 +44,7 @@ def destroy_show_key(show_id: int, *, actor: str, reason: str, now: int | None =
                 "the key of {show} is kept until {until} UTC, {retention_days} days after the last thing "
                 "that happened in it (RETENTION_DAYS)",
                 show=show,
-                until=f"{until.astimezone(UTC):%Y-%m-%d %H:%M}",
+                until=until.astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
                 retention_days=settings.RETENTION_DAYS,
             )
         )

@@ -87,7 +87,7 @@ def set_beacon(draw: Draw, value: bytes, proof: dict[str, Any], *, actor: str, n
                 "right?",
                 draw=draw,
                 round=round_of(draw),
-                at=f"{from_ms(beacon_due_at(draw)):%H:%M:%S}",
+                at=from_ms(beacon_due_at(draw)).strftime("%H:%M:%S"),
             )
         )
     written = (

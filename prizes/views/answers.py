@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from engagement.actions import ActionRefused
 from engagement.core.plain_text import check_plain
 from engagement.languages import mark, say
+from engagement.phrases import unseen_text
 from engagement.refusals import refuse, wants_json
 from prizes.logins import RECENT, is_recent
 
@@ -87,6 +88,6 @@ def refuse_old_login(request: HttpRequest) -> None:
 def read_reason(fields: Any) -> str:
     """The reason that a form has; ActionRefused where there is something in it that nobody can see."""
     try:
-        return check_plain("reason", fields.get("reason", "").strip()[:LONGEST_REASON])
+        return check_plain(say("reason"), fields.get("reason", "").strip()[:LONGEST_REASON])
     except ValueError as error:
-        raise ActionRefused(str(error)) from None
+        raise ActionRefused(unseen_text(error)) from None

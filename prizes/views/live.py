@@ -158,7 +158,7 @@ def tell_request(asked: Approval) -> str:
     """A request as people read it: with whom it waits for, and until when."""
     lamps = "".join(" " + say("Red: {lamps}", lamps=tell_lamp(lamp)) for lamp in asked.what.get("lamps", []))
     reason = f" ({asked.reason})" if asked.reason else ""
-    until = say("{at} UTC", at=f"{from_ms(asked.asked_at_ms + VALID_MS):%H:%M:%S}")
+    until = say("{at} UTC", at=from_ms(asked.asked_at_ms + VALID_MS).strftime("%H:%M:%S"))
     wanted = say(
         "A director other than {asked_by} has to agree by {until}.", asked_by=asked.asked_by, until=until
     )

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from engagement.clock import from_ms
 from engagement.core.plain_text import check_plain
 from engagement.languages import mark, say
+from engagement.phrases import unseen_text
 from prizes.crew import factors, sessions
 from prizes.crew.guard import RUNS
 from prizes.logins import is_recent, remember_second_factor, used_second_factor
@@ -97,14 +98,14 @@ def passkey(request: HttpRequest) -> HttpResponseBase:
     error = ""
     if request.method == "POST":
         try:
-            name = check_plain("name", request.POST.get("name", ""))
+            name = check_plain(say("name"), request.POST.get("name", ""))
             credential = read_credential(request.POST.get("credential", ""))
             factors.finish_passkey(user, name, credential)
             return _set_up(request)
         except factors.WrongFactor:
             error = say("This passkey cannot be taken. Try again, or another one.")
         except ValueError as unseen:
-            error = f"{unseen}."
+            error = unseen_text(unseen)
     context = {"options": factors.begin_passkey(user), "error": error}
     return render(request, "prizes/passkey.html", context)
 

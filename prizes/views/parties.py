@@ -201,14 +201,14 @@ def _state(draw: Draw, revealed: Reveal | None, may_reveal: bool) -> str:
     if revealed:
         return say(
             "Revealed at {at} UTC, entry {ledger} of the ledger.",
-            at=f"{from_ms(revealed.at_ms):%H:%M:%S}",
+            at=from_ms(revealed.at_ms).strftime("%H:%M:%S"),
             ledger=revealed.ledger,
         )
     if may_reveal:
         deadline = reveal_deadline(draw)
         if deadline is None:
             return say("Reveal your secret now.")
-        return say("Reveal your secret now. Until {at} UTC.", at=f"{from_ms(deadline):%H:%M:%S}")
+        return say("Reveal your secret now. Until {at} UTC.", at=from_ms(deadline).strftime("%H:%M:%S"))
     if draw.segment.phase in (Phase.ARMED, Phase.OPEN):
         return say("Committed. Keep your secret to yourself until the windows have ended.")
     return say("Not revealed in time: the seal has an empty field in your place.")

@@ -16,7 +16,7 @@ from engagement.core.plain_text import check_plain
 from engagement.languages import mark, say
 from engagement.models import EDITABLE, Segment, Show
 from engagement.paging import newest_first
-from engagement.phrases import phase_text
+from engagement.phrases import phase_text, picture_text, unseen_text
 from engagement.pictures.core.kinds import BadPicture
 from engagement.pictures.core.sizes import MAX_BYTES, MAX_PIXELS
 from engagement.pictures.decoding import Busy
@@ -123,11 +123,11 @@ def act(request: HttpRequest, slug: str) -> HttpResponseBase:
         fields, said = _read(request, place)
         _write(show, place, fields)
     except (ActionRefused, BadPicture) as refusal:
-        return answer(request, PAGE, slug, 409, str(refusal))
+        return answer(request, PAGE, slug, 409, picture_text(refusal))
     except Busy as busy:
-        return answer(request, PAGE, slug, 503, str(busy))
+        return answer(request, PAGE, slug, 503, picture_text(busy))
     _note(request.user, place.row, said)
-    return answer(request, PAGE, slug, 200, said)
+    return answer(request, PAGE, slug, 200, say(said))
 
 
 def _find_place(show: Show, sent: Any) -> Place:
@@ -168,7 +168,7 @@ def _read(request: HttpRequest, place: Place) -> tuple[dict[str, Any], str]:
             say(
                 "Expected at most {most} MB, got {size}.",
                 most=MAX_BYTES // 1_000_000,
-                size=f"{file.size / 1e6:.1f}",
+                size=format(file.size / 1e6, ".1f"),
             )
         )
     return {**fields, place.field: keep_picture(file.read())}, KEPT
@@ -185,9 +185,9 @@ def _read_words(sent: Any, name: str) -> str:
             )
         )
     try:
-        return check_plain("What is to be seen", text)
+        return check_plain(say("What is to be seen"), text)
     except ValueError as error:
-        raise ActionRefused(str(error)) from None
+        raise ActionRefused(unseen_text(error)) from None
 
 
 @transaction.atomic
@@ -203,7 +203,7 @@ def _write(show: Show, place: Place, fields: dict[str, Any]) -> None:
 
 
 def _note(user: Any, row: models.Model, said: str) -> None:
-    """In the history of the administration."""
+    """In the history of the administration, which is English."""
     kind = ContentType.objects.get_for_model(row)
     LogEntry.objects.create(
         user=user,

@@ -1,7 +1,9 @@
 """The catalogues of texts: complete in every language, and no text for viewers stands anywhere else."""
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,12 @@ from django.template import Context, Template
 from django.utils.translation import gettext, ngettext, override
 
 from engagement.core.phases import Phase
-from engagement.languages import TAGS, fill
+from engagement.core.plain_text import check_plain
+from engagement.languages import TAGS, fill, retell, say
+from engagement.phrases import picture_text, unseen_text
+from engagement.pictures import decoder, decoding
+from engagement.pictures.core import kinds
+from engagement.pictures.core.sizes import MAX_BYTES, check_size
 from gala.catalogues import LOCALES, SCRIPTS, compile_all, key_of, read_catalogue
 from prizes import phrases
 from prizes.core.digests import beacon_strength
@@ -33,8 +40,10 @@ WITH_CHINESE = {
 PLACEHOLDER = re.compile(r"\{(\w+)\}|%\((\w+)\)s")
 # What is said on the mainland and not there: the sign that nobody has read what a converter made.
 MAINLAND = {
-    "zh_Hant": "軟件 網絡 服務器 程序 文件 信息 鏈接 屏幕 打印 用戶 移動數據 賬 臺 視窗 二維碼 應用 同款",
-    "zh_HK": "軟件 網路 服務器 程序 文件 信息 鏈接 屏幕 打印 移動數據 賬 傳感器 窗口 用户 説 您 同款",
+    "zh_Hant": "軟件 網絡 服務器 程序 文件 信息 鏈接 屏幕 打印 用戶 移動數據 賬 臺 視窗 二維碼 應用 同款 "
+    "釋出 程式碼 進位制 銷燬 身份 加載 添加 哈希 你",
+    "zh_HK": "軟件 網路 服務器 程序 文件 信息 鏈接 屏幕 打印 移動數據 賬 傳感器 窗口 用户 説 您 同款 "
+    "加載 添加 哈希 銷燬 視頻 創建",
 }
 CATALOGUES = [(locale, domain) for locale in LOCALES.values() for domain in DOMAINS]
 
@@ -106,6 +115,18 @@ def test_traditional_chinese_has_the_words_of_its_own_country(locale: str) -> No
             for text in forms_of(one)[1]]  # fmt: skip
     found = {word: text for word in MAINLAND[locale].split() for text in said if word in text}
     assert found == {}
+
+
+@pytest.mark.parametrize("locale", LOCALES.values())
+def test_quotation_marks_are_those_of_the_country(locale: str) -> None:
+    foreign = "「」『』" if locale == "zh_Hans" else "“”‘’"
+    said = [text for name in DOMAINS for one in read_catalogue(catalogue_path(locale, name)) if one.id
+            for text in forms_of(one)[1]]  # fmt: skip
+    assert [
+        text
+        for text in said
+        if set(foreign) & set(text) or re.search(r'(?<![=\w/.])"[^">]*[\u3400-\u9fff]', text)
+    ] == []
 
 
 def test_the_garment_itself_is_the_prize() -> None:
@@ -182,6 +203,46 @@ def test_a_script_says_only_what_the_extractor_finds() -> None:
             assert made == [], path
 
 
+SAYING = {"say", "mark", "fill", "gettext", "ngettext", "pgettext", "pgettext_lazy"}
+
+
+def never_translated(module: str) -> list[str]:
+    """Calls that the extractor passes over: made of parts, or with an f-string anywhere."""
+    return [
+        ast.unparse(call)
+        for call in ast.walk(ast.parse(module))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in SAYING
+        if any(isinstance(part, ast.JoinedStr) for part in ast.walk(call))
+        or isinstance(call.args[0], ast.BinOp)
+        or (isinstance(call.args[0], ast.Call) and ast.unparse(call.args[0].func).endswith(".format"))
+    ]
+
+
+def test_the_server_says_only_what_the_extractor_finds() -> None:
+    """Another `say` writes on a terminal."""
+    speaking = {
+        path: text
+        for path, text in sources(".py")
+        if "from engagement.languages import" in text or "gettext" in text
+    }
+    assert len(speaking) > 40
+    assert {path: found for path, text in speaking.items() if (found := never_translated(text))} == {}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'say(f"{draw} is over")',
+        'say("Draw " + draw)',
+        'gettext("Draw {}".format(1))',
+        'say("x", at=f"{at:%H}")',
+    ],
+)
+def test_a_call_that_the_extractor_passes_over_is_found(call: str) -> None:
+    assert never_translated(call) == [ast.unparse(ast.parse(call))]
+    assert never_translated('say("Draw {draw}", draw=draw)') == []
+
+
 def english_in(template: str) -> set[str]:
     """What a template says outside of its translations: between tags, and in attributes that people read or hear."""
     bare = re.sub(r"\{% (blocktranslate|comment)\b.*?\{% end\1 %\}", "", template, flags=re.DOTALL)
@@ -239,6 +300,69 @@ def test_a_script_says_nothing_that_is_not_translated() -> None:
 
 
 # --- how they are said ---
+
+
+def test_what_somebody_has_typed_is_never_read_as_a_place_to_fill() -> None:
+    """Braces, attributes and patterns stay what they are, also where a text is told again."""
+    for typed in (
+        "{x}",
+        "{0.__class__}",
+        "{segment.__class__.__mro__}",
+        "%(show)s",
+        "{",
+        "}}",
+        r"\g<0>(.+)",
+        "<script>",
+    ):
+        for language in TAGS:
+            with override(language):
+                assert typed in say("{segment} is a draft: arm it first", segment=typed)
+                assert typed in say("{subject} is excluded already", subject=say("{why}", why=typed))
+                assert typed in fill("{name}, {count}", name=typed, count=2)
+                assert typed in retell(
+                    f"Draw {typed} has stopped. {typed}", ("Draw {draw} has stopped. {why}",)
+                )
+                assert retell(typed, ("ranking {draw}",)) == typed
+
+
+def test_a_catalogue_can_name_a_place_only_not_what_belongs_to_it() -> None:
+    for locale, domain in CATALOGUES:
+        for message in read_catalogue(catalogue_path(locale, domain)):
+            for text in forms_of(message)[1] if message.id else []:
+                assert set(re.findall(r"\{[^}]*\}", text)) <= {
+                    f"{{{name}}}" for name in placeholders(text)
+                }, text
+
+
+def refusals_of_pictures() -> Iterator[Exception]:
+    beginnings = [magic for magic, _ in kinds._OTHERS]
+    beginnings += [b"", b"<svg", b"<html>", b"what", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"]
+    for beginning in beginnings:
+        with pytest.raises(kinds.BadPicture) as refused:
+            kinds.kind_of(beginning)
+        yield refused.value
+    for size in ((10_000, 5_000), (300, 300), (4_000, 400)):
+        with pytest.raises(kinds.BadPicture) as refused:
+            check_size(size)
+        yield refused.value
+    with pytest.raises(kinds.BadPicture) as refused:
+        decoding.make_picture(bytes(MAX_BYTES + 1))
+    yield refused.value
+    yield from map(decoding.Busy, (decoding.SLOW, decoding.BUSY))
+    yield from map(kinds.BadPicture, (decoder.NOT_WHOLE, decoder.TOO_MUCH))
+
+
+def test_every_refusal_of_a_picture_is_told_in_each_language() -> None:
+    for refusal in refusals_of_pictures():
+        assert picture_text(refusal) == str(refusal)
+        for language in TAGS.keys() - {"en"}:
+            with override(language):
+                assert not re.search("[a-z]{3} [a-z]", picture_text(refusal)), refusal
+                assert CHINESE.search(picture_text(refusal)), refusal
+    with pytest.raises(ValueError, match="got U") as unseen, override("zh-hk"):
+        check_plain(say("reason"), "a\u202eb")
+    with override("zh-hk"):
+        assert unseen_text(unseen.value) == "原因：應為可見的字符，實際含有 U+202E (RIGHT-TO-LEFT OVERRIDE)"
 
 
 def test_numbers_are_written_as_browsers_write_them() -> None:

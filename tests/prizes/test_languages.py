@@ -2,17 +2,23 @@
 
 import re
 from functools import cache
+from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.utils.html import escape
-from django.utils.translation import override
+from django.utils.translation import get_language, override
 
-from engagement.languages import TAGS
+from engagement.actions import ActionRefused
+from engagement.languages import TAGS, say
+from engagement.models import LedgerEntry, Segment, Show
 from gala.catalogues import key_of
 from prizes.lamps import tell_lamp
-from prizes.models import Draw, Party
+from prizes.models import Approval, Draw, Party
+from prizes.steps.publish import publish_segment
+from tests.cast import make_segment
 from tests.catalogues import texts_of
 from tests.prizes.published import make_draw
 from tests.prizes.published import own_folder as own_folder
@@ -42,6 +48,7 @@ PAGES = {
     "/login/": ("Password", "密码", "密碼", "密碼"),
     "/play/nothing/": ("There is nothing here", "这里没有内容", "這裡沒有內容", "這裡沒有內容"),
 }
+CHINESE = re.compile("[\u3400-\u9fff]")
 # English in every language: names of programs, what is typed, and rules as they are promised.
 DATA = re.compile(r"<(?:pre|code|title|noscript)\b.*?</(?:pre|code|title|noscript)>|<!--.*?-->", re.DOTALL)
 
@@ -147,3 +154,73 @@ def test_who_mistypes_a_password_reads_so_in_the_language_of_the_page() -> None:
         ("en", "Capital letters"),
     ):
         assert words in Client().post("/login/", form, headers={"Accept-Language": tag}).text
+
+
+NASTY = "<script>{0.__class__}</script>{segment}"
+
+
+def test_a_title_with_braces_and_tags_is_said_as_it_is_and_escaped_on_pages(draw: Draw) -> None:
+    Segment.objects.filter(pk=draw.segment_id).update(title=NASTY)
+    client = Client()
+    client.force_login(User.objects.create_superuser("dora", password="long enough a word"))
+    button = f"/console/{draw.show.slug}/segments/{draw.segment_id}/arm/"
+    for tag in TAGS.values():
+        headers = {"Accept-Language": tag}
+        told = client.post(button, {"lead": "5"}, headers={**headers, "Accept": "application/json"}).json()
+        assert NASTY in told["message"]
+        page = client.post(button, {"lead": "5"}, headers=headers, follow=True).text
+        assert escape(NASTY) in page and NASTY not in page and "&amp;lt;script" not in page
+
+
+# --- after a request, the thread speaks English again ---
+
+
+def speak() -> str:
+    return say("Redis does not answer. What was acknowledged is kept; please wait.")
+
+
+def test_what_comes_after_a_request_in_the_same_thread_is_english(draw: Draw) -> None:
+    """Django keeps a thread; a ledger entry, a lamp or the text of a task may be the next thing that it writes."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("dora", password="long enough a word"))
+    english = speak()
+    button = f"/console/{draw.show.slug}/segments/{draw.segment_id}/arm/"
+    asked: list[Any] = [
+        lambda: client.get("/account/"),
+        lambda: client.get("/nothing/at/all/"),
+        lambda: client.post(button, {"lead": "5"}),
+        lambda: client.get(f"/console/{draw.show.slug}/ledger/"),
+        lambda: client.get("/draws/?lang=zh-hant"),
+    ]
+    client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-Hant-TW"
+    for ask in asked:
+        ask()
+        assert (get_language(), speak()) == ("en", english)
+        with pytest.raises(ActionRefused, match="is published already"):
+            publish_segment(draw.segment_id, actor="system")
+
+
+def test_what_is_written_down_in_a_request_is_english_whatever_its_language(show: Show) -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("dora", password="long enough a word"))
+    client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-Hant-TW"
+    segment = make_segment(show)
+    for name, sent in (("arm", {}), ("void", {"reason": "rain"})):
+        told = client.post(
+            f"/console/{show.slug}/segments/{segment.pk}/{name}/",
+            sent,
+            headers={"Accept": "application/json"},
+        ).json()
+        assert CHINESE.search(told["message"])
+    rows = LedgerEntry.objects.filter(show=show)
+    assert {"arm", "ask approval"} <= {row.action for row in rows}
+    assert [row for row in rows if CHINESE.search(f"{row.action}{row.actor}{row.reason}{row.details}")] == []
+    assert [
+        row for row in Approval.objects.all() if CHINESE.search(f"{row.reason}{row.what}{row.action}")
+    ] == []
+
+
+async def test_a_view_that_waits_leaves_its_language_behind_too() -> None:
+    english = speak()
+    await AsyncClient().get("/play/nothing/", headers={"Accept-Language": "zh-Hant-TW"})
+    assert speak() == english and await sync_to_async(speak)() == english

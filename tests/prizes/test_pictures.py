@@ -159,6 +159,22 @@ def test_what_is_no_picture_is_refused_in_plain_words(
     assert not any(folder.iterdir()) and not Picture.objects.exists()
 
 
+def test_what_is_refused_and_kept_is_said_in_the_language_of_whoever_has_brought_it(
+    operator: Client, segment: Segment, folder: Path
+) -> None:
+    told = {
+        "收到的是GIF 图片。": {"content": b"GIF89a" + bytes(600)},
+        "每边至少 320 像素，实际为 300 x 300。": {"content": saved(quarters((300, 300)))},
+        "无法完整读取图片：": {"content": JPEG[: len(JPEG) // 2]},
+        "画面内容：应为可见的字符，实际含有 U+202E": {"content": None, "alt": "a\u202eb"},
+        "图片已保存。": {"content": JPEG},
+    }
+    operator.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-Hans"
+    for said, sent in told.items():
+        assert said in bring(operator, **sent, of="show")[1]  # type: ignore[arg-type]
+    assert [row.change_message for row in LogEntry.objects.all()] == ["The picture is kept."]
+
+
 def test_a_file_that_is_a_page_as_well_is_served_as_a_picture_alone(
     operator: Client, segment: Segment, folder: Path
 ) -> None:

@@ -57,7 +57,7 @@ def test_the_sheet_says_what_was_signed_and_what_the_roll_has(
 def test_more_than_the_roll_has_is_said_in_plain_words(client: Client, night: Night) -> None:
     page = sheet(client, night.stub(WITH, 10**6))
     assert "THE SERVER PROMISED MORE THAN THE ROLL HAS" in page
-    assert "承诺的多于名册所载" in sheet(client, night.stub(WITHOUT, 10**6), lang="zh")
+    assert "承诺的多于名单所载" in sheet(client, night.stub(WITHOUT, 10**6), lang="zh")
 
 
 def test_a_changed_stub_and_the_key_of_a_stranger_are_not_called_good(client: Client, night: Night) -> None:
