@@ -7,10 +7,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.timezone import now
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from engagement.clock import from_ms
+from engagement.languages import fill
 from engagement.ledger.checkpoints import keys_of
 from engagement.ledger.core.checkpoints import format_vkey
 from engagement.models import LedgerCheckpoint
@@ -24,7 +26,7 @@ from prizes.verdict import describe_verdict
 from prizes.views.draws import stored_record
 
 # What one sheet has room for, with titles as long as they may be.
-PRIZES_ON_SHEET, NAMES_ON_SHEET = 2, 6
+PRIZES_ON_SHEET, NAMES_ON_SHEET, SHORT_TITLE = 2, 6, 40
 
 
 @require_safe
@@ -44,6 +46,7 @@ def certificate(request: HttpRequest, draw_id: int) -> HttpResponse:
         "prizes": prizes[:PRIZES_ON_SHEET],
         "more_prizes": len(prizes[PRIZES_ON_SHEET:]),
         "photo": next((row["photo"] for row in prizes if row["photo"]), None),
+        "long": _has_long_titles(draw),
         "beacon": describe_beacon(draw, draw.promised, told=record is not None),
         "rehearsal": draw.beacon_kind == Beacon.LOCAL,
         "verdict": witnessed,
@@ -58,13 +61,25 @@ def certificate(request: HttpRequest, draw_id: int) -> HttpResponse:
     return render_page(request, "prizes/certificate.html", draw.draw_id, draw.draw_id, **context)
 
 
+def _has_long_titles(draw: Draw) -> bool:
+    """Whether the sheet has to be set in a smaller hand for them, in any language."""
+    rows = announced_prizes(draw)
+    words = [row[name] for row in rows for name in ("garment", "garment_zh", "celebrity", "celebrity_zh")]
+    return any(len(one) > SHORT_TITLE for one in [draw.show.title, draw.segment.title, *words])
+
+
 def _name_winners(draw: Draw, holders: QuerySet[Win]) -> dict[str, Any]:
     """Who holds the prizes now, under the names that were said; the first of them, and how many there are beside."""
     first = list(holders[:NAMES_ON_SHEET])
     words = {row["id"]: words_of(row) for row in announced_prizes(draw)}
     several = len(words) > 1
     rows = [
-        {"name": win.name, "garment": words[win.prize_id]["garment"] if several else ""}
+        {
+            "name": win.name,
+            "prize": fill(gettext("{garment}, worn by {celebrity}"), **words[win.prize_id])
+            if several
+            else "",
+        }
         for win in first
         if win.prize_id in words
     ]

@@ -160,7 +160,7 @@ def _compare(draw: Draw, stub: dict[str, Any], api: str) -> dict[str, Any]:
     )
     if shared:
         commands = f"curl -o {shared} {api}draws/{draw.pk}/shared\n{commands} --shared {shared}"
-    return {"text": text, "less": less, "commands": commands}
+    return {"text": text, "less": less, "commands": commands, "draw": draw}
 
 
 def _hold_against(draw: Draw, stub: dict[str, Any]) -> tuple[str, bool]:

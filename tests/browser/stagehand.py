@@ -296,6 +296,23 @@ def certified(step: str, beacon: str, witnesses: int) -> dict[str, Any]:
     return {"draw": draw.pk, "seal": draw.seal, "show": slug}
 
 
+def called_off(slug: str, words: str, reason: str) -> None:
+    """Two more segments of a show, in `words`: one of two prize lists that is called off, and one that is spoiled."""
+    from engagement.models import Show
+    from prizes.models import Prize, PrizeList
+    from prizes.steps.void import void_segment
+    from tests.cast import add_prize, arm, make_segment
+    from tests.prizes.shows import spoil
+
+    show = Show.objects.get(slug=slug)
+    named: dict[str, Any] = {"celebrity": words, "garment": words}
+    void, spoiled = (make_segment(show, title=words, prizes=1, beacon="local") for _ in range(2))
+    add_prize(PrizeList.objects.create(segment=void, number=2), 1, **named)
+    Prize.objects.filter(prize_list__segment=spoiled).update(**named)
+    void_segment(arm(void).pk, actor="dirk", reason=reason)
+    spoil(arm(spoiled))
+
+
 SCENES = (
     age_logins,
     hire,
@@ -318,6 +335,7 @@ SCENES = (
     evening,
     draw,
     certified,
+    called_off,
 )
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from prizes.stamp_models import MOST_STAMPERS
 from prizes.witness_models import MOST_WITNESSES
+from tests.browser.axe import serious
 from tests.browser.conftest import PHONE, Night
 
 pytestmark = pytest.mark.browser
@@ -95,6 +96,7 @@ def test_the_certificate_is_one_sheet_of_paper(
     page.screenshot(path=shots / f"certificate-{name}-{language}-desk.png", full_page=True)
     assert sheets(page, shots / f"certificate-{name}-{language}") == SHEETS
     page.emulate_media(media="print")
+    expect(page.locator(".rehearsal:visible")).to_have_count(1 if name == "rehearsal" else 0)
     page.set_viewport_size({"width": 688, "height": 1025})  # A4 at 96 dpi, without its margins
     expect(page.locator(".top")).to_be_hidden()
     expect(page.locator("#print")).to_be_hidden()
@@ -105,8 +107,19 @@ def test_the_certificate_is_one_sheet_of_paper(
     page.screenshot(path=shots / f"certificate-{name}-{language}-phone.png", full_page=True)
 
 
+@pytest.mark.parametrize(
+    ("witnesses", "stampers", "winners", "titles"),
+    [(MOST_WITNESSES, MOST_STAMPERS, 6, 3), (3, 2, 3, 1)],
+    ids=["most", "few"],
+)
 def test_it_stays_one_sheet_with_long_names_and_the_most_witnesses(
-    open_page: Callable[..., Page], scenes: dict[str, dict[str, Any]], shots: Path
+    open_page: Callable[..., Page],
+    scenes: dict[str, dict[str, Any]],
+    shots: Path,
+    witnesses: int,
+    stampers: int,
+    winners: int,
+    titles: int,
 ) -> None:
     page = open_page(f"/draws/{scenes['unwitnessed']['draw']}/certificate/?lang=en", **DESK)
     page.evaluate(
@@ -115,25 +128,25 @@ def test_it_stays_one_sheet_with_long_names_and_the_most_witnesses(
                 const place = document.querySelector(list), first = place.firstElementChild;
                 place.replaceChildren(...Array.from({ length }, () => first.cloneNode(true)));
             }
-            const long = "The night of the thousand and one coats. ";
-            document.querySelector(".sheet h1").textContent = long.repeat(3);
-            document.querySelector(".sheet .segment").textContent = long.repeat(3);
-            for (const prize of document.querySelectorAll(".prize strong")) prize.textContent = long.repeat(2);
+            const long = "The night of the thousand and one coats. ".repeat(most[3]);
+            document.querySelector(".sheet h1").textContent = long;
+            document.querySelector(".sheet .segment").textContent = long;
+            for (const prize of document.querySelectorAll(".prize strong")) prize.textContent = long.slice(0, 82);
             const names = document.querySelector("#winners ul"), first = names.firstElementChild;
-            first.append(` ${long}`);
-            names.replaceChildren(...Array.from({ length: 6 }, () => first.cloneNode(true)));
+            first.append(` ${long.slice(0, 41)}`);
+            names.replaceChildren(...Array.from({ length: most[2] }, () => first.cloneNode(true)));
             const texts = ".sheet dt, .sheet h2, .sheet footer, .compare p:not(.command), #sentence";
             for (const text of document.querySelectorAll(texts)) {
                 const said = text.textContent.trim(); // two fifths longer
                 text.textContent = said + " " + said.slice(0, Math.ceil(said.length * 0.4));
             }
         }""",
-        [MOST_WITNESSES, MOST_STAMPERS],
+        [witnesses, stampers, winners, titles],
     )
-    found = sheets(page, shots / "certificate-long")
+    found = sheets(page, shots / f"certificate-long-{winners}")
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 688, "height": 1025})
-    page.screenshot(path=shots / "certificate-long.png", full_page=True)
+    page.screenshot(path=shots / f"certificate-long-{winners}.png", full_page=True)
     assert found == SHEETS
 
 
@@ -155,3 +168,24 @@ def test_the_pages_hold_names_of_emoji_and_from_right_to_left(
         assert fits(page), path
         if str(path).startswith("/shows"):
             expect(page.locator(".rehearsal").first).to_be_visible()
+
+
+WORDS = '<img src=x onerror="throw 1"> {{ 7 }} معطف'
+
+
+def test_nothing_keeps_people_from_using_the_pages_and_words_stay_words(
+    night: Night, open_page: Callable[..., Page], scenes: dict[str, dict[str, Any]]
+) -> None:
+    draw, show = (scenes["rehearsal"][name] for name in ("draw", "show"))
+    night.set_up("called_off", show, WORDS, f"The lights went out. {WORDS}")
+    page = open_page(f"/shows/{show}/draws/?lang=en", **PHONE)
+    expect(page.locator(".segment.off h2 bdi")).to_have_text([WORDS, WORDS])
+    expect(page.locator(".reason")).to_have_text(
+        [f"Reason: The lights went out. {WORDS}", "Reason: the round was out"]
+    )
+    paths = ("", "draws/", f"draws/{draw}/", f"draws/{draw}/certificate/", f"draws/{draw}/claim/", "stub/")
+    site = page.url.partition("shows/")[0]
+    for path in paths:
+        if path:
+            page.goto(f"{site}{path}?lang=en")
+        assert serious(page) == [], path

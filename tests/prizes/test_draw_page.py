@@ -418,3 +418,9 @@ def test_numbers_money_and_lengths_of_time_read_well() -> None:
     assert [span(seconds) for seconds in (0, 1, 90, 60, 7200, 259_200)] == [
         "0 seconds", "1 second", "90 seconds", "1 minute", "2 hours", "3 days",
     ]  # fmt: skip
+
+
+def test_the_certificate_is_set_in_a_smaller_hand_for_long_titles() -> None:
+    for title, is_long in (("Red carpet", False), ("The night of the thousand and one coats, again", True)):
+        stored = make_draw(title=title)
+        assert ("data-long" in Client().get(f"/draws/{stored.draw.pk}/certificate/").text) is is_long

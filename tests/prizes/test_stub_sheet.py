@@ -52,6 +52,8 @@ def test_the_sheet_says_what_was_signed_and_what_the_roll_has(
     assert "The signature holds" in page and f'id="viewer">{WITH.hex()}<' in page
     assert f"Draw {draw.pk}: the roll gives you" in page and "It is as it must be." in page
     assert f"/api/draws/{draw.pk}/receipt/{WITH.hex()}" in page
+    # Which of the prizes a roll is for, and its seal: a segment may have several.
+    assert "Coat, worn by Star 1" in page and f'digits8">{draw.seal[:8]}<' in page
 
 
 def test_more_than_the_roll_has_is_said_in_plain_words(client: Client, night: Night) -> None:
