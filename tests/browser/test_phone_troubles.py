@@ -69,7 +69,11 @@ def test_a_request_that_nobody_answers_is_told_and_not_waited_for(page: Page, ga
 def test_a_server_that_is_full_and_one_that_is_away_are_told_apart(page: Page, gateway: Gateway) -> None:
     full = {"code": "overloaded", "message": "the process is full"}
     ask_anew(page, lambda route: route.fulfill(status=503, json=full, headers={"Retry-After": "20"}))
-    expect(page.locator("#status")).to_contain_text("Very many phones are here. Trying again in ")
+    told = page.locator("#status")
+    expect(told).to_contain_text("Very many phones are here. Trying again in ")
+    first = told.inner_text()
+    expect(told).not_to_have_text(first)  # the seconds run
+    expect(told).to_contain_text("Very many phones are here. Trying again in ")
     page.unroute_all()
     ask_anew(page, lambda route: route.abort())
     expect(page.locator("#status")).to_contain_text("No connection. Trying again in ")

@@ -68,7 +68,7 @@ const phone = new Phone({
 const stubs = new Stubs(phone.keep);
 let phones = 0; // in the whole show, as the newest pulse says
 let met = false; // the server has welcomed this phone since the page was loaded
-let status = { name: "connecting", waitMs: 0 };
+let status = { name: "connecting", waitMs: 0, triesAt: 0 };
 let aside = { text: "", until: 0 };
 let buzzed = 0; // tens of counted shakes that the phone has ticked for
 
@@ -189,6 +189,7 @@ function drawAround({ scene: name, segment, results, state, now }) {
   show("checks", shown.length > 0);
   showStub(stubs, phone.connection.position.epoch, segment?.id ?? null, results, phones);
   setText("aside", asideText());
+  if (status.waitMs && !("works" in document.body.dataset)) setText("status", statusText());
 }
 
 function prizeRow(prize) {
@@ -270,11 +271,11 @@ const sayInDigits = (seal) =>
 
 function drawStatus(name, { waitMs = 0, code = "", message = "" }) {
   const was = status;
-  status = { name, waitMs, broken: name === "connected" ? false : was.broken };
+  const broken = name === "connected" ? false : was.broken;
+  status = { name, waitMs, code, message, broken, triesAt: performance.now() + waitMs };
   document.body.dataset.status = name;
   delete document.body.dataset.works;
-  const values = { seconds: Math.ceil(waitMs / 1000), minutes: Math.ceil(waitMs / 60000), message: message || code };
-  setText("status", say(BY_CODE[name]?.[code] ?? STATUSES[name], values));
+  setText("status", statusText());
   show("again", name === "refused");
   if (name === "refused") announce(byId("status").textContent);
   else if (["offline", "waiting", "overloaded"].includes(name) && met && !was.broken) {
@@ -283,6 +284,14 @@ function drawStatus(name, { waitMs = 0, code = "", message = "" }) {
   } else if (name === "connected" && was.broken) announce(say("Connected again"));
   document.body.toggleAttribute("data-broken", Boolean(status.broken));
   draw();
+}
+
+/** How the connection is, and how long until the next try. */
+function statusText() {
+  const { name, code, message, triesAt } = status;
+  const waitMs = Math.max(0, triesAt - performance.now());
+  const values = { seconds: Math.ceil(waitMs / 1000), minutes: Math.ceil(waitMs / 60000), message: message || code };
+  return say(BY_CODE[name]?.[code] ?? STATUSES[name], values);
 }
 
 /** What is said beside the moment, for a while: another tab counts, the phone has slept. */
