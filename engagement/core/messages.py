@@ -177,6 +177,7 @@ class Segment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     prizes: Annotated[list[Prize], Meta(max_length=MAX_PRIZES)]
     seal: str | UnsetType = UNSET
     seals: list[str] | UnsetType = UNSET  # where it has several draws, in the order of drawing
+    draws: list[int] | UnsetType = UNSET  # and how many of the prizes each of them has, in the same order
     checkpoint: str | UnsetType = UNSET  # while it is sealed: the ledger with the seals in it, signed
     # The ticket table of its first draw: [[shakes, tickets], ...].
     tickets: Annotated[list[tuple[int, int]], Meta(max_length=MAX_TICKET_ROWS)] | UnsetType = UNSET

@@ -63,6 +63,7 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     entries: int | None = None  # viewers in the roll
     beacon_at: int | None = None  # when drand's round is due
     reason: str = ""  # why it was called off
+    draws: list[int] = []  # where there are several: how many of the prizes each of them has
 
 
 class SegmentState(Struct, frozen=True, kw_only=True):
@@ -349,6 +350,7 @@ def _shift(segment: SegmentState, delay_ms: int) -> Segment:
         entries=UNSET if facts.entries is None else facts.entries,
         beacon_at=UNSET if beacon_at is None else beacon_at,
         reason=facts.reason,
+        draws=facts.draws or UNSET,
         naming=UNSET if segment.naming is None else shift_naming(segment.naming, delay_ms),
     )
 

@@ -138,7 +138,8 @@ def _announce_prizes(lists: list[PrizeList]) -> list[dict[str, Any]]:
 def _announce_facts(lists: list[PrizeList]) -> dict[str, Any]:
     """What phones are told of the draws that is promised now."""
     rehearsed = any(beacon_strength(row.beacon) == "rehearsal" for row in lists)
-    return {"tickets": lists[0].tickets, "rehearsal": rehearsed}
+    several = {"draws": [len(row.prizes.all()) for row in lists]} if len(lists) > 1 else {}
+    return {"tickets": lists[0].tickets, "rehearsal": rehearsed, **several}
 
 
 def describe_prize(prize: Prize) -> dict[str, Any]:

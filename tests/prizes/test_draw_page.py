@@ -167,7 +167,9 @@ def test_each_seal_of_a_segment_says_what_it_is_for() -> None:
         prize_list=second, celebrity="Lin Yao", celebrity_zh="林遥", brand="Northlight",
         garment="Silver coat", garment_zh="银色大衣", size="M", value_minor=1,
     )  # fmt: skip
-    coat = arm(segment).draws.get(prize_list=second)
+    armed = arm(segment)
+    assert armed.announced_facts["draws"] == [1, 1]  # of the announced prizes, for screens
+    coat = armed.draws.get(prize_list=second)
     page = " ".join(unescape(Client().get(f"/draws/{coat.pk}/").text).split())
     assert "<h1>Silver coat, worn by Lin Yao</h1>" in page
     assert "Coat, worn by Star 1" in page.split('id="beside"')[1].split("</ul>")[0]

@@ -6,7 +6,7 @@ import { BEACON_NOTE, LOST_NOTE, MOMENTS, SEAL_BECAUSE, SEAL_MEANS } from "./phr
 import { ticketsOf } from "./stubs.js";
 import {
   clockText, countdownText, language, localized, mark, moreText, nameText, numberText, priceText, prizeText, say,
-  sayCount,
+  sayCount, sealsOf, wornText,
 } from "./words.js";
 
 /** @typedef {Record<string, any>} View What a scene is made of: `state`, `segment`, `now`, `count`, `phones`, `name`,
@@ -47,6 +47,11 @@ const piecesOf = (segment) => segment.prizes.reduce((sum, prize) => sum + prize.
 
 /** "c0ff ee00": so much of a seal is told to people. */
 export const shortSeal = (seal) => `${seal.slice(0, 4)} ${seal.slice(4, 8)}`;
+
+const SEALS = 4; // so many have room; the page of each draw has its own
+/** One of several seals, and what it is for. */
+const sealLine = ({ seal, prize }) =>
+  box("seal-line", part("p", "seal small", shortSeal(seal)), prize && note(wornText(prize)));
 
 /** Eight digits in two groups, which come one by one. */
 function sealDigits(seal) {
@@ -181,6 +186,7 @@ export const SCENES = {
   },
 
   sealed({ segment, count }) {
+    const seals = sealsOf(segment);
     const [told, tickets] = [tally(), part("span", "mine-tickets")];
     const why = part("details", "why");
     why.append(part("summary", "", say("What is this number?")), note(say(SEAL_BECAUSE)));
@@ -188,7 +194,8 @@ export const SCENES = {
     return {
       parts: [
         box("top", headline(say("Locked in"))),
-        box("middle", segment.seal && sealDigits(segment.seal)),
+        box("middle", ...(seals.length > 1 ? seals.slice(0, SEALS).map(sealLine)
+          : seals.map(({ seal }) => sealDigits(seal)))),
         box("bottom", note(say(SEAL_MEANS)), kept, count.own > 0 && box("mine", told.line, tickets), why),
       ],
       update(view) {
@@ -213,7 +220,7 @@ export const SCENES = {
       parts: [
         box("top", headline(say("Chance comes from outside"))),
         box("middle", ring),
-        box("bottom", note(say(BEACON_NOTE)), segment.seal && part("p", "seal small", shortSeal(segment.seal)),
+        box("bottom", note(say(BEACON_NOTE)), ...sealsOf(segment).slice(0, SEALS).map(sealLine),
           count.own > 0 && hidden(told.line)),
       ],
       update,

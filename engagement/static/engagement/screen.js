@@ -1,8 +1,10 @@
 // What wall, overlay and the host's screen have in common: a connection that only watches, and the words of a moment.
 import { Connection, namedOf } from "./shake-client.js";
 import { Running } from "./running.js";
-import { countsTo, eightDigits, prizeNow, sceneOf, sealsOf, winnersOf } from "./wall_scenes.js";
-import { countdownText, localized, nameText, numberText, priceText, say, sayCount } from "./words.js";
+import { countsTo, eightDigits, prizeNow, sceneOf, winnersOf } from "./wall_scenes.js";
+import {
+  countdownText, localized, nameText, numberText, priceText, say, sayCount, sealsOf, wornText,
+} from "./words.js";
 
 const RELOAD_MS = 15000; // nobody stands beside the big screen to press a button
 const TICK_MS = 100;
@@ -97,7 +99,8 @@ export function prizeWords(prize) {
 /** The words that wall and overlay show alike. */
 export function sceneWords(view, phones) {
   const { state, now, naming, shakes } = view;
-  const seals = sealsOf(state.segment).map(eightDigits);
+  const seals = sealsOf(state.segment);
+  const seal = seals[Math.floor(now / 4000) % (seals.length || 1)];
   const winner = naming.winners.at(-1);
   const spoiled = say("There was no seal in time, so nothing is drawn.");
   const number = naming.awaited ?? winner?.number ?? 0;
@@ -106,7 +109,8 @@ export function sceneWords(view, phones) {
     seconds: countdown(view),
     shakes: numberText(shakes),
     phones: phones === null ? "–" : numberText(phones),
-    seal: seals[Math.floor(now / 4000) % (seals.length || 1)] ?? "",
+    seal: seal ? eightDigits(seal.seal) : "",
+    seal_of: seal?.prize ? wornText(seal.prize) : "",
     winner: winner ? nameText(winner.name) : "",
     nth: number ? say("Winner {number} of {of}", { number, of: naming.of }) : "",
     winners: sayCount("1 winner", "{count} winners", winnersOf(state.segment)),

@@ -41,9 +41,6 @@ export function winnersOf(segment) {
 /** The first 8 digits of a seal in two groups, as phones show them. @param {string} seal */
 export const eightDigits = (seal) => `${seal.slice(0, 4)} ${seal.slice(4, 8)}`;
 
-/** The seals of a segment, one of each draw. @param {Message | null} segment @returns {string[]} */
-export const sealsOf = (segment) => segment?.seals ?? (segment?.seal ? [segment.seal] : []);
-
 /** Whether what is shown is a rehearsal: from arming on, and with its result. @param {Message} state */
 export function isRehearsal({ segment, results }, now) {
   if (!segment) return false;

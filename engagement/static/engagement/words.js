@@ -61,6 +61,25 @@ export function prizeText(prize) {
   return say("{garment} by {brand}, worn by {celebrity}, size {size}", values);
 }
 
+/**
+ * The seals of a segment, one of each draw, each with the prize that comes first in it: null where there is but one.
+ * @param {Record<string, any> | null} segment
+ */
+export function sealsOf(segment) {
+  const { seal, draws, prizes } = segment ?? {};
+  const seals = segment?.seals ?? (seal ? [seal] : []);
+  let first = 0;
+  return seals.map((one, number) => {
+    const prize = (draws && seals.length > 1 && prizes[first]) || null;
+    first += draws?.[number] ?? 0;
+    return { seal: one, prize };
+  });
+}
+
+/** "Coat · worn by Lin Mei". */
+export const wornText = (prize) =>
+  `${localized(prize, "garment")} · ${say("worn by {celebrity}", { celebrity: localized(prize, "celebrity") })}`;
+
 // As in prizes/story.py; browsers disagree on how many digits some currencies have.
 const WHOLE_CURRENCIES = ["CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF", "XPF"];
 

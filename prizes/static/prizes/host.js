@@ -1,9 +1,9 @@
 // The host's screen: what to say now, the clock, and for the crew the button that names the next winner.
 import { byId, fill, make, setRows, show } from "../engagement/dom.js";
 import { fitAll } from "../engagement/fit.js";
-import { isRehearsal, eightDigits, sealsOf, winnersOf } from "../engagement/wall_scenes.js";
+import { isRehearsal, eightDigits, winnersOf } from "../engagement/wall_scenes.js";
 import { Screen, prizeWords, sceneWords } from "../engagement/screen.js";
-import { secondsText, countdownText, localized, numberText, say } from "../engagement/words.js";
+import { secondsText, countdownText, localized, numberText, say, sealsOf, wornText } from "../engagement/words.js";
 import { bannerLine, press } from "./press.js";
 
 const { body } = document;
@@ -42,7 +42,7 @@ function draw(view) {
   const { scene, state, now, naming } = view;
   body.dataset.scene = scene;
   const words = { ...sceneWords(view, null), awaits: naming.awaited !== null };
-  const seals = sealsOf(state.segment).map(eightDigits).join(" · ");
+  const seals = sealsOf(state.segment).map(sealText).join(" · ");
   const said = { more: "", ...SAYS[scene]({ ...words, seal: seals }) };
   const title = localized(state, "title");
   const next = words.next || (state.segment ? say("This is the last one.") : "–");
@@ -55,6 +55,8 @@ function draw(view) {
   drawOffline(now);
   fitAll();
 }
+
+const sealText = ({ seal, prize }) => [eightDigits(seal), ...(prize ? [wornText(prize)] : [])].join(" ");
 
 const whatText = (scene) => (["idle", "standby", "announce"].includes(scene) ? "" : say("Say"));
 

@@ -20,6 +20,7 @@ from engagement.core.messages import (
 )
 from engagement.core.phases import REPORTING, TRANSITIONS, IllegalTransition, Phase, check_transition
 from engagement.core.show_state import (
+    Facts,
     SegmentState,
     ShowState,
     bound_results,
@@ -181,15 +182,17 @@ def test_nothing_is_told_of_a_show_without_a_current_segment() -> None:
 def test_a_seal_is_told_once_there_is_one_and_times_are_null_before_they_are_known() -> None:
     sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seals=["ab" * 32])
     fields = shown(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
-    assert fields["seal"] == "ab" * 32 and "seals" not in fields
+    assert fields["seal"] == "ab" * 32 and "seals" not in fields and "draws" not in fields
     assert fields["opens_at"] is None
     assert fields["closes_at"] is None
 
 
 def test_all_seals_are_told_where_a_segment_has_several_draws() -> None:
-    sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seals=["ab" * 32, "cd" * 32])
+    facts = Facts(draws=[2, 1])
+    sealed = msgspec.structs.replace(segment(7, Phase.SEALED), seals=["ab" * 32, "cd" * 32], facts=facts)
     fields = shown(msgspec.structs.replace(demo_state(), segments=[sealed]), "tv")["segment"]
     assert fields["seal"] == "ab" * 32 and fields["seals"] == ["ab" * 32, "cd" * 32]
+    assert fields["draws"] == [2, 1]
 
 
 def test_the_signed_ledger_is_told_with_a_seal_until_the_draw_and_where_there_is_one() -> None:
