@@ -13,6 +13,7 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.utils.translation import override
 from redis.exceptions import RedisError
 
 from engagement import tally
@@ -396,8 +397,10 @@ async def get_hub() -> Hub:
 
 
 async def _start_hub() -> Hub:
-    hub = Hub()
-    await hub.start()
+    """Its loops outlive the request that came first, and do not keep the language of it."""
+    with override(settings.LANGUAGE_CODE):
+        hub = Hub()
+        await hub.start()
     return hub
 
 

@@ -30,8 +30,8 @@ def look(client: Client, path: str, status: int, **headers: str) -> Any:
 ADVICE = {
     "en": "The address has a typing error",
     "zh-hans": "地址可能有误",
-    "zh-hant": "地址可能有誤",
-    "zh-hk": "地址可能有誤",
+    "zh-hant": "網址可能有誤",
+    "zh-hk": "網址可能有誤",
 }
 
 

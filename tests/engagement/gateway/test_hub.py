@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 from channels.layers import get_channel_layer
+from django.utils.translation import get_language, override
 
 from engagement import broadcast, tally
 from engagement.core.show_state import ShowState, pack_state
-from engagement.gateway.hub import REFRESH_S, get_hub
+from engagement.gateway.hub import FLUSH_S, REFRESH_S, get_hub
 from engagement.gateway.session import Session
 from engagement.gateway.transport.asgi import AsgiSocket
+from engagement.gateway.write_behind import WriteBehind
 from engagement.keys import own
 
 
@@ -138,3 +140,18 @@ async def test_a_show_in_which_nobody_is_any_more_costs_a_process_nothing(
     late.gone()
     again = await hub.audience(slug)
     assert again.state == over
+
+
+async def test_loops_that_a_request_has_started_do_not_keep_its_language(
+    known_show: ShowState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    languages = set()
+
+    async def flush(_: WriteBehind) -> None:
+        languages.add(get_language())
+
+    monkeypatch.setattr(WriteBehind, "flush", flush)
+    with override("zh-hant"):
+        await get_hub()
+        await asyncio.sleep(2 * FLUSH_S)
+    assert languages == {"en"}
