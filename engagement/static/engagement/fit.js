@@ -19,7 +19,7 @@ function fit(element, least) {
   const key = `${element.textContent}|${place}|${element.closest("[data-layout]")?.dataset.layout}`;
   if (element.dataset.fitted === key) return;
   element.dataset.fitted = key;
-  element.style.fontSize = "";
+  element.style.fontSize = element.style.webkitLineClamp = "";
   element.classList.remove("breaks", "ends");
   let size = parseFloat(getComputedStyle(element).fontSize);
   while (isTooLarge(element) && size > least) {
@@ -35,7 +35,7 @@ function end(element) {
   const { lineHeight, maxHeight } = getComputedStyle(element);
   const lines = Math.max(1, Math.floor((parseFloat(maxHeight) + 1) / parseFloat(lineHeight)));
   if (Number.isNaN(lines)) return;
-  element.style.setProperty("--lines", String(lines));
+  element.style.webkitLineClamp = String(lines);
   element.classList.add("ends");
 }
 
