@@ -16,7 +16,7 @@ const COUNTERS = {
   cue: (words) => ({ figure: words.seconds, what: say("Phones out!") }),
   open: (words) => ({ figure: words.shakes, what: say("shakes"), left: words.seconds }),
   closing: (words) => ({ figure: words.shakes, what: say("shakes") }),
-  sealed: (words) => ({ figure: words.seal, what: words.seal_of || say("Locked in") }),
+  sealed: (words) => ({ figure: words.seal, what: words.seal_garment || say("Locked in") }),
   beacon: (words) => ({ figure: words.seconds, what: say("Nobody knows it yet") }),
 };
 const COUNTS = ["soon", "cue", "beacon"];

@@ -110,6 +110,7 @@ export function sceneWords(view, phones) {
     shakes: numberText(shakes),
     phones: phones === null ? "–" : numberText(phones),
     seal: seal ? eightDigits(seal.seal) : "",
+    seal_garment: seal?.prize ? localized(seal.prize, "garment") : "",
     seal_of: seal?.prize ? wornText(seal.prize) : "",
     winner: winner ? nameText(winner.name) : "",
     nth: number ? say("Winner {number} of {of}", { number, of: naming.of }) : "",
