@@ -8,7 +8,7 @@ from django.db import transaction
 
 from engagement.actions import ActionRefused, announce_later
 from engagement.core.phases import UNDER_WAY
-from engagement.languages import say
+from engagement.languages import mark, say
 from engagement.ledger.append import append_entry
 from engagement.models import Show
 from engagement.phrases import phase_text
@@ -28,7 +28,7 @@ def lock_idle_show(show_id: int, *, why: str) -> Show:
                 going=going,
                 phase=phase_text(going.phase),
                 show=show,
-                why=why,
+                why=say(why),
             )
         )
     if show.k_show == DESTROYED:
@@ -44,7 +44,7 @@ def open_show_key(show_id: int, *, actor: str, reason: str, now: int | None = No
     """
     if not reason.strip():
         raise ActionRefused(say("to open the key needs a reason"))
-    show = lock_idle_show(show_id, why="opened")
+    show = lock_idle_show(show_id, why=mark("opened"))
     append_entry(show, "open key", actor=actor, reason=reason.strip(), now=now)
     return open_secret(show.k_show)
 

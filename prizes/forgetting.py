@@ -10,7 +10,7 @@ from engagement import tally
 from engagement.actions import ActionRefused
 from engagement.clock import now_ms
 from engagement.core.digests import derive_pseudonym, derive_salt
-from engagement.languages import say
+from engagement.languages import mark, say
 from engagement.ledger.append import append_entry
 from engagement.models import Segment, Show
 from engagement.revoking import PSEUDONYM, revoke_passes
@@ -52,7 +52,7 @@ def forget_viewer(
         raise ActionRefused(say("to forget a viewer needs a reason"))
     removed: list[Segment] = []
     with transaction.atomic():
-        show = lock_idle_show(show_id, why="used to forget a viewer")
+        show = lock_idle_show(show_id, why=mark("used to forget a viewer"))
         if {"viewer": viewer} not in show.revoked:
             revoke_passes(show_id, viewer=viewer, actor=actor, reason=reason, now=now)
         segments = list(show.segments.exclude(play="").order_by("position"))

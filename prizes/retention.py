@@ -8,7 +8,7 @@ from django.db.models import Max
 
 from engagement.actions import ActionRefused
 from engagement.clock import from_ms, now_ms
-from engagement.languages import say
+from engagement.languages import mark, say
 from engagement.ledger.append import append_entry
 from engagement.models import Show
 from engagement.show_keys import DESTROYED, erase_show_key, lock_idle_show
@@ -36,7 +36,7 @@ def destroy_show_key(show_id: int, *, actor: str, reason: str, now: int | None =
     now = now_ms() if now is None else now
     if not reason.strip():
         raise ActionRefused(say("to destroy the key needs a reason"))
-    show = lock_idle_show(show_id, why="destroyed")
+    show = lock_idle_show(show_id, why=mark("destroyed"))
     until = kept_until(show)
     if from_ms(now) < until:
         raise ActionRefused(
