@@ -258,7 +258,9 @@ def english_in(template: str) -> set[str]:
 
 
 # Units, names of files and of fields of addresses: the same in every language.
-DATA_IN_PAGES = re.compile(r"\0|\bUTC\b|\bSHA-256\b|[\w-]+\.(?:py|jsonl?)\b|[?&]\w+=|data-\w+=|api/\S+")
+DATA_IN_PAGES = re.compile(
+    r"\0|\bUTC\b|\bSHA-256\b|[\w-]+\.(?:py|jsonl?)\b|[?&]\w+=|data-\w+=|class=\"[\w -]*\"|api/\S+"
+)
 # Made once for all readers, in both languages or as data.
 IN_NO_LANGUAGE = {
     "check_list.html", "check_list_item.html", "check_list_words.html", "report.html", "report_draw.html",
