@@ -214,8 +214,11 @@ def test_codes_pictures_and_digits_have_their_share_of_the_height(wall: Screen) 
     wall.show(segment("armed", opens_at=now_ms() + 9_000, closes_at=now_ms() + 60_000))
     wall.wait_for_scene("cue")
     wall.page.wait_for_timeout(900)
-    digit = max(wall.page.evaluate(MEASURE), key=lambda text: float(text["capitals"]))
-    assert digit["capitals"] >= 0.5 and digit["text"] == wall.page.locator(".digit").inner_text()
+    texts = wall.page.evaluate(
+        f"[...({MEASURE})(), {{ text: document.querySelector('.digit').textContent }}]"
+    )
+    shown, digit = texts.pop(), max(texts, key=lambda text: float(text["capitals"]))
+    assert digit["capitals"] >= 0.5 and digit["text"] == shown["text"]
     assert wall.page.locator("main").evaluate("box => getComputedStyle(box.querySelector('.number'))"
                                               ".fontVariantNumeric").startswith("lining-nums tabular")  # fmt: skip
 
@@ -263,8 +266,8 @@ def test_the_counter_runs_with_every_frame_never_backwards_and_never_ahead_of_th
     shown = [number for number, _ in seen]
     assert shown == sorted(shown)
     assert all(number <= told for number, told in seen)
-    running = [number for number in shown if 1_000 < number < 244_000]
-    assert len(set(running)) > 0.8 * len(running), "it stands still between pulses"
+    running = [number for number, told in seen if 1_000 < number < told]  # else it has come to what was told
+    assert len(running) > 10 and len(set(running)) > 0.8 * len(running), "it stands still between pulses"
     expect(wall.page.locator("#shakes")).to_have_text("244,000")
 
 

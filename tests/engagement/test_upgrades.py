@@ -16,6 +16,7 @@ from engagement.models import Segment
 from engagement.tasks import conduct
 from prizes.models import Win
 from tests.cast import PRIZE, armed_segment, make_result, make_show, make_winner, state_in_redis
+from tests.guards import without_guards
 from tests.prizes.published import make_draw, own_folder  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,7 +55,8 @@ def test_winners_of_old_nights_keep_the_names_that_were_told_and_each_is_one_per
     wins = list(Win.objects.filter(show=show).order_by("pk"))
     assert len(wins) > 1
     for _ in range(2):  # run twice, it finds what is there
-        gives_names.name_winners(apps, None)
+        with without_guards():  # they come after every migration
+            gives_names.name_winners(apps, None)
         told = dict(Win.objects.filter(show=show).values_list("pseudonym", "name"))
         assert told == {win.pseudonym: gives_names.told_name(win.pseudonym) for win in wins}
     assert gives_names.told_name("7d2b9ad16a51a6099939d32fb499") == "Ruby Comet 7d2b"
