@@ -41,7 +41,8 @@ def test_a_phone_works_for_its_pass_also_where_there_is_no_https(
     expect(page.locator("#status")).to_contain_text("yours proves that it is one")
     page.screenshot(path=shots / "play-works.png")
     expect(page.locator("#status")).to_have_text("Connected", timeout=60_000)
-    assert [list(body) for body in bodies] == [[], ["work"]]
+    *before, last = [list(body) for body in bodies]  # a question that was answered late is asked again
+    assert before and not any(before) and last == ["work"]
 
 
 def test_a_viewer_types_the_code_on_air(night: Night, open_page: OpenPage, shots: Path) -> None:

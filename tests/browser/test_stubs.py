@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,9 @@ def test_after_the_publication_it_compares_by_itself_and_says_what_it_found(
     expect(page.locator("#stub-verdicts li")).to_have_count(1)
     assert len(asked) == 3, "it knows already, and asks no second time by itself"
     page.locator("#stub-compare").click()
-    page.wait_for_timeout(300)
+    deadline = time.monotonic() + 5
+    while len(asked) < 6 and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
     assert len(asked) == 6 and words in texts(page)[0]
 
 

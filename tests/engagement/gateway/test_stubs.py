@@ -65,8 +65,8 @@ async def test_the_ack_of_the_final_total_comes_with_a_stub_of_just_that_total(
         stub = checked(message, closing)
         assert (stub["pseudonym"], stub["total"]) == (welcome["viewer"], 8)
         assert await sync_to_async(totals_in_tally)(closing) == {welcome["viewer"]: 8}
-        [beat] = tally.read_gateways(now_ms()).values()
-        assert beat["key"] == message["key"]
+        # The gateway of another test may still have its heartbeat there.
+        assert message["key"] in {beat["key"] for beat in tally.read_gateways(now_ms()).values()}
         # It is said once, whatever is repeated; and again where the total was raised.
         await phone.shake(closing.pk, 8)
         await phone.shake(closing.pk, 5)
