@@ -144,6 +144,18 @@ def end_cue(segment: Segment, now: int) -> None:
         Show.objects.filter(pk=segment.show_id).update(cue={"kind": "auto", "at": now})
 
 
+def past_phase(segment: Segment) -> Conflict:
+    """For whoever came second: the segment is past what was asked for."""
+    return Conflict(
+        say(
+            "{segment} is {phase} already: {change}",
+            segment=segment,
+            phase=phase_text(segment.phase),
+            change=last_change(segment),
+        )
+    )
+
+
 def last_change(segment: Segment) -> str:
     """What happened to the segment last, for whoever came second."""
     for entry in LedgerEntry.objects.filter(show=segment.show_id).order_by("-position")[:50]:
@@ -301,14 +313,7 @@ def _refuse_unless_armed(segment: Segment) -> None:
     if segment.phase == Phase.DRAFT:
         raise ActionRefused(say("{segment} is a draft: arm it first", segment=segment))
     if segment.phase != Phase.ARMED:
-        raise Conflict(
-            say(
-                "{segment} is {phase} already: {change}",
-                segment=segment,
-                phase=phase_text(segment.phase),
-                change=last_change(segment),
-            )
-        )
+        raise past_phase(segment)
     if segment.opens_at is not None:
         raise Conflict(
             say(

@@ -8,11 +8,10 @@ from django.db import transaction
 
 from engagement.actions import (
     ActionRefused,
-    Conflict,
     change_phase,
     end_cue,
-    last_change,
     lock_segment,
+    past_phase,
     record_change,
 )
 from engagement.chinese import written_elsewhere
@@ -22,7 +21,6 @@ from engagement.core.phases import Phase
 from engagement.fair_play.promised import promise_of
 from engagement.languages import say
 from engagement.models import Segment, Show, new_play
-from engagement.phrases import phase_text
 from engagement.pictures.models import describe_picture
 from engagement.vault import lock_secret, open_secret
 from prizes.core.digests import (
@@ -48,14 +46,7 @@ def arm_segment(segment_id: int, *, actor: str, now: int | None = None) -> Segme
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase != Phase.DRAFT:
-        raise Conflict(
-            say(
-                "{segment} is {phase} already: {change}",
-                segment=segment,
-                phase=phase_text(segment.phase),
-                change=last_change(segment),
-            )
-        )
+        raise past_phase(segment)
     refuse_without_key(segment.show)
     lists = _complete_prize_lists(segment)
     check_exclusions(segment)

@@ -10,7 +10,15 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
+from engagement.actions import (
+    ActionRefused,
+    Conflict,
+    change_phase,
+    last_change,
+    lock_segment,
+    past_phase,
+    record_change,
+)
 from engagement.clock import from_ms, now_ms, to_ms
 from engagement.core.digests import canonical_json, parse_canonical
 from engagement.core.phases import Phase
@@ -63,14 +71,7 @@ def request_draw(segment_id: int, *, actor: str, now: int | None = None) -> Segm
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase in (Phase.DRAWN, Phase.PUBLISHED):
-        raise Conflict(
-            say(
-                "{segment} is {phase} already: {change}",
-                segment=segment,
-                phase=phase_text(segment.phase),
-                change=last_change(segment),
-            )
-        )
+        raise past_phase(segment)
     stuck = Q(attempts__gt=0) | ~Q(disagreement="")
     gave_up = segment.draws.filter(stuck, step__in=UNFINISHED)
     if segment.phase != Phase.SEALED and not (segment.phase == Phase.CLOSING and gave_up.exists()):

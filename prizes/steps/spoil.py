@@ -5,7 +5,13 @@ Nobody chooses this where the beacon is drand: it happens when the round is out,
 
 from django.db import transaction
 
-from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
+from engagement.actions import (
+    ActionRefused,
+    change_phase,
+    lock_segment,
+    past_phase,
+    record_change,
+)
 from engagement.clock import now_ms
 from engagement.core.phases import Phase
 from engagement.languages import say
@@ -22,14 +28,7 @@ def spoil_segment(segment_id: int, reason: str, *, actor: str = SYSTEM, now: int
     now = now_ms() if now is None else now
     segment = lock_segment(segment_id)
     if segment.phase != Phase.CLOSING:
-        raise Conflict(
-            say(
-                "{segment} is {phase} already: {change}",
-                segment=segment,
-                phase=phase_text(segment.phase),
-                change=last_change(segment),
-            )
-        )
+        raise past_phase(segment)
     draws = list(segment.draws.select_related("segment__freeze").order_by("pk"))
     facts = {**segment.announced_facts, "reason": reason}
     change_phase(segment, Phase.SPOILED, now, announced_facts=facts)

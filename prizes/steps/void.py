@@ -2,7 +2,13 @@
 
 from django.db import transaction
 
-from engagement.actions import ActionRefused, Conflict, change_phase, last_change, lock_segment, record_change
+from engagement.actions import (
+    ActionRefused,
+    change_phase,
+    lock_segment,
+    past_phase,
+    record_change,
+)
 from engagement.clock import now_ms
 from engagement.core.phases import CALLED_OFF, IllegalTransition, Phase
 from engagement.languages import say
@@ -23,14 +29,7 @@ def void_segment(segment_id: int, *, actor: str, reason: str, now: int | None = 
     if not reason.strip():
         raise ActionRefused(say("void needs a reason"))
     if segment.phase in CALLED_OFF:
-        raise Conflict(
-            say(
-                "{segment} is {phase} already: {change}",
-                segment=segment,
-                phase=phase_text(segment.phase),
-                change=last_change(segment),
-            )
-        )
+        raise past_phase(segment)
     frozen = segment.phase == Phase.CLOSING and Freeze.objects.filter(segment=segment).exclude(
         frozen_at_ms=None
     )

@@ -17,12 +17,15 @@ OpenPage = Callable[..., Page]
 LIBRARY = "await import('/static/engagement/shake-client.js')"
 # Strokes to one side and the other, as a sensor of 60 Hz tells them, and a hand that comes to rest.
 SHAKE = """async (times) => {
+  // As a sensor does: what a busy machine takes late comes at once, each sample with the time at which it was taken.
   const began = performance.now();
-  for (let ms = 0; ms < times * 160 + 200; ms = performance.now() - began) {
-    const x = ms < times * 160 ? 18 * Math.sin((Math.PI * ms) / 160) : 0;
-    const acceleration = { x, y: x / 8, z: 0.1 };
-    window.dispatchEvent(new DeviceMotionEvent("devicemotion", { acceleration, interval: 16 }));
-    await new Promise((resolve) => setTimeout(resolve, 16));
+  for (let ms = 0; ms < times * 160 + 200; await new Promise((resolve) => setTimeout(resolve, 16))) {
+    for (const now = performance.now() - began; ms <= now; ms += 16) {
+      const x = ms < times * 160 ? 18 * Math.sin((Math.PI * ms) / 160) : 0;
+      const event = new DeviceMotionEvent("devicemotion", { acceleration: { x, y: x / 8, z: 0.1 }, interval: 16 });
+      Object.defineProperty(event, "timeStamp", { value: began + ms });
+      window.dispatchEvent(event);
+    }
   }
 }"""
 

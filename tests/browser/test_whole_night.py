@@ -158,10 +158,7 @@ def shake_through_troubles(cast: Cast, gala: Night, shots: Path) -> dict[str, in
     sleeper.evaluate("new Promise(requestAnimationFrame)")  # a page that draws takes taps again
     tap(sleeper, 2)
     expect(sleeper.locator("#own")).to_have_text("6")
-    # A busy machine feeds the sensor so late that two strokes may be one: what the phone has shown as its own holds.
-    strokes = int(shaker.locator("#own").inner_text())
-    assert 4 <= strokes <= 6
-    totals = {"shaker": strokes, "tapper": 7, "sleeper": 6}
+    totals = {"shaker": 6, "tapper": 7, "sleeper": 6}
     for name, total in totals.items():
         expect(cast.phones[name].locator("#acknowledged")).to_contain_text(str(total), timeout=20_000)
         expect(cast.phones[name].locator("#own")).to_have_text(str(total))
